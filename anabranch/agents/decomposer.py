@@ -1,0 +1,213 @@
+"""Decomposers write plans: a distilled model as constrained lines, any general chat model as JSON."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from langchain_core.language_models import BaseChatModel
+
+from anabranch.agents import prompts
+from anabranch.agents.models import RoleModel, call, resolve_model, structured_arguments
+from anabranch.codecs import DIRECT, DONE, decode_json, decode_lines, json_schema, line_pattern
+from anabranch.config import PlanningMode, Settings
+from anabranch.errors import PlanError, PlanReferenceError
+from anabranch.plan import Answer, Plan
+from anabranch.tools.catalogue import ToolCard
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What a decomposer is asked.
+
+    Attributes:
+        question: the question to split.
+        cards: the tool catalogue.
+        mode: `static` asks for a whole plan, `dynamic` for the next layer.
+        max_sub_questions: most sub-questions to add.
+        asked: sub-questions asked before; new ones count on from them and may refer to those with an answer.
+        answers: the answers so far, failed ones included.
+        feedback: why an earlier plan would not do.
+    """
+
+    question: str
+    cards: Sequence[ToolCard]
+    mode: PlanningMode = "static"
+    max_sub_questions: int = 8
+    asked: Plan = field(default_factory=Plan)
+    answers: Mapping[int, Answer] = field(default_factory=dict)
+    feedback: str | None = None
+
+    @property
+    def routes(self) -> list[str]:
+        """Names of the tools."""
+        return [card.name for card in self.cards]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a decomposer wrote, read back.
+
+    Attributes:
+        plan: the sub-questions asked before and the new ones.
+        problems: what was wrong with drafts that were thrown away.
+    """
+
+    plan: Plan
+    problems: tuple[str, ...] = ()
+
+
+class Decomposer(Protocol):
+    """Anything that writes plans. `write` returns the raw text; `read` turns it into a plan or raises PlanError."""
+
+    async def write(self, request: PlanRequest) -> str:
+        """Writes a plan as text."""
+
+    def read(self, text: str, request: PlanRequest) -> Plan:
+        """Reads a written plan.
+
+        Raises:
+            PlanError: the text is not a plan, or not one that fits the request.
+        """
+
+
+class LineDecomposer:
+    """A model that writes lines, with its output constrained to valid plans.
+
+    Args:
+        model: the chat model.
+        constrain: turns the pattern of all valid plans into call arguments of the model; None leaves it free.
+        examples: whether worked examples go into the prompt (for a model that was not trained on the codec).
+        max_tokens: most tokens a plan may take.
+    """
+
+    def __init__(
+        self,
+        model: RoleModel,
+        *,
+        constrain: Callable[[str], Mapping[str, Any]] | None = None,
+        examples: bool = False,
+        max_tokens: int = 320,
+    ) -> None:
+        self.model = model
+        self.constrain = constrain
+        self.examples = examples
+        self.max_tokens = max_tokens
+
+    async def write(self, request: PlanRequest) -> str:
+        """Writes a plan; a last line that was cut off at the token limit is dropped."""
+        messages = prompts.lines_messages(
+            request.question,
+            request.cards,
+            request.mode,
+            asked=request.asked,
+            answers=request.answers,
+            feedback=request.feedback,
+            examples=self.examples,
+        )
+        arguments = dict(self.constrain(self.pattern(request))) if self.constrain else {}
+        runnable = self.model.chat.bind(max_tokens=self.max_tokens, **arguments)
+        reply = await call(self.model, messages, role="decomposer", stream=False, runnable=runnable)
+        text = str(reply.text)
+        if reply.response_metadata.get("finish_reason") == "length" and "\n" in text:
+            text = text.rpartition("\n")[0]
+        return text
+
+    def read(self, text: str, request: PlanRequest) -> Plan:
+        """Reads lines."""
+        return decode_lines(text, base=request.asked)
+
+    @staticmethod
+    def pattern(request: PlanRequest) -> str:
+        """Regular expression of the plans that fit a request."""
+        dynamic = request.mode == "dynamic"
+        return line_pattern(
+            request.routes,
+            request.max_sub_questions,
+            known=[id_ for id_ in request.asked.ids if id_ in request.answers and request.answers[id_].ok],
+            first_id=request.asked.next_id,
+            chained=not dynamic,
+            empty=DONE if request.asked.sub_questions else DIRECT,
+        )
+
+
+class JsonDecomposer:
+    """Any general chat model: told the JSON schema, and held to it where the model's API can."""
+
+    def __init__(self, model: RoleModel) -> None:
+        self.model = model
+
+    async def write(self, request: PlanRequest) -> str:
+        """Writes a plan as JSON."""
+        messages = prompts.json_messages(
+            request.question,
+            request.cards,
+            request.mode,
+            asked=request.asked,
+            answers=request.answers,
+            feedback=request.feedback,
+        )
+        schema = json_schema(request.routes, request.max_sub_questions)
+        arguments = structured_arguments(self.model.chat, schema)
+        runnable = self.model.chat.bind(**arguments) if arguments else None
+        reply = await call(self.model, messages, role="decomposer", stream=False, runnable=runnable)
+        return str(reply.text)
+
+    def read(self, text: str, request: PlanRequest) -> Plan:
+        """Reads JSON."""
+        return decode_json(text, base=request.asked)
+
+
+def resolve_decomposer(spec: "str | BaseChatModel | RoleModel | Decomposer") -> Decomposer:
+    """The decomposer a name, chat model or decomposer object stands for.
+
+    Raises:
+        ConfigurationError, MissingExtraError, EndpointError: as `resolve_model`.
+    """
+    if not isinstance(spec, str | BaseChatModel | RoleModel):
+        return spec
+    adapter = Settings().local_adapter
+    model = resolve_model(spec, adapter=str(adapter) if adapter else None)
+    if model.small:
+        return LineDecomposer(model, constrain=lambda pattern: {"pattern": pattern}, examples=adapter is None)
+    return JsonDecomposer(model)
+
+
+async def decompose(decomposer: Decomposer, request: PlanRequest, *, repairs: int = 1) -> Draft:
+    """Gets a valid plan: writes, reads, checks; a plan that would not do is sent back with the reason.
+
+    Args:
+        decomposer: who writes.
+        request: what is asked.
+        repairs: how often a bad plan is sent back.
+
+    Returns:
+        The plan. Where no draft would do, it holds nothing new and `problems` says why.
+    """
+    problems: list[str] = []
+    for _ in range(repairs + 1):
+        text = await decomposer.write(request)
+        try:
+            plan = decomposer.read(text, request)
+            _check_new(plan, request)
+        except PlanError as error:
+            problems.append(str(error))
+            request = replace(request, feedback=str(error))
+        else:
+            return Draft(plan, tuple(problems))
+    return Draft(request.asked, tuple(problems))
+
+
+def _check_new(plan: Plan, request: PlanRequest) -> None:
+    asked = request.asked.sub_questions
+    new = plan.sub_questions[len(asked) :]
+    Plan.model_construct(sub_questions=new).check(request.routes, request.max_sub_questions)
+    failed = {q.id for q in asked if q.id in request.answers and not request.answers[q.id].ok}
+    lost = {(q.route, q.text) for q in asked if q.id in failed}
+    for question in new:
+        if (question.route, question.text) in lost:
+            raise PlanError(f"sub-question {question.id} failed before; ask differently", sub_question=question.id)
+        if failed.intersection(question.depends_on):
+            raise PlanReferenceError(
+                f"sub-question {question.id} refers to one that failed; refer to answered ones",
+                sub_question=question.id,
+            )

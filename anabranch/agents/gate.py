@@ -1,0 +1,22 @@
+"""The gate: whether a question is worth a plan at all. Its say comes before any model is called."""
+
+from collections.abc import Callable
+from typing import Literal
+
+Gate = Callable[[str], bool]
+"""Takes the question; True means plan, False means answer directly."""
+
+
+def auto(question: str) -> bool:
+    """Plans, except for greetings and the like, where there is nothing to split.
+
+    A decomposer still may answer `DIRECT`; this only saves the call where it is certain.
+    """
+    return len(question) >= 12 or any(character.isdigit() or character in "?？؟" for character in question)
+
+
+def resolve_gate(gate: Gate | Literal["auto", "always"]) -> Gate:
+    """The gate of this name: `auto`, or `always` to plan for every question; a callable is taken as it is."""
+    if gate == "always":
+        return lambda _question: True
+    return auto if gate == "auto" else gate

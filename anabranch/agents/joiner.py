@@ -1,0 +1,71 @@
+"""The joiner: writes the final answer from the answers to the sub-questions, or asks for a new plan."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from langchain_core.messages import BaseMessage
+
+from anabranch.agents import prompts
+from anabranch.agents.models import RoleModel, call
+from anabranch.plan import Answer, Plan
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What the joiner decided: a final answer in `text`, or what is `missing`."""
+
+    text: str = ""
+    missing: str | None = None
+
+
+async def join(
+    model: RoleModel,
+    question: str,
+    plan: Plan,
+    answers: Mapping[int, Answer],
+    *,
+    may_replan: bool,
+    history: Sequence[BaseMessage] = (),
+) -> Joined:
+    """Joins the answers.
+
+    Args:
+        model: the joiner.
+        question: the question.
+        plan: all sub-questions that were asked.
+        answers: their answers, failed ones included.
+        may_replan: whether a new plan may be asked for.
+        history: earlier turns of the conversation.
+
+    Raises:
+        BudgetExceededError, EndpointError: as `call`.
+    """
+    if may_replan and not any(answer.ok for answer in answers.values()):
+        return Joined(missing=failures(answers))
+    if model.small:
+        return join_last(plan, answers, may_replan=may_replan)
+    prompt = prompts.join_messages(question, plan, answers, may_replan=may_replan)
+    reply = await call(model, [prompt[0], *history, *prompt[1:]], role="joiner")
+    text = str(reply.text).strip()
+    if may_replan and text.upper().startswith(prompts.REPLAN):
+        return Joined(missing=text[len(prompts.REPLAN) :].strip() or "the answers are not enough")
+    return Joined(text)
+
+
+def join_last(plan: Plan, answers: Mapping[int, Answer], *, may_replan: bool = False) -> Joined:
+    """Joins without a model: the answers that no other sub-question uses, those that failed by name."""
+    results = [answers[q.id] for q in plan.sub_questions if q.id in answers]
+    last = [answers[q.id] for q in plan.sinks if q.id in answers] or results
+    if may_replan and not any(answer.ok for answer in last):
+        return Joined(missing=failures(answers))
+    found = [answer.text for answer in last if answer.ok]
+    if found:
+        return Joined("\n".join(found))
+    known = [answer.text for answer in results if answer.ok]
+    partial = f" What was found: {'; '.join(known)}." if known else ""
+    return Joined(f"No answer was found: {failures(answers)}.{partial}")
+
+
+def failures(answers: Mapping[int, Answer]) -> str:
+    """The failed sub-questions and their reasons, in one line."""
+    return "; ".join(f"sub-question {a.id} failed: {a.error}" for a in answers.values() if not a.ok) or "nothing asked"

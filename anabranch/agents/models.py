@@ -1,0 +1,213 @@
+"""Chat models in their roles, and the one way they are called: with usage counted and failures typed."""
+
+import asyncio
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.runnables import Runnable
+from langgraph.errors import GraphBubbleUp
+from pydantic import SecretStr
+
+from anabranch.agents.ledger import current
+from anabranch.config import Price, Settings
+from anabranch.errors import AnabranchError, ConfigurationError, EndpointError, MissingExtraError
+from anabranch.plan import Usage
+
+NOSTREAM = "nostream"
+"""LangGraph's tag that keeps a call's tokens out of `stream_mode="messages"`."""
+LOCAL_TYPE = "anabranch-local"
+"""`_llm_type` of the in-process model."""
+
+
+@dataclass(frozen=True)
+class RoleModel:
+    """A chat model and what the planner should know of it.
+
+    Attributes:
+        chat: the model.
+        price: what it costs; None if not known.
+        small: too small for arithmetic in its head, for JSON without a grammar and for joining answers. Then
+            tools compute, generation is constrained, and the last answer of a plan is taken as it is.
+    """
+
+    chat: BaseChatModel
+    price: Price | None = None
+    small: bool = False
+
+
+def resolve_model(
+    spec: str | BaseChatModel | RoleModel, *, price: Price | None = None, adapter: str | None = None
+) -> RoleModel:
+    """Finds the chat model a name stands for.
+
+    Args:
+        spec: a LangChain chat model, or a name: `local` or `local:FOLDER_OR_HUB_ID` for the in-process model,
+            `http://host:8000/v1` or `http://host:8000/v1#MODEL` for an OpenAI-compatible server, `openai:MODEL`, or
+            `PROVIDER:MODEL` for what `langchain.chat_models.init_chat_model` knows.
+        price: what the model costs; the in-process model costs nothing.
+        adapter: folder of a LoRA adapter for the in-process model.
+
+    Raises:
+        ConfigurationError: the name has none of these forms.
+        MissingExtraError: the package that serves this provider is not installed.
+        EndpointError: the server does not tell which models it has.
+    """
+    if isinstance(spec, RoleModel):
+        return spec
+    if isinstance(spec, BaseChatModel):
+        local = spec._llm_type == LOCAL_TYPE
+        return RoleModel(spec, Price(input=0, output=0) if local else price, small=local)
+    if spec == "local" or spec.startswith("local:"):
+        return _local(spec.partition(":")[2] or None, adapter)
+    if re.match(r"https?://", spec):
+        return RoleModel(_served(spec), price)
+    provider, _, name = spec.partition(":")
+    if provider == "openai" and name:
+        return RoleModel(_openai(name), price)
+    if provider and name:
+        return RoleModel(_from_langchain(spec), price)
+    raise ConfigurationError(
+        f"unknown model {spec!r}; use local, openai:MODEL, an address such as http://host:8000/v1, or PROVIDER:MODEL"
+    )
+
+
+async def call(
+    model: RoleModel,
+    messages: Sequence[BaseMessage],
+    *,
+    role: str,
+    stream: bool = True,
+    runnable: Runnable[Any, Any] | None = None,
+) -> AIMessage:
+    """Calls a model once and books what it took on the current ledger.
+
+    Args:
+        model: the model; its price turns tokens into cost.
+        messages: the prompt.
+        role: who calls, for traces and error messages: `decomposer`, `solver` or `joiner`.
+        stream: whether its tokens belong into `stream_mode="messages"`.
+        runnable: `model.chat` with arguments bound, if it needs any.
+
+    Raises:
+        BudgetExceededError: the budget was used up before the call.
+        EndpointError: the model could not be reached, refused, or failed.
+    """
+    ledger = current()
+    if ledger:
+        ledger.check()
+    tags = [f"anabranch:{role}", *([] if stream else [NOSTREAM])]
+    try:
+        message = await (runnable or model.chat).ainvoke(list(messages), {"tags": tags, "run_name": role})
+    except (AnabranchError, GraphBubbleUp, asyncio.CancelledError):
+        raise
+    except Exception as error:
+        raise EndpointError(explain(role, error)) from error
+    if not isinstance(message, AIMessage):
+        raise EndpointError(f"the {role} returned {type(message).__name__} instead of a chat message; check the model")
+    if ledger:
+        ledger.add(role, usage_of(message, model.price))
+    return message
+
+
+def structured_arguments(model: BaseChatModel, schema: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:
+    """Call arguments that hold a model's reply to a JSON schema; empty where the model's API is not known to.
+
+    Source: https://platform.openai.com/docs/guides/structured-outputs; vLLM serves the same field.
+    """
+    if model._llm_type == LOCAL_TYPE:
+        return {"json_schema": schema}
+    if "openai_api_base" in type(model).model_fields:
+        named = {"name": str(schema.get("title", "reply")), "schema": schema, "strict": strict}
+        return {"response_format": {"type": "json_schema", "json_schema": named}}
+    return {}
+
+
+def usage_of(message: AIMessage, price: Price | None) -> Usage:
+    """Tokens and cost of one model call, from the message's `usage_metadata`."""
+    counted = message.usage_metadata
+    tokens = (counted["input_tokens"], counted["output_tokens"]) if counted else (0, 0)
+    usage = Usage(input_tokens=tokens[0], output_tokens=tokens[1], calls=1)
+    return usage.model_copy(update={"usd": price.of(usage) if price and counted else None})
+
+
+def explain(role: str, error: Exception) -> str:
+    """One line on why a model call failed and what to do."""
+    name, text = type(error).__name__, " ".join(str(error).split())[:300]
+    advice = {
+        "APIConnectionError": "check the address and that the server is up",
+        "ConnectError": "check the address and that the server is up",
+        "APITimeoutError": "the server is too slow or away; try again",
+        "AuthenticationError": "check the API key",
+        "PermissionDeniedError": "check what the API key may do",
+        "NotFoundError": "check the model's name",
+        "RateLimitError": "wait, or lower the concurrency",
+    }.get(name, "check the model's settings")
+    return f"the {role} model failed: {name}: {text} ({advice})"
+
+
+def _local(name: str | None, adapter: str | None) -> RoleModel:
+    try:
+        from anabranch.agents.local import LocalChatModel
+    except ImportError as error:
+        raise MissingExtraError(f"the in-process model needs: pip install 'anabranch[local]' ({error})") from error
+    settings = Settings()
+    return RoleModel(
+        LocalChatModel(model=name or settings.local_model, adapter=adapter), Price(input=0, output=0), small=True
+    )
+
+
+def _openai(name: str) -> BaseChatModel:
+    from langchain_openai import ChatOpenAI
+
+    try:
+        return ChatOpenAI(model=name, stream_usage=True, timeout=120)
+    except Exception as error:
+        raise ConfigurationError(f"openai:{name} cannot be used: {error}; set OPENAI_API_KEY") from error
+
+
+def _served(spec: str) -> BaseChatModel:
+    """A model behind an OpenAI-compatible address; without a key in OPENAI_API_KEY, as most own servers are."""
+    from langchain_openai import ChatOpenAI
+
+    address, _, name = spec.partition("#")
+    key = os.environ.get("ANABRANCH_API_KEY", "none")
+    return ChatOpenAI(
+        model=name or _first_model(address, key),
+        base_url=address,
+        api_key=SecretStr(key),
+        stream_usage=True,
+        use_responses_api=False,
+        temperature=0,
+        timeout=120,
+    )
+
+
+def _first_model(address: str, key: str) -> str:
+    try:
+        response = httpx.get(f"{address.rstrip('/')}/models", headers={"Authorization": f"Bearer {key}"}, timeout=10)
+        return str(response.raise_for_status().json()["data"][0]["id"])
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as error:
+        raise EndpointError(
+            f"{address} does not list its models ({error}); check that it is up and ends in /v1, or name one: "
+            f"{address}#MODEL"
+        ) from error
+
+
+def _from_langchain(spec: str) -> BaseChatModel:
+    try:
+        from langchain.chat_models import init_chat_model
+    except ImportError as error:
+        raise MissingExtraError(f"{spec} needs: pip install langchain ({error})") from error
+    try:
+        model: BaseChatModel = init_chat_model(spec)
+    except ImportError as error:
+        raise MissingExtraError(f"{spec} needs another package: {error}") from error
+    except ValueError as error:
+        raise ConfigurationError(f"unknown model {spec!r}: {error}") from error
+    return model

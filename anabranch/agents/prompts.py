@@ -1,0 +1,227 @@
+"""Every prompt of the package, and their version. Training and serving take the same functions, so the same bytes.
+
+What changes least comes first (instruction, tool catalogue, examples) and the question last, so that a server or
+the in-process model reuses the computed prefix.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+
+from anabranch.config import PlanningMode
+from anabranch.plan import SOLVE, Answer, Plan, SubQuestion, fill
+from anabranch.tools.catalogue import ToolCard
+
+LINES_INSTRUCTION = """\
+You split a question into the fewest sub-questions whose answers lead to its answer.
+Write one sub-question a line: ID [ROUTE] TEXT. In a text, {1} stands for the answer of sub-question 1.
+Write DIRECT instead if the question needs no splitting.
+
+Routes:
+"""
+
+JSON_INSTRUCTION = """\
+You split a question into the fewest sub-questions whose answers lead to its answer.
+Each sub-question has an id (counting up), a text, a route, and depends_on: the ids of the earlier sub-questions \
+whose answers it needs. In a text, {1} stands for the answer of sub-question 1. Ask for one thing in each; let \
+sub-questions that do not need each other's answers be independent, so that they can run at the same time.
+Give an empty list if the question is best answered directly.
+Reply with JSON only: {"sub_questions": [{"id": 1, "text": "...", "route": "...", "depends_on": []}]}
+
+Routes:
+"""
+
+DYNAMIC_INSTRUCTION = {
+    "lines": "Write only the next sub-questions, those that can be asked now, or DONE if nothing is left to ask.",
+    "json": "Give only the next sub-questions, those that can be asked now; none if nothing is left to ask.",
+}
+
+SOLVE_CARD = ToolCard(name=SOLVE, description="reasoning or general knowledge, without a tool.")
+
+DIRECT_INSTRUCTION = """\
+Answer the question. Think step by step if it needs steps. Write the final answer on the last line after "Answer:", \
+short and complete."""
+
+GUIDED_INSTRUCTION = """\
+Answer the question. The sub-questions below it are a guide: work through them in order, as far as they help. \
+Write the final answer on the last line after "Answer:", short and complete."""
+
+STEP_INSTRUCTION = "Answer the question in a few words. Reply with the answer alone."
+
+READ_INSTRUCTION = """\
+Answer the question from the tool's result, in a few words. Reply with the answer alone; \
+if the result does not hold the answer, reply exactly: NOT FOUND"""
+
+ARGUMENTS_INSTRUCTION = """\
+Write the arguments of one call of the tool {name} that answers the question.
+{description}
+JSON schema of the arguments: {schema}
+Reply with the JSON object alone."""
+
+JOIN_INSTRUCTION = """\
+Answer the question from the answers to its sub-questions. Some may have failed; say so if the answer suffers from \
+it. Be short and complete. Do not mention sub-questions."""
+
+REPLAN_INSTRUCTION = """\
+If the answers are not enough and other sub-questions could find what is missing, reply instead with one line: \
+REPLAN: what is missing"""
+
+NOT_FOUND = "NOT FOUND"
+REPLAN = "REPLAN:"
+
+EXAMPLES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    (
+        "A shop has 14 boxes of 30 pens and sells 95 pens. How many pens are left?",
+        (("calculator", "14 * 30"), ("calculator", "{1} - 95")),
+    ),
+    (
+        "In which country was the director of the film Amelie born?",
+        (("search", "Who directed the film Amelie?"), ("search", "In which country was {1} born?")),
+    ),
+    (
+        "Which is older, the Harbour Bridge or the Old Mill, and by how many years?",
+        (
+            ("search", "In which year was the Harbour Bridge built?"),
+            ("search", "In which year was the Old Mill built?"),
+            ("calculator", "abs({1} - {2})"),
+        ),
+    ),
+    ("What is a synonym of happy?", ()),
+)
+"""Worked examples for models that were not trained on the line codec: question, then (route, text) of each line."""
+
+
+def version() -> str:
+    """Short hash of all prompt texts: changes whenever one of them does."""
+    parts = [f"{name}={value!r}" for name, value in sorted(globals().items()) if name.isupper()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def route_lines(cards: Sequence[ToolCard]) -> str:
+    """The tool catalogue as the decomposer reads it."""
+    return "\n".join(f"{card.name}: {card.description}" for card in [SOLVE_CARD, *cards])
+
+
+def lines_messages(
+    question: str,
+    cards: Sequence[ToolCard],
+    mode: PlanningMode = "static",
+    *,
+    asked: Plan = Plan(),  # noqa: B008 - frozen
+    answers: Mapping[int, Answer] | None = None,
+    feedback: str | None = None,
+    examples: bool = False,
+) -> list[BaseMessage]:
+    """The prompt of a decomposer that writes lines, distilled or not.
+
+    Args:
+        question: the question to split.
+        cards: the tool catalogue.
+        mode: static asks for the whole plan, dynamic for its next layer.
+        asked: sub-questions that were asked before.
+        answers: their answers.
+        feedback: why an earlier plan would not do.
+        examples: whether worked examples are shown (for a model that was not trained on the codec).
+    """
+    messages: list[BaseMessage] = [SystemMessage(LINES_INSTRUCTION + route_lines(cards))]
+    if examples:
+        messages += example_messages(cards)
+    closing = DYNAMIC_INSTRUCTION["lines"] if mode == "dynamic" else None
+    return [*messages, HumanMessage(_request(question, asked, answers or {}, feedback, closing))]
+
+
+def json_messages(
+    question: str,
+    cards: Sequence[ToolCard],
+    mode: PlanningMode = "static",
+    *,
+    asked: Plan = Plan(),  # noqa: B008 - frozen
+    answers: Mapping[int, Answer] | None = None,
+    feedback: str | None = None,
+) -> list[BaseMessage]:
+    """The prompt of a general model used as decomposer; arguments as in `lines_messages`."""
+    closing = DYNAMIC_INSTRUCTION["json"] if mode == "dynamic" else None
+    return [
+        SystemMessage(JSON_INSTRUCTION + route_lines(cards)),
+        HumanMessage(_request(question, asked, answers or {}, feedback, closing)),
+    ]
+
+
+def example_messages(cards: Sequence[ToolCard]) -> list[BaseMessage]:
+    """The worked examples as earlier turns; a route that is not in the catalogue becomes `solve`."""
+    names = {card.name for card in cards}
+    messages: list[BaseMessage] = []
+    for question, steps in EXAMPLES:
+        lines = [f"{n} [{route if route in names else SOLVE}] {text}" for n, (route, text) in enumerate(steps, 1)]
+        messages += [HumanMessage(f"Question: {question}"), AIMessage("\n".join(lines) or "DIRECT")]
+    return messages
+
+
+def direct_messages(question: str) -> list[BaseMessage]:
+    """The prompt for answering without a plan."""
+    return [SystemMessage(DIRECT_INSTRUCTION), HumanMessage(question)]
+
+
+def guided_messages(question: str, plan: Plan) -> list[BaseMessage]:
+    """The paper's two-stage prompt: the question with all sub-questions as a guide (arXiv 2402.15000, section 3)."""
+    guide = "\n".join(f"{q.id}. {name_slots(q.text)}" for q in plan.sub_questions)
+    return [SystemMessage(GUIDED_INSTRUCTION), HumanMessage(f"Question: {question}\n\nSub-questions:\n{guide}")]
+
+
+def step_messages(text: str) -> list[BaseMessage]:
+    """The prompt for one sub-question that the solver answers by itself; `text` has its slots filled."""
+    return [SystemMessage(STEP_INSTRUCTION), HumanMessage(text)]
+
+
+def read_messages(text: str, evidence: str) -> list[BaseMessage]:
+    """The prompt for reading the answer of a sub-question out of a tool's result."""
+    return [SystemMessage(READ_INSTRUCTION), HumanMessage(f"Result:\n{evidence}\n\nQuestion: {text}")]
+
+
+def arguments_messages(text: str, name: str, description: str, schema: str) -> list[BaseMessage]:
+    """The prompt for writing a tool call's arguments."""
+    instruction = ARGUMENTS_INSTRUCTION.format(name=name, description=description, schema=schema)
+    return [SystemMessage(instruction), HumanMessage(f"Question: {text}")]
+
+
+def join_messages(question: str, plan: Plan, answers: Mapping[int, Answer], *, may_replan: bool) -> list[BaseMessage]:
+    """The prompt of the joiner; failed sub-questions are shown with their reason."""
+    instruction = f"{JOIN_INSTRUCTION}\n{REPLAN_INSTRUCTION}" if may_replan else JOIN_INSTRUCTION
+    found = answer_lines(plan.sub_questions, answers)
+    return [SystemMessage(instruction), HumanMessage(f"Question: {question}\n\nSub-questions:\n{found}")]
+
+
+def answer_lines(sub_questions: Sequence[SubQuestion], answers: Mapping[int, Answer]) -> str:
+    """Sub-questions with their answers, one line each."""
+    texts = {id_: answer.text for id_, answer in answers.items() if answer.ok}
+    lines = []
+    for question in sub_questions:
+        answer = answers.get(question.id)
+        outcome = "not asked" if answer is None else answer.text if answer.ok else f"FAILED ({answer.error})"
+        lines.append(f"{question.id} [{question.route}] {fill(question.text, texts)} = {outcome}")
+    return "\n".join(lines)
+
+
+def name_slots(text: str) -> str:
+    """A sub-question's text with its slots in words, for a reader who answers them all in one go."""
+    return fill(text, _SlotNames())
+
+
+class _SlotNames(dict[int, str]):
+    def get(self, key: int, default: str | None = None) -> str:  # type: ignore[override]
+        return f"the answer to {key}"
+
+
+def _request(
+    question: str, asked: Plan, answers: Mapping[int, Answer], feedback: str | None, closing: str | None
+) -> str:
+    parts = [f"Question: {question}"]
+    if asked.sub_questions:
+        parts.append(f"Asked so far:\n{answer_lines(asked.sub_questions, answers)}")
+        parts.append(f"Number new sub-questions from {asked.next_id}.")
+    if feedback:
+        parts.append(f"An earlier plan would not do: {feedback}")
+    if closing:
+        parts.append(closing)
+    return "\n\n".join(parts)

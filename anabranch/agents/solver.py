@@ -1,0 +1,131 @@
+"""The solver: answers a question directly or along a plan, answers one sub-question, and writes tool arguments."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from anabranch.agents import prompts
+from anabranch.agents.models import RoleModel, call, structured_arguments
+from anabranch.errors import ModelError
+from anabranch.plan import Plan
+from anabranch.tools.calculator import find_expression
+
+MAX_TOOL_ROUNDS = 6
+QUESTION_ARGUMENTS = frozenset({"query", "question", "text", "input", "q", "search", "search_query", "prompt"})
+"""Names of arguments that take a sub-question as it is."""
+_ANSWER = re.compile(r"^.*(?:final answer|answer)\**\s*:\**\s*", re.IGNORECASE | re.DOTALL)
+
+
+async def solve(
+    model: RoleModel, question: str, plan: Plan, *, history: Sequence[BaseMessage] = (), tools: Sequence[BaseTool] = ()
+) -> AIMessage:
+    """Answers a question in one guided call, or directly if the plan is empty.
+
+    Source: the two-stage protocol of arXiv 2402.15000, section 3.
+
+    Args:
+        model: the solver.
+        question: the question.
+        plan: its sub-questions, which guide the answer.
+        history: earlier turns of the conversation.
+        tools: tools that compute, offered to a model that can call tools.
+
+    Returns:
+        The whole reply; `final_answer` takes the answer out of it.
+
+    Raises:
+        BudgetExceededError, EndpointError: as `call`.
+    """
+    prompt = prompts.direct_messages(question) if plan.is_direct else prompts.guided_messages(question, plan)
+    messages = [prompt[0], *history, *prompt[1:]]
+    if not tools or not (model.chat.profile or {}).get("tool_calling"):
+        return await call(model, messages, role="solver")
+    return await _solve_with_tools(model, messages, {tool.name: tool for tool in tools})
+
+
+async def _solve_with_tools(model: RoleModel, messages: list[BaseMessage], tools: Mapping[str, BaseTool]) -> AIMessage:
+    runnable = model.chat.bind_tools(list(tools.values()))
+    for _ in range(MAX_TOOL_ROUNDS):
+        reply = await call(model, messages, role="solver", runnable=runnable)
+        if not reply.tool_calls:
+            return reply
+        messages = [*messages, reply]
+        for tool_call in reply.tool_calls:
+            messages.append(await _run_tool(tools.get(tool_call["name"]), dict(tool_call)))
+    return await call(model, messages, role="solver")
+
+
+async def _run_tool(tool: BaseTool | None, tool_call: dict[str, Any]) -> ToolMessage:
+    content = "there is no such tool"
+    if tool is not None:
+        try:
+            content = str((await tool.ainvoke({**tool_call, "type": "tool_call"})).content)
+        except Exception as error:
+            content = f"{type(error).__name__}: {error}"
+    return ToolMessage(content, tool_call_id=tool_call["id"] or "")
+
+
+def final_answer(text: str) -> str:
+    """The answer at the end of a reply: what follows the last `Answer:`, else the whole reply."""
+    match = _ANSWER.match(text)
+    return (text[match.end() :] if match else text).strip() or text.strip()
+
+
+async def answer_step(model: RoleModel, text: str) -> str:
+    """Answers one sub-question without a tool; `text` has its slots filled."""
+    return str((await call(model, prompts.step_messages(text), role="solver", stream=False)).text).strip()
+
+
+async def read_answer(model: RoleModel, text: str, evidence: str) -> str:
+    """Reads the answer of a sub-question out of a tool's result.
+
+    Raises:
+        ModelError: the model says that the result does not hold the answer.
+        BudgetExceededError, EndpointError: as `call`.
+    """
+    message = await call(model, prompts.read_messages(text, evidence), role="solver", stream=False)
+    reply = str(message.text).strip()
+    if not reply or reply.rstrip(".").upper() == prompts.NOT_FOUND:
+        raise ModelError("the tool's result does not hold the answer")
+    return reply
+
+
+async def write_arguments(model: RoleModel, tool: BaseTool, text: str) -> dict[str, Any]:
+    """The arguments of the tool call that answers a sub-question.
+
+    A tool with one text argument that takes a question or query gets the sub-question itself; an arithmetic
+    expression in the text goes to an `expression` argument as it is. Otherwise the solver writes the arguments.
+
+    Raises:
+        ModelError: the solver did not write a JSON object.
+        BudgetExceededError, EndpointError: as `call`.
+    """
+    parameters = convert_to_openai_tool(tool)["function"].get("parameters", {"type": "object", "properties": {}})
+    names = list(parameters.get("required") or parameters.get("properties", {}))
+    if not parameters.get("properties"):
+        return {}
+    if len(names) == 1 and names[0] in QUESTION_ARGUMENTS:
+        return {names[0]: text}
+    if names == ["expression"] and (expression := find_expression(text)):
+        return {"expression": expression}
+    return await _written_arguments(model, tool, text, parameters)
+
+
+async def _written_arguments(model: RoleModel, tool: BaseTool, text: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    messages = prompts.arguments_messages(text, tool.name, tool.description, json.dumps(parameters))
+    arguments = structured_arguments(model.chat, {"title": "arguments", **parameters}, strict=False)
+    runnable = model.chat.bind(**arguments) if arguments else None
+    reply = str((await call(model, messages, role="solver", stream=False, runnable=runnable)).text)
+    start, end = reply.find("{"), reply.rfind("}")
+    try:
+        written = json.loads(reply[start : end + 1])
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ModelError(f"the solver wrote no arguments for {tool.name}: {reply[:80]!r}") from error
+    if not isinstance(written, dict):
+        raise ModelError(f"the solver wrote no arguments for {tool.name}: {reply[:80]!r}")
+    return written

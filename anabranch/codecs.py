@@ -1,0 +1,203 @@
+r"""Two ways to write a plan as text: lines for a distilled decomposer, JSON for any general model.
+
+Lines, one sub-question each, in plan order:
+
+```
+1 [search] Who founded Craigslist?
+2 [search] When was {1} born?
+3 [solve after 1] Was the founder an engineer?
+```
+
+`DIRECT` (answer without a plan) or `DONE` (dynamic mode: nothing is left to ask) stand alone. Dependencies that
+have no slot in the text follow the route after the word `after`. In texts a backslash is written `\\` and a line
+break `\n`, so a line is always one sub-question and can be used as soon as it is complete.
+
+`line_pattern` is a regular expression for exactly the plans that are valid for a given catalogue. Decoders that
+constrain generation (llguidance here, vLLM's structured outputs elsewhere) take it as it is.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from anabranch.errors import PlanSyntaxError
+from anabranch.plan import ROUTE_PATTERN, SOLVE, Plan, SubQuestion, slots
+
+DIRECT = "DIRECT"
+DONE = "DONE"
+
+_LINE = re.compile(
+    rf"(\d{{1,6}})[.):]? ?\[({ROUTE_PATTERN})(?: after (\d{{1,6}}(?:[, ]+\d{{1,6}})*))?\] ?(.*)", re.DOTALL
+)
+_ESCAPE = re.compile(r"\\(\\|n|r)")
+_ESCAPES = {"\\": "\\", "n": "\n", "r": "\r"}
+
+
+def encode_line(question: SubQuestion) -> str:
+    """One sub-question as one line, without a line break at its end."""
+    extra = sorted(set(question.depends_on) - slots(question.text))
+    after = f" after {','.join(map(str, extra))}" if extra else ""
+    text = question.text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return f"{question.id} [{question.route}{after}] {text}"
+
+
+def encode_lines(plan: Plan, *, empty: str = DIRECT) -> str:
+    """A plan as lines; an empty plan as the word `empty`."""
+    return "\n".join(map(encode_line, plan.sub_questions)) or empty
+
+
+def decode_line(line: str) -> SubQuestion:
+    """Reads one line.
+
+    Raises:
+        PlanSyntaxError: the line does not have the form `ID [ROUTE] TEXT`.
+    """
+    match = _LINE.fullmatch(line.strip(" \t\r"))
+    if match is None:
+        raise PlanSyntaxError(f"not a sub-question: {_shorten(line)!r}; write ID [ROUTE] TEXT")
+    number, route, after, text = match.groups()
+    text = _ESCAPE.sub(lambda m: _ESCAPES[m[1]], text)
+    depends_on = [int(d) for d in re.findall(r"\d+", after or "")]
+    try:
+        return SubQuestion(id=int(number), text=text, route=route, depends_on=tuple(depends_on))
+    except ValidationError as error:
+        raise PlanSyntaxError(f"sub-question {number}: {_first(error)}", sub_question=int(number)) from error
+
+
+def decode_lines(text: str, *, base: Plan | None = None) -> Plan:
+    """Reads a plan written as lines.
+
+    Args:
+        text: the lines, or `DIRECT`, or `DONE`. Empty lines are skipped.
+        base: sub-questions that are already there; the new ones are added to them.
+
+    Returns:
+        The plan, `base` included.
+
+    Raises:
+        PlanSyntaxError: the text is not a plan.
+        PlanReferenceError, CycleError: the sub-questions do not fit together.
+    """
+    base = base or Plan()
+    lines = [line for line in text.split("\n") if line.strip()]
+    if not lines:
+        raise PlanSyntaxError(f"the plan is empty; write {DIRECT} to answer directly")
+    if len(lines) == 1 and lines[0].strip() in (DIRECT, DONE):
+        return base
+    return base.extended(map(decode_line, lines))
+
+
+def encode_json(plan: Plan) -> str:
+    """A plan as JSON, in the form of `json_schema`."""
+    return json.dumps({"sub_questions": [q.model_dump() for q in plan.sub_questions]}, ensure_ascii=False)
+
+
+def decode_json(text: str, *, base: Plan | None = None) -> Plan:
+    """Reads a plan written as JSON; a fenced code block around it is allowed.
+
+    Args:
+        text: JSON in the form of `json_schema`.
+        base: sub-questions that are already there; the new ones are added to them.
+
+    Raises:
+        PlanSyntaxError: not JSON, or not of the form of a plan.
+        PlanReferenceError, CycleError: the sub-questions do not fit together.
+    """
+    fenced = re.search(r"```(?:json)?\s*\n(.*?)```", text, re.DOTALL)
+    try:
+        data = json.loads(fenced[1] if fenced else text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise PlanSyntaxError(f"the plan is not JSON: {_shorten(text)!r} ({error})") from error
+    return from_dict(data, base=base)
+
+
+def from_dict(data: Any, *, base: Plan | None = None) -> Plan:
+    """Reads a plan out of parsed JSON; errors as in `decode_json`."""
+    if not isinstance(data, dict) or not isinstance(data.get("sub_questions"), list):
+        raise PlanSyntaxError('the plan must be an object {"sub_questions": [...]}')
+    questions = []
+    for place, item in enumerate(data["sub_questions"], 1):
+        try:
+            questions.append(SubQuestion.model_validate(item))
+        except ValidationError as error:
+            raise PlanSyntaxError(f"sub-question {place}: {_first(error)}", sub_question=place) from error
+    return (base or Plan()).extended(questions)
+
+
+def json_schema(routes: Sequence[str], max_sub_questions: int) -> dict[str, Any]:
+    """JSON schema of a plan over a tool catalogue, within what OpenAI's strict mode and vLLM accept.
+
+    Args:
+        routes: names of the tools.
+        max_sub_questions: most sub-questions allowed.
+
+    Source: https://platform.openai.com/docs/guides/structured-outputs (all fields required, none additional).
+    """
+    fields: dict[str, Any] = {
+        "id": {"type": "integer", "description": "ascending and unique"},
+        "text": {"type": "string", "description": "the sub-question; {1} stands for the answer of sub-question 1"},
+        "route": {"type": "string", "enum": [SOLVE, *routes]},
+        "depends_on": {
+            "type": "array",
+            "items": {"type": "integer"},
+            "description": "ids of the earlier sub-questions whose answers this one needs",
+        },
+    }
+    item = {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+    return {
+        "title": "Plan",
+        "description": "The sub-questions to answer; none if the question is best answered directly.",
+        "type": "object",
+        "properties": {"sub_questions": {"type": "array", "items": item, "maxItems": max_sub_questions}},
+        "required": ["sub_questions"],
+        "additionalProperties": False,
+    }
+
+
+def line_pattern(
+    routes: Sequence[str],
+    max_sub_questions: int,
+    *,
+    known: Sequence[int] = (),
+    first_id: int = 1,
+    chained: bool = True,
+    empty: str | None = DIRECT,
+    max_chars: int = 240,
+) -> str:
+    """Regular expression of all plans, as lines, that a decomposer may write.
+
+    Args:
+        routes: names of the tools.
+        max_sub_questions: most lines.
+        known: ids of earlier sub-questions that have answers, to which slots may refer.
+        first_id: id of the first line; the others count up from it.
+        chained: whether a line may refer to the lines before it (False for one layer of a dynamic plan).
+        empty: the word that stands for no sub-questions, or None where there must be at least one.
+        max_chars: most characters or slots in a text.
+
+    Returns:
+        A pattern for full matches, without anchors, in the dialect that Python's `re` and Rust's `regex` share.
+    """
+    names = "|".join(re.escape(route) for route in [SOLVE, *routes])
+    pattern = ""
+    for number in reversed(range(first_id, first_id + max_sub_questions)):
+        allowed = [*known, *(range(first_id, number) if chained else ())]
+        slot = rf"|\{{({'|'.join(map(str, allowed))})\}}" if allowed else ""
+        start = r"[^{}\[\]\\\s]"
+        text = rf"({start}{slot})( ?({start}{slot})){{0,{max_chars}}}"
+        following = rf"(\n{pattern})?" if pattern else ""
+        pattern = rf"{number} \[({names})\] {text}{following}"
+    return f"({empty}|{pattern})" if empty else f"({pattern})"
+
+
+def _shorten(text: str, limit: int = 80) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _first(error: ValidationError) -> str:
+    details = error.errors(include_url=False)[0]
+    place = ".".join(map(str, details["loc"]))
+    return f"{place}: {details['msg']}" if place else details["msg"]

@@ -1,0 +1,117 @@
+"""Limits, prices and settings. Every setting can be given in the environment as `ANABRANCH_...`."""
+
+import time
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from anabranch.errors import BudgetExceededError, ConfigurationError, QuestionError
+from anabranch.plan import Usage
+
+PlanningMode = Literal["static", "dynamic"]
+MODES: tuple[PlanningMode, ...] = ("static", "dynamic")
+Protocol = Literal["auto", "guided", "per_node"]
+MAX_QUESTION_CHARS = 20_000
+
+
+class Settings(BaseSettings):
+    """Settings read from the environment.
+
+    Attributes:
+        cache_dir: where prepared models are kept (`ANABRANCH_CACHE_DIR`).
+        local_model: hub id or folder of the in-process base model (`ANABRANCH_LOCAL_MODEL`).
+        local_adapter: folder of a LoRA adapter for the in-process decomposer, if any (`ANABRANCH_LOCAL_ADAPTER`).
+        threads: CPU threads for the in-process model; 0 leaves torch's default (`ANABRANCH_THREADS`).
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ANABRANCH_")
+
+    cache_dir: Path = Path("~/.cache/anabranch")
+    local_model: str = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    local_adapter: Path | None = None
+    threads: int = Field(default=0, ge=0)
+
+
+class Price(BaseModel):
+    """Price of a model in US dollars for a million tokens."""
+
+    model_config = ConfigDict(frozen=True)
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+    def of(self, usage: Usage) -> float:
+        """Cost in US dollars of the tokens in `usage`."""
+        return (usage.input_tokens * self.input + usage.output_tokens * self.output) / 1e6
+
+
+class Budget(BaseModel):
+    """Hard limits for one question. None means no limit.
+
+    A model or tool call is not started once a limit is reached; a call that is under way is let finish, so
+    the last call may overshoot. What was answered until then is joined.
+
+    Attributes:
+        max_tokens: tokens read and written, over all models.
+        max_usd: cost; calls of models without a known price count as 0.
+        max_seconds: wall time since the question came in.
+        max_calls: model calls.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_usd: float | None = Field(default=None, gt=0)
+    max_seconds: float | None = Field(default=None, gt=0)
+    max_calls: int | None = Field(default=None, ge=1)
+
+    def check(self, used: Usage, started_at: float) -> None:
+        """Refuses to go on once a limit is reached.
+
+        Args:
+            used: what the question consumed so far.
+            started_at: when it came in, as `time.time()`.
+
+        Raises:
+            BudgetExceededError: a limit is reached.
+        """
+        spent = {
+            "max_tokens": (used.total_tokens, self.max_tokens),
+            "max_usd": (used.usd or 0.0, self.max_usd),
+            "max_seconds": (time.time() - started_at, self.max_seconds),
+            "max_calls": (used.calls, self.max_calls),
+        }
+        for name, (value, limit) in spent.items():
+            if limit is not None and value >= limit:
+                raise BudgetExceededError(f"the budget is used up ({name}={limit:g}); raise it or ask less at once")
+
+
+def check_question(question: str) -> str:
+    """Strips a question and checks its length.
+
+    Raises:
+        QuestionError: it is empty, or longer than `MAX_QUESTION_CHARS`.
+    """
+    stripped = question.strip()
+    if not stripped:
+        raise QuestionError("the question is empty; ask something")
+    if len(stripped) > MAX_QUESTION_CHARS:
+        raise QuestionError(
+            f"the question has {len(stripped):,} characters, more than {MAX_QUESTION_CHARS:,}; "
+            "shorten it, or put long material into documents (--docs FOLDER)"
+        )
+    return stripped
+
+
+def check_mode(mode: str) -> PlanningMode:
+    """The planning mode of this name.
+
+    Raises:
+        ConfigurationError: there is no such mode.
+    """
+    for known in MODES:
+        if mode == known:
+            return known
+    raise ConfigurationError(f"unknown mode {mode!r}; use one of: {', '.join(MODES)}")

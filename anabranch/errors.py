@@ -1,0 +1,100 @@
+"""Every error anabranch raises, as one tree. Each message says what to do next.
+
+```
+AnabranchError
+├── UserError                  the caller's mistake (command line: exit code 2)
+│   ├── QuestionError          empty or too long
+│   ├── ConfigurationError     unknown tool, mode, model or option
+│   └── DocumentError          a document that is missing or cannot be read
+├── PlanError                  a plan that cannot be run, whoever wrote it; names the sub-question
+│   ├── PlanSyntaxError        text that is not a plan at all
+│   ├── UnknownRouteError      a route that is neither `solve` nor a tool
+│   ├── PlanReferenceError     an unknown, forward or repeated id
+│   ├── CycleError             sub-questions that wait for each other
+│   └── PlanSizeError          too many sub-questions
+├── ModelError                 a model answered, but not with what was asked for
+├── BudgetExceededError        the token, cost or time budget is used up
+└── BackendError               a broken environment (command line: exit code 1)
+    ├── MissingExtraError      an optional dependency is not installed
+    ├── ModelUnavailableError  the weights cannot be found or loaded
+    └── EndpointError          an address that does not answer, or refuses
+```
+
+`PlanError` is not a `ValueError`, so pydantic lets it pass through `Plan(...)` unwrapped.
+"""
+
+
+class AnabranchError(Exception):
+    """Base of all errors of this package."""
+
+
+class UserError(AnabranchError):
+    """The caller asked for something that cannot be done as asked."""
+
+
+class QuestionError(UserError):
+    """The question is empty or too long."""
+
+
+class ConfigurationError(UserError):
+    """An option, tool, mode or model name that is not known or does not fit."""
+
+
+class DocumentError(UserError):
+    """A document or folder that is missing or cannot be read."""
+
+
+class PlanError(AnabranchError):
+    """A plan that cannot be run.
+
+    Attributes:
+        sub_question: id of the sub-question at fault, or None when the plan as a whole is.
+    """
+
+    def __init__(self, message: str, *, sub_question: int | None = None) -> None:
+        super().__init__(message)
+        self.sub_question = sub_question
+
+
+class PlanSyntaxError(PlanError):
+    """The text is not a plan in the expected codec."""
+
+
+class UnknownRouteError(PlanError):
+    """A route that is neither `solve` nor the name of a tool in the catalogue."""
+
+
+class PlanReferenceError(PlanError):
+    """A reference to a sub-question that does not exist or does not come earlier, or an id used twice."""
+
+
+class CycleError(PlanError):
+    """Sub-questions that depend on each other in a circle."""
+
+
+class PlanSizeError(PlanError):
+    """More sub-questions than allowed."""
+
+
+class ModelError(AnabranchError):
+    """A model answered, but not with what it was asked for."""
+
+
+class BudgetExceededError(AnabranchError):
+    """The budget of a question is used up; what was answered so far is kept."""
+
+
+class BackendError(AnabranchError):
+    """Something outside the program is missing, broken or out of reach."""
+
+
+class MissingExtraError(BackendError):
+    """An optional dependency is not installed."""
+
+
+class ModelUnavailableError(BackendError):
+    """The weights of a model cannot be found, prepared or loaded."""
+
+
+class EndpointError(BackendError):
+    """A model server that cannot be reached, refuses, or keeps failing."""

@@ -1,0 +1,1 @@
+"""The planner as a LangGraph state machine: state, nodes, the DAG scheduler."""

@@ -1,0 +1,138 @@
+"""The planner graph, and the factory that builds it."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import RunnableLambda
+from langchain_core.tools import BaseTool, tool
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Checkpointer
+
+from anabranch.agents.decomposer import Decomposer, resolve_decomposer
+from anabranch.agents.gate import Gate, resolve_gate
+from anabranch.agents.models import RoleModel, resolve_model
+from anabranch.config import Budget, Protocol, check_mode
+from anabranch.errors import ConfigurationError
+from anabranch.graphs.bridge import node, run_sync
+from anabranch.graphs.nodes import Nodes
+from anabranch.graphs.state import PlannerInput, PlannerOutput, PlannerState
+from anabranch.graphs.step import StepRunner, create_step_graph
+from anabranch.tools.catalogue import Catalogue
+
+Planner = CompiledStateGraph[Any, Any, Any, Any]
+
+
+def create_planner(
+    *,
+    decomposer: str | BaseChatModel | RoleModel | Decomposer = "local",
+    solver: str | BaseChatModel | RoleModel = "local",
+    joiner: str | BaseChatModel | RoleModel | None = None,
+    tools: Sequence[BaseTool | Callable[..., Any]] = (),
+    mode: str = "static",
+    gate: Gate | Literal["auto", "always"] = "auto",
+    protocol: Protocol = "auto",
+    review: bool = False,
+    max_sub_questions: int = 8,
+    max_replans: int = 1,
+    max_concurrency: int = 16,
+    step_timeout: float = 120.0,
+    budget: Budget | None = None,
+    step_graph: Planner | None = None,
+    checkpointer: Checkpointer = None,
+    store: Any = None,
+    context_schema: type[Any] | None = None,
+    name: str = "anabranch",
+) -> Planner:
+    """Builds the planner: a question comes in, a plan runs, an answer goes out.
+
+    Input is `{"messages": [...]}`, whose last human message is the question; output has `answer`, `plan`, `answers`,
+    `usage` and the `messages` with the answer appended. `invoke`, `ainvoke`, `stream` and `astream` all work;
+    `stream_mode="custom"` gives events of the types `plan`, `sub_question` and `replan`.
+
+    Args:
+        decomposer: who writes plans: `local`, an address, `PROVIDER:MODEL`, a chat model, or a `Decomposer`.
+        solver: who answers; names as for `decomposer`.
+        joiner: who joins the answers; the solver if None.
+        tools: LangChain tools, or functions with docstrings; names and descriptions enter the catalogue.
+        mode: `static` (the whole plan at once) or `dynamic` (the next layer, given the answers so far).
+        gate: `auto`, `always`, or a function of the question that says whether to plan.
+        protocol: how plans run: `guided` (one solver call along the plan), `per_node` (each sub-question by itself),
+            or `auto` to decide by the plan's routes (see `graphs/protocol.py`).
+        review: whether each plan waits for a person's `PlanDecision`; needs a checkpointer.
+        max_sub_questions: most sub-questions in a plan; in dynamic mode, in all layers together.
+        max_replans: most plans drawn up after the first, in static mode.
+        max_concurrency: most sub-questions of one question answered at the same time.
+        step_timeout: seconds one sub-question may take, not counting the wait for its dependencies.
+        budget: hard limits for one question.
+        step_graph: replaces `route → solver | tool`: a compiled graph from `sub_question` and `text` to `answer`.
+        checkpointer: keeps threads, so that a stopped run goes on where it was.
+        store: a LangGraph store, for tools.
+        context_schema: type of the run's context, for tools.
+        name: name of the graph.
+
+    Raises:
+        ConfigurationError: an option that does not fit.
+        MissingExtraError: a model needs a package that is not installed.
+        EndpointError: a served model's name could not be asked for.
+    """
+    for option, value, least in (("max_sub_questions", max_sub_questions, 1), ("max_replans", max_replans, 0)):
+        if value < least:
+            raise ConfigurationError(f"{option} is {value}; it must be at least {least}")
+    catalogue = Catalogue(each if isinstance(each, BaseTool) else tool(each) for each in tools)
+    answering = resolve_model(solver)
+    graph = step_graph or create_step_graph(answering, catalogue)
+    nodes = Nodes(
+        decomposer=resolve_decomposer(decomposer),
+        solver=answering,
+        joiner=resolve_model(joiner) if joiner else answering,
+        tools=catalogue,
+        step=StepRunner(graph, timeout=step_timeout, concurrency=max_concurrency),
+        gate_policy=resolve_gate(gate),
+        mode=check_mode(mode),
+        protocol=protocol,
+        review=review,
+        max_sub_questions=max_sub_questions,
+        max_replans=max_replans,
+        budget=budget,
+    )
+    builder = _wire(nodes, context_schema)
+    compiled: Planner = builder.compile(checkpointer=checkpointer, store=store, name=name)
+    # Tasks wait for their dependencies inside LangGraph's pool; it must never be the limit (StepRunner is).
+    return compiled.with_config(max_concurrency=2 * max_sub_questions * (max_replans + 1) + 2)
+
+
+def _wire(nodes: Nodes, context_schema: type[Any] | None) -> "StateGraph[Any, Any, Any, Any]":
+    builder: StateGraph[Any, Any, Any, Any] = StateGraph(
+        PlannerState, context_schema=context_schema, input_schema=PlannerInput, output_schema=PlannerOutput
+    )
+    execute: RunnableLambda[Any, Any] = RunnableLambda(
+        lambda state: run_sync(nodes.execute(state, sync=True)), partial(nodes.execute, sync=False), name="execute"
+    )
+    builder.add_node("gate", node(nodes.gate, "gate"))
+    builder.add_node("plan", node(nodes.plan, "plan"))
+    builder.add_node("solve", node(nodes.solve, "solve"))
+    builder.add_node("execute", execute)
+    builder.add_node("join", node(nodes.join, "join"))
+    builder.add_edge(START, "gate")
+    builder.add_conditional_edges("gate", _next, ["plan", "solve"])
+    after_plan = ["solve", "execute", "join"]
+    if nodes.review:
+        builder.add_node("review", nodes.review_plan)
+        builder.add_conditional_edges(
+            "review", _next, {"solve": "solve", "execute": "execute", "plan": "plan", "end": END}
+        )
+        after_plan = ["review", "solve", "join"]
+    builder.add_conditional_edges("plan", _next, after_plan)
+    builder.add_edge("solve", END)
+    builder.add_edge("execute", "plan" if nodes.mode == "dynamic" else "join")
+    builder.add_conditional_edges(
+        "join", _next, {"plan": "plan", "end": END} if nodes.mode == "static" else {"end": END}
+    )
+    return builder
+
+
+def _next(state: PlannerState) -> str:
+    return state["next"]

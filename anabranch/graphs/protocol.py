@@ -1,0 +1,43 @@
+"""How a plan is run, decided by measurement, in one function.
+
+GSM8K test, solver of 1.5B parameters, human sub-questions (n = 1319, standard error about 1.4 points): one guided
+call 63.4; one call for each sub-question 21 to 29, with or without a calculator. So a plan guides one call unless
+its tools bring in what the solver cannot have: look-ups and actions. A solver too small for arithmetic in its
+head is the exception: its calculator steps are run.
+"""
+
+from typing import Literal
+
+from anabranch.agents.models import RoleModel
+from anabranch.config import PlanningMode, Protocol
+from anabranch.plan import SOLVE, Plan
+from anabranch.tools.catalogue import Catalogue
+
+COMPUTE_TOOLS = frozenset({"calculator", "python"})
+"""Tools that only compute: a solver that can call tools gets them inside its one guided call."""
+
+
+def choose_protocol(
+    plan: Plan, mode: PlanningMode, solver: RoleModel, wanted: Protocol = "auto"
+) -> Literal["guided", "per_node"]:
+    """Whether a plan guides one solver call or is executed sub-question by sub-question.
+
+    Args:
+        plan: the plan.
+        mode: a dynamic plan needs the answers of each layer, so it is always executed.
+        solver: who answers.
+        wanted: the caller's choice; `auto` decides here.
+    """
+    if mode == "dynamic":
+        return "per_node"
+    if wanted != "auto":
+        return wanted
+    routes = {question.route for question in plan.sub_questions}
+    if solver.small:
+        return "guided" if routes <= {SOLVE} else "per_node"
+    return "guided" if routes <= {SOLVE, *COMPUTE_TOOLS} else "per_node"
+
+
+def compute_tools(catalogue: Catalogue) -> Catalogue:
+    """The tools of a catalogue that only compute."""
+    return Catalogue(tool for name, tool in catalogue.items() if name in COMPUTE_TOOLS)

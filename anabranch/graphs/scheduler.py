@@ -1,0 +1,71 @@
+"""Runs a plan: every sub-question starts the moment its own dependencies are answered.
+
+All LangGraph tasks are created up front in plan order, and each awaits its dependencies inside its body. Task ids
+come from the order of the calls, so on resume each sub-question finds its own recorded answer, whatever the order in
+which they once finished; only what has no recorded answer runs again.
+"""
+
+import asyncio
+import concurrent.futures
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from langgraph.func import task
+
+from anabranch.errors import AnabranchError
+from anabranch.graphs.bridge import run_sync
+from anabranch.plan import Answer, Plan, SubQuestion
+
+AnswerOne = Callable[[SubQuestion, Mapping[int, Answer]], Awaitable[Answer]]
+"""Answers one sub-question, given the answers it depends on."""
+
+
+async def execute(plan: Plan, known: Mapping[int, Answer], answer_one: AnswerOne, *, sync: bool) -> dict[int, Answer]:
+    """Answers all sub-questions of a plan that have no answer yet. Must be called inside a LangGraph node.
+
+    Args:
+        plan: the plan.
+        known: answers there are already.
+        answer_one: answers one sub-question; an exception it raises ends the run, after the others have finished
+            and been recorded, so that a resumed run repeats nothing else.
+        sync: whether the graph runs synchronously.
+
+    Returns:
+        All answers by id, `known` included.
+
+    Raises:
+        AnabranchError: a recorded answer belongs to another sub-question (the plan changed under a running thread).
+        Exception: the first that `answer_one` raised.
+    """
+    futures: dict[int, Awaitable[Answer]] = {}
+
+    async def work(question: SubQuestion) -> Answer:
+        inputs = {id_: known[id_] if id_ in known else await futures[id_] for id_ in question.depends_on}
+        return await answer_one(question, inputs)
+
+    def work_sync(question: SubQuestion) -> Answer:
+        return run_sync(work(question))
+
+    run: Any = task(name="sub_question")(work_sync if sync else work)
+    pending = [question for question in plan.sub_questions if question.id not in known]
+    for question in pending:
+        futures[question.id] = _awaitable(run(question))
+    results = await asyncio.gather(*futures.values(), return_exceptions=True)
+    answers = dict(known)
+    for question, result in zip(pending, results, strict=True):
+        if isinstance(result, BaseException):
+            raise result
+        if result.id != question.id:
+            raise AnabranchError(
+                f"the thread recorded an answer to sub-question {result.id} where {question.id} was asked; "
+                "start a new thread"
+            )
+        answers[question.id] = result
+    return answers
+
+
+def _awaitable(future: Any) -> Awaitable[Answer]:
+    if isinstance(future, concurrent.futures.Future):
+        return asyncio.wrap_future(future)
+    shared: Awaitable[Answer] = future
+    return shared

@@ -1,0 +1,291 @@
+"""The plan: sub-questions, their dependencies, and their answers. Pure data, no I/O.
+
+References to earlier answers are slots, `{1}`, in a sub-question's text. Filling is by slot and in one pass:
+an answer is never scanned again, and everything that is not exactly `{digits}` is literal text. A literal `{1}`
+is written `{{1}}`.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from anabranch.errors import CycleError, PlanReferenceError, PlanSizeError, UnknownRouteError
+
+SOLVE = "solve"
+"""The route of a sub-question that the solver answers by itself."""
+
+ROUTE_PATTERN = r"[A-Za-z0-9_./:-]{1,64}"
+_SLOT = re.compile(r"\{\{(\d{1,6})\}\}|\{(\d{1,6})\}")
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
+Route = Annotated[str, StringConstraints(pattern=rf"^{ROUTE_PATTERN}$")]
+
+
+class Usage(BaseModel):
+    """What model calls consumed.
+
+    Attributes:
+        input_tokens: tokens read.
+        output_tokens: tokens written.
+        calls: number of model calls.
+        usd: cost in US dollars; None when the price of a model that was called is not known.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    calls: int = 0
+    usd: float | None = 0.0
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens read and written."""
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            calls=self.calls + other.calls,
+            usd=None if self.usd is None or other.usd is None else self.usd + other.usd,
+        )
+
+
+class SubQuestion(BaseModel):
+    """One step of a plan.
+
+    Attributes:
+        id: positive and unique in its plan.
+        text: the question, with slots `{k}` for the answers of earlier sub-questions.
+        route: `solve`, or the name of the tool that answers it.
+        depends_on: ids whose answers it waits for, ascending; slots in the text are always among them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: int = Field(ge=1, le=999_999)
+    text: Text
+    route: Route = SOLVE
+    depends_on: tuple[int, ...] = ()
+
+    @field_validator("depends_on")
+    @classmethod
+    def _sorted(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(set(value)))
+
+    @model_validator(mode="after")
+    def _slots_are_dependencies(self) -> Self:
+        missing = slots(self.text) - set(self.depends_on)
+        if missing:
+            object.__setattr__(self, "depends_on", tuple(sorted({*self.depends_on, *missing})))
+        return self
+
+
+class Answer(BaseModel):
+    """What became of a sub-question.
+
+    Attributes:
+        id: the sub-question's id.
+        text: the answer; empty unless `status` is `done`.
+        status: `done`, or `failed` with the reason in `error`.
+        route: who answered it: `solve` or a tool's name.
+        error: one line on why it failed.
+        evidence: what the tool returned, where the answer was read out of it.
+        usage: what answering it consumed.
+        seconds: time it took, not counting the wait for its dependencies.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    text: str = ""
+    status: Literal["done", "failed"] = "done"
+    route: str = SOLVE
+    error: str | None = None
+    evidence: str | None = None
+    usage: Usage = Usage()
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is an answer to build on."""
+        return self.status == "done"
+
+
+class Plan(BaseModel):
+    """Sub-questions in an order in which they could be answered. An empty plan means: answer directly.
+
+    Raises:
+        PlanReferenceError: an id is used twice, or a dependency is unknown or does not come earlier.
+        CycleError: sub-questions depend on each other in a circle.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sub_questions: tuple[SubQuestion, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        seen: set[int] = set()
+        ids = {q.id for q in self.sub_questions}
+        for question in self.sub_questions:
+            if question.id in seen:
+                raise PlanReferenceError(
+                    f"sub-question {question.id} appears twice; give each its own id", sub_question=question.id
+                )
+            for dependency in question.depends_on:
+                if dependency not in ids:
+                    raise PlanReferenceError(
+                        f"sub-question {question.id} refers to {{{dependency}}}, which is not in the plan",
+                        sub_question=question.id,
+                    )
+                if dependency not in seen:
+                    self._raise_order(question, dependency)
+            seen.add(question.id)
+        return self
+
+    def _raise_order(self, question: SubQuestion, dependency: int) -> None:
+        cycle = find_cycle({q.id: q.depends_on for q in self.sub_questions})
+        if cycle:
+            path = " → ".join(map(str, [*cycle, cycle[0]]))
+            raise CycleError(f"sub-questions wait for each other: {path}; remove one dependency", sub_question=cycle[0])
+        raise PlanReferenceError(
+            f"sub-question {question.id} refers to {{{dependency}}}, which comes later; put {dependency} first",
+            sub_question=question.id,
+        )
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the question is to be answered without sub-questions."""
+        return not self.sub_questions
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Ids in plan order."""
+        return tuple(q.id for q in self.sub_questions)
+
+    @property
+    def next_id(self) -> int:
+        """The first id free for a sub-question that is added."""
+        return max(self.ids, default=0) + 1
+
+    @property
+    def sinks(self) -> tuple[SubQuestion, ...]:
+        """Sub-questions nothing else depends on: their answers carry the plan's result."""
+        used = {d for q in self.sub_questions for d in q.depends_on}
+        return tuple(q for q in self.sub_questions if q.id not in used)
+
+    def check(self, routes: Collection[str], max_sub_questions: int) -> None:
+        """Checks the plan against a tool catalogue and a size limit.
+
+        Args:
+            routes: names of the tools; `solve` is always allowed.
+            max_sub_questions: most sub-questions allowed.
+
+        Raises:
+            UnknownRouteError: a route is neither `solve` nor in `routes`.
+            PlanSizeError: the plan has more than `max_sub_questions`.
+        """
+        for question in self.sub_questions:
+            if question.route != SOLVE and question.route not in routes:
+                known = ", ".join([SOLVE, *sorted(routes)])
+                raise UnknownRouteError(
+                    f"sub-question {question.id} has the unknown route {question.route!r}; use one of: {known}",
+                    sub_question=question.id,
+                )
+        if len(self.sub_questions) > max_sub_questions:
+            raise PlanSizeError(
+                f"the plan has {len(self.sub_questions)} sub-questions, more than {max_sub_questions}; "
+                "merge some or raise max_sub_questions",
+                sub_question=self.sub_questions[max_sub_questions].id,
+            )
+
+    def extended(self, new: Iterable[SubQuestion]) -> "Plan":
+        """The plan with sub-questions added at its end; they may refer to all that come before."""
+        return Plan(sub_questions=(*self.sub_questions, *new))
+
+    def restricted(self, ids: Collection[int]) -> "Plan":
+        """The plan with only the sub-questions in `ids`.
+
+        Raises:
+            PlanReferenceError: a kept sub-question depends on a dropped one.
+        """
+        return Plan(sub_questions=tuple(q for q in self.sub_questions if q.id in ids))
+
+    def to_mermaid(self, answers: Mapping[int, Answer] | None = None) -> str:
+        """The plan as a Mermaid flowchart; with `answers`, each node is coloured by its status.
+
+        Source: https://mermaid.js.org/syntax/flowchart.html (labels in double quotes, entity codes).
+        """
+        lines = ["flowchart TD"]
+        for question in self.sub_questions:
+            label = f"{question.id} · {question.route}\n{question.text}"
+            lines.append(f'    q{question.id}["{_mermaid_label(label)}"]')
+            lines += [f"    q{dependency} --> q{question.id}" for dependency in question.depends_on]
+        if not self.sub_questions:
+            lines.append('    direct["answer directly"]')
+        for status, style in _STATUS_STYLES.items():
+            members = [f"q{id_}" for id_, answer in (answers or {}).items() if answer.status == status]
+            if members:
+                lines += [f"    classDef {status} {style}", f"    class {','.join(members)} {status}"]
+        return "\n".join(lines) + "\n"
+
+
+_STATUS_STYLES = {"done": "fill:#d7f5dd,stroke:#2a7a3b", "failed": "fill:#f9d9d9,stroke:#a33030"}
+
+
+def slots(text: str) -> set[int]:
+    """Ids of the earlier answers a text refers to."""
+    return {int(match[2]) for match in _SLOT.finditer(text) if match[2]}
+
+
+def fill(text: str, answers: Mapping[int, str]) -> str:
+    """Puts answers into the slots of a text, in one pass.
+
+    Args:
+        text: a sub-question's text.
+        answers: answer text by sub-question id; a slot without an entry stays as it is.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        if match[1]:
+            return f"{{{match[1]}}}"
+        return answers.get(int(match[2]), match[0])
+
+    return _SLOT.sub(replace, text)
+
+
+def escape(text: str) -> str:
+    """Makes literal text safe to use as a sub-question's text: `{1}` becomes `{{1}}`."""
+    return _SLOT.sub(lambda match: f"{{{match[0]}}}", text)
+
+
+def find_cycle(depends_on: Mapping[int, Sequence[int]]) -> list[int]:
+    """Ids on one cycle of a dependency graph, or an empty list."""
+    state: dict[int, int] = {}
+    for start in depends_on:
+        path: list[int] = []
+        stack = [(start, iter(depends_on[start]))] if start not in state else []
+        while stack:
+            node, rest = stack[-1]
+            if node not in state:
+                state[node] = 1
+                path.append(node)
+            following = next((d for d in rest if d in depends_on and state.get(d) != 2), None)
+            if following is None:
+                state[node] = 2
+                path.pop()
+                stack.pop()
+            elif state.get(following) == 1:
+                return path[path.index(following) :]
+            else:
+                stack.append((following, iter(depends_on[following])))
+    return []
+
+
+def _mermaid_label(text: str) -> str:
+    escaped = "".join(f"#{ord(c)};" if c in '"#&<>[](){}|`\\;' else c for c in text)
+    return escaped.replace("\r", "").replace("\n", "<br/>")

@@ -1,0 +1,74 @@
+"""The one scripted chat model of the suite. Anything it is not told to answer is an error, never a guess."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from pydantic import Field
+
+Reply = str | AIMessage | Exception
+Script = Callable[[str], Reply]
+
+
+class ScriptedChatModel(BaseChatModel):
+    """Answers from a list, in order, or from a function of the prompt's text.
+
+    Attributes:
+        script: replies in order, or a function from the whole prompt as text to a reply. Exceptions are raised.
+        delay: seconds each call takes.
+        prompts: every prompt it was given, as text.
+        bound: the extra arguments of every call.
+    """
+
+    script: list[Reply] | Script
+    delay: float = 0.0
+    prompts: list[str] = Field(default_factory=list)
+    bound: list[dict[str, Any]] = Field(default_factory=list)
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Any:
+        return self.bind(tools=tools, **kwargs)
+
+    def _reply(self, messages: list[BaseMessage], arguments: dict[str, Any]) -> ChatResult:
+        prompt = "\n".join(f"{message.type}: {message.text}" for message in messages)
+        self.prompts.append(prompt)
+        self.bound.append(arguments)
+        if isinstance(self.script, list):
+            assert self.script, f"the script has ended; unexpected prompt:\n{prompt}"
+            reply = self.script.pop(0)
+        else:
+            reply = self.script(prompt)
+        if isinstance(reply, Exception):
+            raise reply
+        message = AIMessage(reply) if isinstance(reply, str) else reply
+        if message.usage_metadata is None:
+            read, written = len(prompt.split()), len(str(message.text).split())
+            message.usage_metadata = {"input_tokens": read, "output_tokens": written, "total_tokens": read + written}
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return self._reply(messages, kwargs)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        return self._reply(messages, kwargs)
