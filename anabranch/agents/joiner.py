@@ -12,10 +12,11 @@ from anabranch.plan import Answer, Plan
 
 @dataclass(frozen=True)
 class Joined:
-    """What the joiner decided: a final answer in `text`, or what is `missing`."""
+    """A final answer in `text`, written in the model's message `message_id`; or what is `missing` for one."""
 
     text: str = ""
     missing: str | None = None
+    message_id: str | None = None
 
 
 async def join(
@@ -49,7 +50,7 @@ async def join(
     text = str(reply.text).strip()
     if may_replan and text.upper().startswith(prompts.REPLAN):
         return Joined(missing=text[len(prompts.REPLAN) :].strip() or "the answers are not enough")
-    return Joined(text)
+    return Joined(text, message_id=reply.id)
 
 
 def join_last(plan: Plan, answers: Mapping[int, Answer], *, may_replan: bool = False) -> Joined:

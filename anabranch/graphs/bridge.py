@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig
 
 T = TypeVar("T")
 
@@ -35,16 +35,33 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-def node(body: Callable[..., Coroutine[Any, Any, T]], name: str) -> RunnableLambda[Any, T]:
-    """A LangGraph node out of one coroutine function."""
+class Node(Runnable[Any, T]):
+    """A LangGraph node, or the choice of the next one, out of one coroutine function of the state.
 
-    def sync(state: Any) -> T:
-        return run_sync(body(state))
+    Args:
+        body: the coroutine function.
+        name: name in traces.
+        body_sync: makes the coroutine where the graph runs synchronously, if that differs.
+    """
 
-    async def async_(state: Any) -> T:
-        return await body(state)
+    def __init__(
+        self,
+        body: Callable[[Any], Coroutine[Any, Any, T]],
+        name: str,
+        *,
+        body_sync: Callable[[Any], Coroutine[Any, Any, T]] | None = None,
+    ) -> None:
+        self.name = name
+        self._body = body
+        self._body_sync = body_sync or body
 
-    return RunnableLambda(sync, async_, name=name)
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> T:
+        """Runs the coroutine to its end."""
+        return run_sync(self._body_sync(input))
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> T:
+        """Awaits the coroutine."""
+        return await self._body(input)
 
 
 def in_daemon_thread(function: Callable[[], T]) -> Awaitable[T]:

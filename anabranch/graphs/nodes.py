@@ -2,23 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.config import get_stream_writer
-from langgraph.types import interrupt
+from langgraph.graph import END
+from langgraph.types import Command, interrupt
 
-from anabranch.agents.decomposer import Decomposer, PlanRequest, decompose
+from anabranch.agents.decomposer import Decomposer, Draft, PlanRequest, decompose
 from anabranch.agents.gate import Gate
-from anabranch.agents.joiner import Joined, join, join_last
+from anabranch.agents.joiner import join, join_last
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.models import RoleModel
 from anabranch.agents.solver import final_answer, solve
 from anabranch.config import Budget, PlanningMode, Protocol, check_question
 from anabranch.errors import BudgetExceededError, PlanError, QuestionError
 from anabranch.graphs import scheduler
+from anabranch.graphs.channels import plain
 from anabranch.graphs.protocol import choose_protocol, compute_tools
 from anabranch.graphs.state import PlanDecision, PlannerState
 from anabranch.graphs.step import StepRunner
@@ -60,67 +62,65 @@ class Nodes:
     max_replans: int
     budget: Budget | None
 
-    async def gate(self, state: PlannerState) -> Update:
+    async def gate(self, state: PlannerState) -> Command[str]:
         """Takes the question out of the conversation, resets what the last turn left, and decides whether to plan."""
         question = check_question(last_question(state["messages"]))
-        return {
+        update = {
             "question": question,
-            "plan": Plan(),
+            "plan": plain(Plan()),
             "answers": {},
             "answer": "",
             "usage": {},
             "rounds": 0,
             "feedback": None,
             "started_at": time.time(),
-            "next": "plan" if self.gate_policy(question) else "solve",
         }
+        return Command(update=update, goto="plan" if self.gate_policy(question) else "solve")
 
-    async def plan(self, state: PlannerState) -> Update:
+    async def plan(self, state: PlannerState) -> Command[str]:
         """Has the decomposer write a plan, its next layer, or a replacement for what failed."""
-        asked, answers = as_plan(state["plan"]), as_answers(state["answers"])
+        asked, answers = state["plan"], state["answers"]
         room = self.max_sub_questions - (len(asked.sub_questions) if self.mode == "dynamic" else 0)
-        update: Update = {}
-        plan, problems = asked, tuple[str, ...]()
-        if room > 0:
-            request = PlanRequest(
-                state["question"], self.tools.cards, self.mode, room, asked, answers, state["feedback"]
-            )
-            with booking(self._ledger(state)) as ledger:
+        draft = Draft(asked)
+        with booking(self._ledger(state)) as ledger:
+            if room > 0:
+                request = PlanRequest(
+                    state["question"], self.tools.cards, self.mode, room, asked, answers, state["feedback"]
+                )
                 try:
                     draft = await decompose(self.decomposer, request)
-                    plan, problems = draft.plan, draft.problems
                 except BudgetExceededError as error:
-                    problems = (str(error),)
-            update["usage"] = ledger.by_role
-        new = plan.sub_questions[len(asked.sub_questions) :]
-        emit("plan", plan=plan.model_dump(mode="json"), new=[q.id for q in new], problems=list(problems))
-        following = (
-            ("review" if self.review else self._dispatch(plan, answers)) if new else "join" if answers else "solve"
-        )
-        rounds = self.max_replans if not new else state["rounds"]
-        return {**update, "plan": plan, "feedback": None, "rounds": rounds, "next": following}
+                    draft = Draft(asked, (str(error),))
+        new = [question.id for question in draft.plan.sub_questions[len(asked.sub_questions) :]]
+        emit("plan", plan=plain(draft.plan), new=new, problems=list(draft.problems))
+        update = {"plan": plain(draft.plan), "feedback": None, "usage": plain(ledger.by_role)}
+        if new:
+            following = "review" if self.review else self._dispatch(draft.plan, answers)
+            return Command(update=update, goto=following)
+        # Nothing new to ask: the joiner gets the last word and may not ask for yet another plan.
+        return Command(update={**update, "rounds": self.max_replans}, goto="join" if answers else "solve")
 
-    def review_plan(self, state: PlannerState) -> Update:
+    def review_plan(self, state: PlannerState) -> Command[str]:
         """Lets a person approve, edit or reject the plan, or ask for another.
 
         A decision that cannot be carried out is answered by asking again, with the reason in `error`.
         """
-        plan, answers, error = as_plan(state["plan"]), as_answers(state["answers"]), None
+        plan, answers, error = state["plan"], state["answers"], None
         while True:
-            value = {"question": state["question"], "plan": plan.model_dump(mode="json"), "error": error}
+            value = {"question": state["question"], "plan": plain(plan), "error": error}
             decision = interrupt(value, response_schema=PlanDecision)
             if decision.type == "reject":
-                return {**self._finish(state, decision.message or "The plan was rejected."), "next": "end"}
+                return Command(update=finish(decision.message or "The plan was rejected."), goto=END)
             if decision.type == "respond":
                 kept = plan.restricted([q.id for q in plan.sub_questions if q.id in answers])
-                return {"plan": kept, "feedback": decision.message, "next": "plan"}
+                return Command(update={"plan": plain(kept), "feedback": decision.message}, goto="plan")
             edited = decision.plan if decision.type == "edit" and decision.plan else plan
             try:
                 self._check_edit(plan, edited, answers)
             except PlanError as problem:
                 error = str(problem)
-                continue
-            return {"plan": edited, "next": self._dispatch(edited, answers)}
+            else:
+                return Command(update={"plan": plain(edited)}, goto=self._dispatch(edited, answers))
 
     def _check_edit(self, plan: Plan, edited: Plan, answers: dict[int, Answer]) -> None:
         edited.check(self.tools, self.max_sub_questions + len(answers))
@@ -133,34 +133,33 @@ class Nodes:
 
     async def solve(self, state: PlannerState) -> Update:
         """Answers in one call, guided by the plan if there is one."""
-        question, plan = state["question"], as_plan(state["plan"])
-        history = state["messages"][: last_human(state["messages"])]
         tools = list(compute_tools(self.tools).values())
+        history = state["messages"][: last_human(state["messages"])]
         with booking(self._ledger(state)) as ledger:
-            message = await solve(self.solver, question, plan, history=history, tools=tools)
+            message = await solve(self.solver, state["question"], state["plan"], history=history, tools=tools)
         text = str(message.text).strip()
-        return {**self._finish(state, final_answer(text), working=text), "usage": ledger.by_role}
+        return {**finish(final_answer(text), message_id=message.id, working=text), "usage": plain(ledger.by_role)}
 
     async def execute(self, state: PlannerState, *, sync: bool) -> Update:
         """Answers every sub-question that has no answer yet, each as soon as its dependencies are answered."""
-        plan, known = as_plan(state["plan"]), as_answers(state["answers"])
+        known = state["answers"]
         slot = asyncio.Semaphore(self.step.concurrency)
 
-        async def answer_one(question: SubQuestion, inputs: Any) -> Answer:
+        async def answer_one(question: SubQuestion, inputs: Mapping[int, Answer]) -> Answer:
             emit("sub_question", id=question.id, status="started")
             answer = await self.step(question, inputs, slot)
-            emit("sub_question", status=answer.status, **answer.model_dump(mode="json", exclude={"status"}))
+            emit("sub_question", **plain(answer))
             return answer
 
         with booking(self._ledger(state)):
-            answers = await scheduler.execute(plan, known, answer_one, sync=sync)
+            answers = await scheduler.execute(state["plan"], known, answer_one, sync=sync)
+        # Counted from the answers and not the ledger: on resume, some were recorded by an earlier attempt.
         spent = sum((a.usage for a in answers.values() if a.id not in known), state["usage"].get("solver", Usage()))
-        following = "plan" if self.mode == "dynamic" else "join"
-        return {"answers": answers, "usage": {**state["usage"], "solver": spent}, "next": following}
+        return {"answers": plain(answers), "usage": plain({**state["usage"], "solver": spent})}
 
-    async def join(self, state: PlannerState) -> Update:
+    async def join(self, state: PlannerState) -> Command[str]:
         """Writes the final answer, or asks for a new plan."""
-        plan, answers = as_plan(state["plan"]), as_answers(state["answers"])
+        plan, answers = state["plan"], state["answers"]
         may_replan = self.mode == "static" and state["rounds"] < self.max_replans
         history = state["messages"][: last_human(state["messages"])]
         with booking(self._ledger(state)) as ledger:
@@ -170,15 +169,14 @@ class Nodes:
                 )
             except BudgetExceededError:
                 joined = join_last(plan, answers)
+        usage = plain(ledger.by_role)
         if joined.missing is None:
-            return {**self._finish(state, joined.text), "usage": ledger.by_role, "next": "end"}
-        return self._replan(state, joined, ledger)
-
-    def _replan(self, state: PlannerState, joined: Joined, ledger: Ledger) -> Update:
+            return Command(update={**finish(joined.text, message_id=joined.message_id), "usage": usage}, goto=END)
         emit("replan", reason=joined.missing)
-        return {"feedback": joined.missing, "rounds": state["rounds"] + 1, "usage": ledger.by_role, "next": "plan"}
+        update = {"feedback": joined.missing, "rounds": state["rounds"] + 1, "usage": usage}
+        return Command(update=update, goto="plan")
 
-    def _dispatch(self, plan: Plan, answers: dict[int, Answer]) -> str:
+    def _dispatch(self, plan: Plan, answers: Mapping[int, Answer]) -> str:
         if not plan.sub_questions:
             return "solve"
         if answers:
@@ -187,11 +185,13 @@ class Nodes:
         return "solve" if protocol == "guided" else "execute"
 
     def _ledger(self, state: PlannerState) -> Ledger:
-        return Ledger(as_usage(state["usage"]), budget=self.budget, started_at=state["started_at"])
+        return Ledger(state["usage"], budget=self.budget, started_at=state["started_at"])
 
-    def _finish(self, state: PlannerState, text: str, working: str | None = None) -> Update:
-        extra = {"working": working} if working and working != text else {}
-        return {"answer": text, "messages": [AIMessage(text, additional_kwargs=extra)], "next": "end"}
+
+def finish(text: str, *, message_id: str | None = None, working: str | None = None) -> Update:
+    """The final answer as a state update; with the id of the model's message, so that streams show it once."""
+    extra = {"working": working} if working and working != text else {}
+    return {"answer": text, "messages": [AIMessage(text, id=message_id, additional_kwargs=extra)]}
 
 
 def emit(type_: str, **data: Any) -> None:
@@ -215,18 +215,3 @@ def last_question(messages: Sequence[AnyMessage]) -> str:
     if place < 0:
         raise QuestionError("there is no human message; pass the question as one")
     return str(messages[place].text)
-
-
-def as_plan(value: Any) -> Plan:
-    """A plan out of the state; a checkpointer may have turned it into plain data."""
-    return value if isinstance(value, Plan) else Plan.model_validate(value)
-
-
-def as_answers(value: Any) -> dict[int, Answer]:
-    """Answers out of the state; a checkpointer may have turned them into plain data."""
-    return {int(k): v if isinstance(v, Answer) else Answer.model_validate(v) for k, v in value.items()}
-
-
-def as_usage(value: Any) -> dict[str, Usage]:
-    """Usage out of the state; a checkpointer may have turned it into plain data."""
-    return {k: v if isinstance(v, Usage) else Usage.model_validate(v) for k, v in value.items()}

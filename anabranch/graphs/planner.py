@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import BaseTool, tool
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -16,7 +15,7 @@ from anabranch.agents.gate import Gate, resolve_gate
 from anabranch.agents.models import RoleModel, resolve_model
 from anabranch.config import Budget, Protocol, check_mode
 from anabranch.errors import ConfigurationError
-from anabranch.graphs.bridge import node, run_sync
+from anabranch.graphs.bridge import Node
 from anabranch.graphs.nodes import Nodes
 from anabranch.graphs.state import PlannerInput, PlannerOutput, PlannerState
 from anabranch.graphs.step import StepRunner, create_step_graph
@@ -108,31 +107,17 @@ def _wire(nodes: Nodes, context_schema: type[Any] | None) -> "StateGraph[Any, An
     builder: StateGraph[Any, Any, Any, Any] = StateGraph(
         PlannerState, context_schema=context_schema, input_schema=PlannerInput, output_schema=PlannerOutput
     )
-    execute: RunnableLambda[Any, Any] = RunnableLambda(
-        lambda state: run_sync(nodes.execute(state, sync=True)), partial(nodes.execute, sync=False), name="execute"
-    )
-    builder.add_node("gate", node(nodes.gate, "gate"))
-    builder.add_node("plan", node(nodes.plan, "plan"))
-    builder.add_node("solve", node(nodes.solve, "solve"))
-    builder.add_node("execute", execute)
-    builder.add_node("join", node(nodes.join, "join"))
-    builder.add_edge(START, "gate")
-    builder.add_conditional_edges("gate", _next, ["plan", "solve"])
-    after_plan = ["solve", "execute", "join"]
+    execute = Node(partial(nodes.execute, sync=False), "execute", body_sync=partial(nodes.execute, sync=True))
+    # `destinations` is what the drawing shows; the nodes themselves say where to go.
+    after_plan = ("review", "solve", "join") if nodes.review else ("solve", "execute", "join")
+    builder.add_node("gate", Node(nodes.gate, "gate"), destinations=("plan", "solve"))
+    builder.add_node("plan", Node(nodes.plan, "plan"), destinations=after_plan)
     if nodes.review:
-        builder.add_node("review", nodes.review_plan)
-        builder.add_conditional_edges(
-            "review", _next, {"solve": "solve", "execute": "execute", "plan": "plan", "end": END}
-        )
-        after_plan = ["review", "solve", "join"]
-    builder.add_conditional_edges("plan", _next, after_plan)
+        builder.add_node("review", nodes.review_plan, destinations=("plan", "solve", "execute", END))
+    builder.add_node("solve", Node(nodes.solve, "solve"))
+    builder.add_node("execute", execute)
+    builder.add_node("join", Node(nodes.join, "join"), destinations=("plan", END) if nodes.mode == "static" else (END,))
+    builder.add_edge(START, "gate")
     builder.add_edge("solve", END)
     builder.add_edge("execute", "plan" if nodes.mode == "dynamic" else "join")
-    builder.add_conditional_edges(
-        "join", _next, {"plan": "plan", "end": END} if nodes.mode == "static" else {"end": END}
-    )
     return builder
-
-
-def _next(state: PlannerState) -> str:
-    return state["next"]

@@ -14,6 +14,7 @@ from langgraph.func import task
 
 from anabranch.errors import AnabranchError
 from anabranch.graphs.bridge import run_sync
+from anabranch.graphs.channels import plain
 from anabranch.plan import Answer, Plan, SubQuestion
 
 AnswerOne = Callable[[SubQuestion, Mapping[int, Answer]], Awaitable[Answer]]
@@ -37,13 +38,13 @@ async def execute(plan: Plan, known: Mapping[int, Answer], answer_one: AnswerOne
         AnabranchError: a recorded answer belongs to another sub-question (the plan changed under a running thread).
         Exception: the first that `answer_one` raised.
     """
-    futures: dict[int, Awaitable[Answer]] = {}
+    futures: dict[int, Awaitable[Any]] = {}
 
-    async def work(question: SubQuestion) -> Answer:
-        inputs = {id_: known[id_] if id_ in known else await futures[id_] for id_ in question.depends_on}
-        return await answer_one(question, inputs)
+    async def work(question: SubQuestion) -> Any:
+        inputs = {d: known[d] if d in known else Answer.model_validate(await futures[d]) for d in question.depends_on}
+        return plain(await answer_one(question, inputs))
 
-    def work_sync(question: SubQuestion) -> Answer:
+    def work_sync(question: SubQuestion) -> Any:
         return run_sync(work(question))
 
     run: Any = task(name="sub_question")(work_sync if sync else work)
@@ -55,17 +56,18 @@ async def execute(plan: Plan, known: Mapping[int, Answer], answer_one: AnswerOne
     for question, result in zip(pending, results, strict=True):
         if isinstance(result, BaseException):
             raise result
-        if result.id != question.id:
+        answer = Answer.model_validate(result)
+        if answer.id != question.id:
             raise AnabranchError(
-                f"the thread recorded an answer to sub-question {result.id} where {question.id} was asked; "
+                f"the thread recorded an answer to sub-question {answer.id} where {question.id} was asked; "
                 "start a new thread"
             )
-        answers[question.id] = result
+        answers[question.id] = answer
     return answers
 
 
-def _awaitable(future: Any) -> Awaitable[Answer]:
+def _awaitable(future: Any) -> Awaitable[Any]:
     if isinstance(future, concurrent.futures.Future):
         return asyncio.wrap_future(future)
-    shared: Awaitable[Answer] = future
+    shared: Awaitable[Any] = future
     return shared

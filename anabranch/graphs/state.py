@@ -1,13 +1,14 @@
 """The state of the planner graph, what goes in and what comes out."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NotRequired, Self, TypedDict
+from typing import Annotated, Any, Literal, Self, TypedDict
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from anabranch.errors import PlanError
+from anabranch.graphs.channels import Stored
 from anabranch.plan import Answer, Plan, Usage
 
 
@@ -30,9 +31,9 @@ class PlannerOutput(TypedDict):
 
     messages: Annotated[list[AnyMessage], add_messages]
     answer: str
-    plan: Plan
-    answers: dict[int, Answer]
-    usage: dict[str, Usage]
+    plan: Annotated[Plan, Stored]
+    answers: Annotated[dict[int, Answer], Stored]
+    usage: Annotated[dict[str, Usage], Stored]
 
 
 class PlannerState(PlannerOutput):
@@ -43,14 +44,12 @@ class PlannerState(PlannerOutput):
         rounds: plans that were drawn up to replace or extend an earlier one.
         feedback: why the next plan is asked for.
         started_at: when the question came in (seconds since the epoch).
-        next: the node to go to after this one, where a node decides it.
     """
 
     question: str
     rounds: int
     feedback: str | None
     started_at: float
-    next: NotRequired[str]
 
 
 class PlanDecision(BaseModel):

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool, StructuredTool
@@ -16,7 +16,8 @@ from anabranch.agents.ledger import Ledger, booking, current
 from anabranch.agents.models import RoleModel
 from anabranch.agents.solver import answer_step, read_answer, write_arguments
 from anabranch.errors import BackendError, ModelError
-from anabranch.graphs.bridge import in_daemon_thread, node
+from anabranch.graphs.bridge import Node, in_daemon_thread
+from anabranch.graphs.channels import Stored, plain
 from anabranch.plan import SOLVE, Answer, SubQuestion, fill
 from anabranch.tools.catalogue import Catalogue
 
@@ -33,7 +34,7 @@ class StepState(TypedDict):
         evidence: what the tool returned, where the answer was read out of it.
     """
 
-    sub_question: SubQuestion
+    sub_question: Annotated[SubQuestion, Stored]
     text: str
     answer: NotRequired[str]
     evidence: NotRequired[str]
@@ -61,15 +62,15 @@ def create_step_graph(solver: RoleModel, tools: Catalogue) -> "CompiledStateGrap
         return {"answer": await read_answer(solver, state["text"], output), "evidence": output}
 
     builder: StateGraph[StepState, Any, Any, Any] = StateGraph(StepState)
-    builder.add_node("solver", node(ask_solver, "solver"))
-    builder.add_node("tool", node(call_tool, "tool"))
-    builder.add_conditional_edges(START, _route, ["solver", "tool"])
+    builder.add_node("solver", Node(ask_solver, "solver"))
+    builder.add_node("tool", Node(call_tool, "tool"))
+    builder.add_conditional_edges(START, Node(_route, "route"), ["solver", "tool"])
     builder.add_edge("solver", END)
     builder.add_edge("tool", END)
     return builder.compile(name="step")
 
 
-def _route(state: StepState) -> str:
+async def _route(state: StepState) -> str:
     return "solver" if state["sub_question"].route == SOLVE else "tool"
 
 
@@ -134,7 +135,7 @@ class StepRunner:
             try:
                 ledger.check()
                 async with asyncio.timeout(self.timeout):
-                    result = await self.graph.ainvoke({"sub_question": question, "text": text})
+                    result = await self.graph.ainvoke({"sub_question": plain(question), "text": text})
             except (GraphBubbleUp, BackendError):
                 raise
             except TimeoutError:

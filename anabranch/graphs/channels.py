@@ -1,0 +1,45 @@
+"""A state channel that is typed for those who read it and plain data for whoever stores it."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Self
+
+from langgraph.channels import LastValue
+from pydantic import TypeAdapter
+
+
+class Stored(LastValue[Any]):
+    """Holds the last value, validated to its type; checkpoints see JSON-ready data.
+
+    So any checkpointer can keep a planner's state, also one that refuses to load unknown classes
+    (`LANGGRAPH_STRICT_MSGPACK`), and also when the planner is a part of somebody else's graph. Nodes write plain
+    data or typed values, as they like.
+    """
+
+    def update(self, values: Sequence[Any]) -> bool:
+        """Takes the new value, typed or plain."""
+        return super().update([_adapter(self.typ).validate_python(value) for value in values])
+
+    def from_checkpoint(self, checkpoint: Any) -> Self:
+        """A channel with the value of a checkpoint."""
+        restored = super().from_checkpoint(checkpoint)
+        if restored.is_available():
+            restored.value = _adapter(self.typ).validate_python(restored.value)
+        return restored
+
+    def checkpoint(self) -> Any:
+        """The value as JSON-ready data."""
+        value = super().checkpoint()
+        return _adapter(self.typ).dump_python(value, mode="json") if self.is_available() else value
+
+
+@lru_cache
+def _adapter(type_: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(type_)
+
+
+def plain(value: Any) -> Any:
+    """A model, or models by key, as JSON-ready data: what nodes return, since pending writes are stored too."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value.model_dump(mode="json")
