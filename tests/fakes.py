@@ -24,7 +24,7 @@ class ScriptedChatModel(BaseChatModel):
         bound: the extra arguments of every call.
     """
 
-    script: list[Reply] | Script
+    script: Any  # list[Reply] | Script; pydantic would try to turn exceptions into messages
     delay: float = 0.0
     prompts: list[str] = Field(default_factory=list)
     bound: list[dict[str, Any]] = Field(default_factory=list)

@@ -7,6 +7,7 @@ HTTP clients that belong to a loop keep their connections.
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import copy_context
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -68,8 +69,9 @@ def in_daemon_thread(function: Callable[[], T]) -> Awaitable[T]:
     """Runs a blocking function in a thread that cannot keep the process alive.
 
     A tool that hangs holds its thread for ever; the threads of asyncio's own pool would be waited for at exit.
+    Context variables go along.
     """
-    loop = asyncio.get_running_loop()
+    loop, context = asyncio.get_running_loop(), copy_context()
     future: asyncio.Future[T] = loop.create_future()
 
     def finish(setter: Callable[[Any], None], value: Any) -> None:
@@ -78,7 +80,7 @@ def in_daemon_thread(function: Callable[[], T]) -> Awaitable[T]:
 
     def work() -> None:
         try:
-            result = function()
+            result = context.run(function)
         except BaseException as error:
             outcome: tuple[Callable[[Any], None], Any] = (future.set_exception, error)
         else:

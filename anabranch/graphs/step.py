@@ -90,7 +90,7 @@ async def run_tool(tool: BaseTool, arguments: dict[str, Any]) -> str:
     text = str(result.text) if isinstance(result, ToolMessage) else str(result)
     if isinstance(result, ToolMessage) and result.status == "error":
         raise ModelError(f"{tool.name} failed: {text}")
-    if not text.strip():
+    if text.strip() in ("", "null"):  # a tool's None arrives as JSON
         raise ModelError(f"{tool.name} returned nothing")
     return text if len(text) <= MAX_EVIDENCE_CHARS else text[:MAX_EVIDENCE_CHARS] + " […]"
 
