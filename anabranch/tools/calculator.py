@@ -16,7 +16,7 @@ from fractions import Fraction
 
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import BaseModel, Field
-from simpleeval import InvalidExpression, SimpleEval  # type: ignore[import-untyped]
+from simpleeval import InvalidExpression, SimpleEval
 
 from anabranch.tools.notation import MAX_CHARS, NotationError, to_python
 
@@ -221,9 +221,10 @@ def _bits(value: Fraction) -> int:
 
 
 def _power(base: Number, exponent: Number) -> Number:
-    exact = isinstance(base, Fraction) and isinstance(exponent, Fraction) and exponent.denominator == 1
-    if exact and (abs(base) in (0, 1) or _bits(Fraction(base)) * abs(exponent) <= MAX_BITS):
-        return base ** int(exponent)
+    if isinstance(base, Fraction) and isinstance(exponent, Fraction) and exponent.denominator == 1:
+        whole = exponent.numerator
+        if abs(base) in (0, 1) or _bits(base) * abs(whole) <= MAX_BITS:
+            return base**whole
     result: Number = float(base) ** float(exponent)
     if base != 0 and result == 0:
         raise OverflowError
@@ -279,11 +280,17 @@ def _sqrt(value: Value) -> Number:
     return math.sqrt(number)
 
 
+def _magnitude(value: Value) -> Number:
+    number = _operand(value)
+    return -number if number < 0 else number
+
+
 def _round(value: Value, places: Value = Fraction(0)) -> Number:
     digits = _integer(places)
     if abs(digits) > 100:
         raise NotationError("it rounds to more than 100 places")
-    return _limited(round(_operand(value), digits))
+    number = _operand(value)
+    return round(number, digits) if isinstance(number, Fraction) else _limited(round(number, digits))
 
 
 def _factorial(value: Value) -> Number:
@@ -315,7 +322,7 @@ _FUNCTIONS: dict[str, Callable[..., Number]] = {
     **{function.__name__: _real(function) for function in _FLOATING},
     **{function.__name__: _dustless(function) for function in (math.sin, math.cos, math.tan)},
     "ln": _real(math.log),
-    "abs": lambda value: abs(_operand(value)),
+    "abs": _magnitude,
     "floor": lambda value: _limited(Fraction(math.floor(_operand(value)))),
     "ceil": lambda value: _limited(Fraction(math.ceil(_operand(value)))),
     "min": _over_all(min),

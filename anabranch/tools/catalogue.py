@@ -31,7 +31,8 @@ class Catalogue(Mapping[str, BaseTool]):
         for tool in tools:
             if tool.name == SOLVE or not re.fullmatch(ROUTE_PATTERN, tool.name):
                 raise ConfigurationError(
-                    f"the tool name {tool.name!r} cannot be a route; use letters, digits and _ . / : -, and not {SOLVE!r}"
+                    f"the tool name {tool.name!r} cannot be a route; use letters, digits and _ . / : -, "
+                    f"and not {SOLVE!r}"
                 )
             if tool.name in self._tools:
                 raise ConfigurationError(f"two tools are named {tool.name!r}; rename one")

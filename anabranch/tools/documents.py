@@ -1,6 +1,5 @@
 """Documents from files and folders, and their division into passages."""
 
-import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,8 +14,6 @@ from anabranch.tools.readers import SUFFIXES, read
 MAX_BYTES = 20 * 2**20
 PASSAGE_WORDS = 120
 OVERLAP_WORDS = 25
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,10 @@ def load_documents(paths: str | Path | Iterable[str | Path], *, max_bytes: int =
         if root.is_dir():
             _load_folder(root, report, max_bytes, prefix=f"{root.resolve().name}/" if len(roots) > 1 else "")
         elif root.exists():
-            _load_file(root, root.name, report, max_bytes)
+            try:
+                _load_file(root, root.name, report, max_bytes)
+            except DocumentError as error:
+                raise DocumentError(f"{root} cannot be used: {error}") from error
         else:
             raise DocumentError(f"there is no {str(root)!r}; check the path")
     return report
@@ -77,7 +77,7 @@ def _load_folder(folder: Path, report: LoadReport, max_bytes: int, prefix: str) 
         try:
             _load_file(path, prefix + path.relative_to(folder).as_posix(), report, max_bytes)
         except DocumentError as error:
-            report.skipped.append((path, str(error.__cause__ or error).removeprefix(f"{path}: ")))
+            report.skipped.append((path, str(error)))
     if len(report.loaded) == loaded:
         found = report.skipped[skipped:]
         hint = f"put {', '.join(SUFFIXES)} files into it"
@@ -101,15 +101,12 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _load_file(path: Path, source: str, report: LoadReport, max_bytes: int) -> None:
-    try:
-        if not path.is_file():
-            raise DocumentError("it is a broken link" if path.is_symlink() else "it is not a regular file")
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise DocumentError(f"it has {size / 2**20:.1f} MiB, more than {max_bytes / 2**20:.1f}; split it")
-        content = read(path)
-    except DocumentError as error:
-        raise DocumentError(f"{path}: {error}") from error
+    if not path.is_file():
+        raise DocumentError("it is a broken link" if path.is_symlink() else "it is not a regular file")
+    size = path.stat().st_size
+    if size > max_bytes:
+        raise DocumentError(f"it has {size / 2**20:.1f} MiB, more than {max_bytes / 2**20:.1f}; split it")
+    content = read(path)
     report.loaded.append(path)
     for page in content.pages:
         metadata = {"source": source, "title": content.title, "page": page.number}
@@ -123,8 +120,9 @@ def split_passages(
 
     Args:
         documents: documents of any length; short ones stay whole. Their metadata goes to each passage.
-        words: length of a passage; two Chinese or Japanese characters count as a word.
-        overlap: the last sentence of a passage begins the next one, too, if it has at most this many words.
+        words: length of a passage, roughly; two Chinese or Japanese characters count as a word.
+        overlap: where a paragraph is cut, the sentence before the cut begins the next passage, too, if it has at
+            most this many words.
     """
     return [
         Document(passage, metadata=dict(document.metadata))
@@ -134,18 +132,23 @@ def split_passages(
 
 
 def _passages(text: str, words: int, overlap: int) -> Iterator[str]:
+    sentences = [(sentence, count_words(sentence)) for sentence in _sentences(text, words)]
+    left = sum(length for _, length in sentences)
+    # Passages of even length, so that none ends as a stub.
+    target = left if left <= 1.25 * words else left / max(2, round(left / words))
     current: list[str] = []
-    size = 0
-    for sentence in _sentences(text, words):
-        length = count_words(sentence)
-        if size + length > words and current and size > 0:
+    size = 0.0
+    for sentence, length in sentences:
+        ends_paragraph = bool(current) and current[-1].endswith("\n\n")
+        full = size >= 0.75 * target if ends_paragraph else size + length / 2 > target
+        if current and full and left > 0.4 * target:
             yield _join(current)
-            last = current[-1]
-            keep = len(current) > 1 and not last.endswith("\n\n") and count_words(last) <= overlap
-            current = [last] if keep else []
-            size = count_words(last) if keep else 0
+            carried = "" if ends_paragraph or len(current) == 1 else current[-1]
+            current = [carried] if carried and count_words(carried) <= overlap else []
+            size = 0.0
         current.append(sentence)
         size += length
+        left -= length
     if _join(current):
         yield _join(current)
 
@@ -162,18 +165,35 @@ def _sentences(text: str, words: int) -> Iterator[str]:
             if sentence:
                 yield sentence
             continue
-        pieces = re.findall(rf"{_CJK}\s*|(?:(?!{_CJK})\S)+\s*", sentence)
-        while pieces:
-            size = next((n for n in range(1, len(pieces)) if count_words("".join(pieces[:n])) >= words), len(pieces))
-            yield "".join(pieces[:size])
-            pieces = pieces[size:]
+        yield from _cut(sentence, words)
+
+
+def _cut(sentence: str, words: int) -> Iterator[str]:
+    piece, size = "", 0.0
+    for match in re.finditer(rf"({_CJK})\s*|(?:(?!{_CJK})\S){{1,100}}\s*|\s+", sentence):
+        piece += match[0]
+        size += 0.5 if match[1] else max(1, len(match[0]) / _LONG_WORD)
+        if size >= words:
+            yield piece
+            piece, size = "", 0.0
+    if piece:
+        yield piece
 
 
 # Scripts that do not put spaces between words: Thai to Khmer, kana, Chinese characters.
-_CJK = r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+_CJK = (
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    r"\U00020000-\U0003ffff]"
+)
+
+
+_LONG_WORD = 20
 
 
 def count_words(text: str) -> int:
-    """Number of words; two characters of a script without spaces count as one."""
-    characters = len(re.findall(_CJK, text))
-    return len(re.sub(_CJK, " ", text).split()) + (characters + 1) // 2
+    """Number of words; two characters of a script without spaces count as one, endless words as several."""
+    words = len(text.split())
+    if not text.isascii():
+        characters = len(re.findall(_CJK, text))
+        words = len(re.sub(_CJK, " ", text).split()) + (characters + 1) // 2
+    return max(words, len(text.strip()) // _LONG_WORD)

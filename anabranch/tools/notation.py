@@ -9,7 +9,7 @@ import re
 MAX_CHARS = 1000
 
 _SYMBOLS = str.maketrans(
-    {"×": "*", "✕": "*", "✖": "*", "·": "*", "⋅": "*", "∙": "*", "÷": "/", "∕": "/", "⁄": "/"}  # noqa: RUF100
+    {"×": "*", "✕": "*", "✖": "*", "·": "*", "⋅": "*", "∙": "*", "÷": "/", "∕": "/", "⁄": "/"}
     | {"−": "-", "–": "-", "—": "-", "²": "**2", "³": "**3", "π": "pi", "≤": "<=", "≥": ">=", "≠": "!="}
     | {"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\t": " "}
 )
@@ -71,7 +71,7 @@ def _numbers(text: str) -> str:
 
 
 def _commas(text: str) -> str:
-    """Without thousands separators; tells argument separators from thousands separators: `max(100,200)` against `max(2, 3) * 1,200`."""
+    """Without thousands separators; those between arguments stay: `max(100,200)`, but `max(2, 3) * 1,200`."""
     result, inside, last = "", 0, 0
     for match in re.finditer(rf"(?<![\d.]){_GROUPED}|[\[(\])]", text):
         bracket = match[0]

@@ -96,13 +96,13 @@ def _run(program: str, printed: _Printed, limits: "ResourceLimits") -> Any:
 
     seconds = limits["max_feed_duration_secs"] or 0.0
     try:
-        # Sleeping is off (it would not count as running time); the request timeout kills a worker that hangs all the same.
+        # Sleeping is off: it would not count as running time. The request timeout kills a worker that hangs anyway.
         with (
             Monty(request_timeout=seconds + 5, max_processes=1) as pool,
             pool.checkout(limits=limits, os_policy={"sleep": "zero"}) as session,
         ):
             return session.feed_run(program, print_callback=printed)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, RuntimeError) as error:
         raise BackendError(f"the sandbox cannot start: {error}") from error
     except MontyCrashedError as error:
         raise ToolException("the program was stopped: it broke the sandbox's limits; write a smaller one") from error
@@ -119,7 +119,8 @@ def _explain(error: "MontyError", seconds: float) -> str:
         return f"the program ran for more than {seconds:g} s and was stopped; write a faster one"
     if isinstance(cause, MemoryError):
         return f"the program used too much memory and was stopped ({message}); write a smaller one"
-    frames = getattr(error, "traceback", list)()
+    traceback = getattr(error, "traceback", None)
+    frames = traceback() if traceback else []
     where = f" (line {frames[-1].line})" if frames else ""
     return f"the program failed: {message}{where}"
 

@@ -129,44 +129,63 @@ def _read_html(path: Path) -> tuple[str, list[Page]]:
 
 
 def _visible_text(soup: "BeautifulSoup") -> str:
-    for tag in soup.find_all(_INVISIBLE):
-        tag.decompose()
-    for tag in soup.find_all(hidden=True):
-        tag.decompose()
-    for tag in soup.find_all(["br", "td", "th", *_BLOCKS]):
-        tag.insert_after("\n" if tag.name == "br" else " " if tag.name in ("td", "th") else "\n\n")
-        if tag.name in _BLOCKS:
-            tag.insert_before("\n\n")
-    lines = (" ".join(line.split()) for line in soup.get_text().split("\n"))
+    """The text a browser shows, with empty lines between blocks."""
+    from bs4.element import NavigableString, Tag
+
+    # One pass over the tree: changing it instead takes quadratic time, recursion fails on deep nesting.
+    parts: list[str] = []
+    stack = [(iter(soup.contents), "")]
+    while stack:
+        children, closing = stack[-1]
+        child = next(children, None)
+        if child is None:
+            parts.append(closing)
+            stack.pop()
+        elif isinstance(child, Tag) and child.name not in _INVISIBLE and not child.has_attr("hidden"):
+            closing = _CLOSING.get(child.name, "")
+            parts.append(closing if child.name in _BLOCKS else "")
+            stack.append((iter(child.contents), closing))
+        elif type(child) is NavigableString:
+            # Comments and declarations are subclasses of it.
+            parts.append(str(child))
+    lines = (" ".join(line.split()) for line in "".join(parts).split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
-_INVISIBLE = ["head", "title", "script", "style", "noscript", "template", "svg", "iframe", "object"]
-_BLOCKS = [
+_INVISIBLE = frozenset({"head", "title", "script", "style", "noscript", "template", "svg", "iframe", "object"})
+_BLOCKS = (
     *("address", "article", "aside", "blockquote", "dd", "div", "dl", "dt", "figcaption", "figure", "footer", "form"),
     *("h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main", "nav", "ol", "p", "pre", "section", "summary"),
     *("table", "tr", "ul"),
-]
+)
+_CLOSING = {"br": "\n", "td": " ", "th": " "} | dict.fromkeys(_BLOCKS, "\n\n")
 
 
 def _read_pdf(path: Path) -> tuple[str, list[Page]]:
     # Importing it takes 240 ms, so programs that read no PDF do not pay for it.
     from pypdf import PdfReader
+    from pypdf.errors import DependencyError
 
     # Its remarks on sloppy files would go to stderr of programs that set up no logging.
     logging.getLogger("pypdf").addHandler(logging.NullHandler())
     try:
         with path.open("rb") as file:
-            reader = PdfReader(file)
-            if reader.is_encrypted and not reader.decrypt(""):
-                raise DocumentError("it is encrypted; save a copy without a password")
+            reader = _unlocked(PdfReader(file))
             pages = [Page(page.extract_text(), number) for number, page in enumerate(reader.pages, start=1)]
             return _pdf_title(reader), pages
     except (DocumentError, OSError):
         raise
+    except DependencyError as error:
+        raise DocumentError("it is encrypted; save a copy that is not, or pip install 'pypdf[crypto]'") from error
     except Exception as error:
         # On damaged files pypdf raises anything from KeyError to RecursionError.
         raise DocumentError(f"it is not a readable PDF ({type(error).__name__})") from error
+
+
+def _unlocked(reader: "PdfReader") -> "PdfReader":
+    if reader.is_encrypted and not reader.decrypt(""):
+        raise DocumentError("it is encrypted; save a copy without a password")
+    return reader
 
 
 def _pdf_title(reader: "PdfReader") -> str:

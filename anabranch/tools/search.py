@@ -116,8 +116,10 @@ def tokenize(text: str, *, single_characters: bool = False) -> list[str]:
         text: in any script.
         single_characters: also give their single characters; an index needs them for queries of one character.
     """
-    text = unicodedata.normalize("NFKD", text.casefold())
-    text = unicodedata.normalize("NFC", re.sub(r"[\u0300-\u036f]", "", text))
+    text = text.casefold()
+    if not text.isascii():
+        text = re.sub(r"[\u0300-\u036f]", "", unicodedata.normalize("NFKD", text))
+        text = unicodedata.normalize("NFC", text)
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
     terms: list[str] = []
     for match in _TERM.finditer(text):
@@ -136,16 +138,8 @@ _UNSPACED = (
     r"\uf900-\ufaff\U00020000-\U0003ffff"
 )
 # The vowel signs of Indian scripts and of Arabic are no `\w`, yet belong to their word.
-_LETTER = rf"(?:(?![{_UNSPACED}_])[\w\u064b-\u065f\u0900-\u0963\u0966-\u0dff])"
-_TERM = re.compile(rf"(?P<unspaced>[{_UNSPACED}]+)|(?P<word>{_LETTER}+)")
-
-STOP_WORDS = frozenset(
-    "a about after also an and any are as at be been before but by can could did do doe does during each for from had "
-    "ha has have he her his hi how i if in into is it its itself many me more most much my no not of on or our she "
-    "should so some such than that the their them then there these they thi this those to too under until was wa we "
-    "were what when where which while who whom whose why will with would you your s t".split()
-)
-"""Words of a query that tell nothing, unless the query has no others; in the form `tokenize` gives them."""
+_MARK = r"[\u064b-\u065f\u0900-\u0963\u0966-\u0dff]"
+_TERM = re.compile(rf"(?P<word>[^\W_{_UNSPACED}]+(?:{_MARK}+[^\W_{_UNSPACED}]*)*)|(?P<unspaced>[{_UNSPACED}]+)")
 
 
 def _singular(word: str) -> str:
@@ -155,6 +149,16 @@ def _singular(word: str) -> str:
     if word.endswith("ies") and not word.endswith(("eies", "aies")):
         return word[:-3] + "y"
     return word[:-1]
+
+
+_FUNCTION_WORDS = """
+a about after also an and any are as at be been before but by can could did do does during each for from had has have
+he her his how i if in into is it its itself many me more most much my no not of on or our she should so some such than
+that the their them then there these they this those to too under until was we were what when where which while who
+whom whose why will with would you your s t
+"""
+STOP_WORDS = frozenset(map(_singular, _FUNCTION_WORDS.split()))
+"""Words of a query that tell nothing, unless it has no others; in the form that `tokenize` gives them."""
 
 
 def _loaded(documents: str | Path | Iterable[str | Path | Document]) -> list[Document]:
