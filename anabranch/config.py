@@ -20,14 +20,20 @@ class Settings(BaseSettings):
     """Settings read from the environment.
 
     Attributes:
+        decomposer: who writes plans where nobody is named (`ANABRANCH_DECOMPOSER`).
+        solver: who answers where nobody is named (`ANABRANCH_SOLVER`).
+        docs: file or folder to search, for the graph that `langgraph.json` names (`ANABRANCH_DOCS`).
         cache_dir: where prepared models are kept (`ANABRANCH_CACHE_DIR`).
         local_model: hub id or folder of the in-process base model (`ANABRANCH_LOCAL_MODEL`).
         local_adapter: folder of a LoRA adapter for the in-process decomposer, if any (`ANABRANCH_LOCAL_ADAPTER`).
         threads: CPU threads for the in-process model; 0 leaves torch's default (`ANABRANCH_THREADS`).
     """
 
-    model_config = SettingsConfigDict(env_prefix="ANABRANCH_")
+    model_config = SettingsConfigDict(env_prefix="ANABRANCH_", env_ignore_empty=True)
 
+    decomposer: str = "local"
+    solver: str = "local"
+    docs: Path | None = None
     cache_dir: Path = Path("~/.cache/anabranch")
     local_model: str = "HuggingFaceTB/SmolLM2-135M-Instruct"
     local_adapter: Path | None = None

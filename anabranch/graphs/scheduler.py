@@ -47,7 +47,8 @@ async def execute(plan: Plan, known: Mapping[int, Answer], answer_one: AnswerOne
     def work_sync(question: SubQuestion) -> Any:
         return run_sync(work(question))
 
-    run: Any = task(name="sub_question")(work_sync if sync else work)
+    body: Any = work_sync if sync else work
+    run = task(name="sub_question")(body)
     pending = [question for question in plan.sub_questions if question.id not in known]
     for question in pending:
         futures[question.id] = _awaitable(run(question))

@@ -1,0 +1,29 @@
+"""The planner as `langgraph.json` names it, for `langgraph dev`, Studio and LangGraph servers.
+
+Set it up through the environment: `ANABRANCH_DECOMPOSER`, `ANABRANCH_SOLVER`, `ANABRANCH_DOCS`.
+"""
+
+import asyncio
+from functools import lru_cache
+
+from anabranch.config import Settings
+from anabranch.graphs.planner import Planner, create_planner
+from anabranch.tools import calculator, document_search
+
+
+async def make_planner() -> Planner:
+    """Builds the planner from the settings, once, off the server's event loop; the server brings the checkpointer.
+
+    Raises:
+        DocumentError: `ANABRANCH_DOCS` cannot be read.
+    """
+    return await asyncio.to_thread(_build)
+
+
+@lru_cache(maxsize=1)
+def _build() -> Planner:
+    settings = Settings()
+    tools = [calculator()]
+    if settings.docs:
+        tools.append(document_search(settings.docs))
+    return create_planner(decomposer=settings.decomposer, solver=settings.solver, tools=tools)
