@@ -12,8 +12,9 @@ Lines, one sub-question each, in plan order:
 have no slot in the text follow the route after the word `after`. In texts a backslash is written `\\` and a line
 break `\n`, so a line is always one sub-question and can be used as soon as it is complete.
 
-`line_pattern` is a regular expression for exactly the plans that are valid for a given catalogue. Decoders that
-constrain generation (llguidance here, vLLM's structured outputs elsewhere) take it as it is.
+`line_pattern` is a regular expression that only plans valid for a given catalogue match: all of them but those with
+brackets, braces, backslashes or double spaces in a text, or with an `after`. Decoders that constrain generation
+(llguidance here, vLLM's structured outputs elsewhere) take it as it is.
 """
 
 import json
@@ -30,8 +31,9 @@ DIRECT = "DIRECT"
 DONE = "DONE"
 
 _LINE = re.compile(
-    rf"(\d{{1,6}})[.):]? ?\[({ROUTE_PATTERN})(?: after (\d{{1,6}}(?:[, ]+\d{{1,6}})*))?\] ?(.*)", re.DOTALL
+    rf"([0-9]{{1,6}})[.):]? ?\[({ROUTE_PATTERN})(?: after ([0-9]{{1,6}}(?:[, ]+[0-9]{{1,6}})*))?\] ?(.*)", re.DOTALL
 )
+_FENCE = re.compile(r"^[ \t]*```(?:json)?[ \t]*\r?\n\s*(.*)", re.DOTALL | re.MULTILINE)
 _ESCAPE = re.compile(r"\\(\\|n|r)")
 _ESCAPES = {"\\": "\\", "n": "\n", "r": "\r"}
 
@@ -106,10 +108,11 @@ def decode_json(text: str, *, base: Plan | None = None) -> Plan:
         PlanSyntaxError: not JSON, or not of the form of a plan.
         PlanReferenceError, CycleError: the sub-questions do not fit together.
     """
-    fenced = re.search(r"```(?:json)?\s*\n(.*?)```", text, re.DOTALL)
+    fenced = _FENCE.search(text)
     try:
-        data = json.loads(fenced[1] if fenced else text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        # Behind a fence only the first JSON value counts: its texts may hold fences too.
+        data = json.JSONDecoder().raw_decode(fenced[1])[0] if fenced else json.loads(text)
+    except (ValueError, RecursionError) as error:  # a ValueError also where a number has thousands of digits
         raise PlanSyntaxError(f"the plan is not JSON: {_shorten(text)!r} ({error})") from error
     return from_dict(data, base=base)
 
@@ -123,7 +126,8 @@ def from_dict(data: Any, *, base: Plan | None = None) -> Plan:
         try:
             questions.append(SubQuestion.model_validate(item))
         except ValidationError as error:
-            raise PlanSyntaxError(f"sub-question {place}: {_first(error)}", sub_question=place) from error
+            number = _number(item, place)
+            raise PlanSyntaxError(f"sub-question {number}: {_first(error)}", sub_question=number) from error
     return (base or Plan()).extended(questions)
 
 
@@ -187,10 +191,16 @@ def line_pattern(
         allowed = [*known, *(range(first_id, number) if chained else ())]
         slot = rf"|\{{({'|'.join(map(str, allowed))})\}}" if allowed else ""
         start = r"[^{}\[\]\\\s]"
-        text = rf"({start}{slot})( ?({start}{slot})){{0,{max_chars}}}"
+        text = rf"({start}{slot})( ?({start}{slot})){{0,{max_chars - 1}}}"
         following = rf"(\n{pattern})?" if pattern else ""
         pattern = rf"{number} \[({names})\] {text}{following}"
     return f"({empty}|{pattern})" if empty else f"({pattern})"
+
+
+def _number(item: Any, place: int) -> int:
+    """A sub-question's id where it has one, its place in the list otherwise."""
+    number = item.get("id") if isinstance(item, dict) else None
+    return number if type(number) is int and 1 <= number <= 999_999 else place
 
 
 def _shorten(text: str, limit: int = 80) -> str:

@@ -17,7 +17,7 @@ SOLVE = "solve"
 """The route of a sub-question that the solver answers by itself."""
 
 ROUTE_PATTERN = r"[A-Za-z0-9_./:-]{1,64}"
-_SLOT = re.compile(r"\{\{(\d{1,6})\}\}|\{(\d{1,6})\}")
+_SLOT = re.compile(r"\{\{([0-9]{1,6})\}\}|\{([0-9]{1,6})\}")
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
 Route = Annotated[str, StringConstraints(pattern=rf"^{ROUTE_PATTERN}$")]
@@ -287,5 +287,5 @@ def find_cycle(depends_on: Mapping[int, Sequence[int]]) -> list[int]:
 
 
 def _mermaid_label(text: str) -> str:
-    escaped = "".join(f"#{ord(c)};" if c in '"#&<>[](){}|`\\;' else c for c in text)
-    return escaped.replace("\r", "").replace("\n", "<br/>")
+    lines = ["".join(f"#{ord(c)};" if c in '"#&<>[](){}|`\\;' else c for c in line) for line in text.splitlines()]
+    return "<br/>".join(lines)

@@ -63,7 +63,7 @@ class Decomposer(Protocol):
         """Writes a plan as text."""
 
     def read(self, text: str, request: PlanRequest) -> Plan:
-        """Reads a written plan.
+        """Reads a written plan: the sub-questions asked before, then the new ones.
 
         Raises:
             PlanError: the text is not a plan, or not one that fits the request.

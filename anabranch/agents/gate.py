@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Literal
 
+from anabranch.errors import ConfigurationError
+
 Gate = Callable[[str], bool]
 """Takes the question; True means plan, False means answer directly."""
 
@@ -16,7 +18,15 @@ def auto(question: str) -> bool:
 
 
 def resolve_gate(gate: Gate | Literal["auto", "always"]) -> Gate:
-    """The gate of this name: `auto`, or `always` to plan for every question; a callable is taken as it is."""
+    """The gate of this name: `auto`, or `always` to plan for every question; a callable is taken as it is.
+
+    Raises:
+        ConfigurationError: there is no such gate.
+    """
     if gate == "always":
         return lambda _question: True
-    return auto if gate == "auto" else gate
+    if gate == "auto":
+        return auto
+    if not callable(gate):
+        raise ConfigurationError(f"unknown gate {gate!r}; use auto, always, or a function of the question")
+    return gate

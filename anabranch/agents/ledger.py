@@ -52,7 +52,9 @@ class Ledger:
             BudgetExceededError: a limit is reached, here or in a parent.
         """
         if self._budget:
-            self._budget.check(self.total, self._started_at)
+            # A role without a known price counts as 0; it must not hide what the others cost.
+            spent = sum(usage.usd or 0.0 for usage in self.by_role.values())
+            self._budget.check(self.total.model_copy(update={"usd": spent}), self._started_at)
         if self._parent:
             self._parent.check()
 

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +22,21 @@ from anabranch.plan import Usage
 
 NOSTREAM = "nostream"
 """LangGraph's tag that keeps a call's tokens out of `stream_mode="messages"`."""
+_ADVICE = {
+    "APIConnectionError": "check the address and that the server is up",
+    "ConnectError": "check the address and that the server is up",
+    "ConnectionError": "check the address and that the server is up",
+    "APITimeoutError": "the server is too slow or away; try again",
+    "TimeoutError": "the server is too slow or away; try again",
+    "TimeoutException": "the server is too slow or away; try again",
+    "AuthenticationError": "check the API key",
+    "PermissionDeniedError": "check what the API key may do",
+    "NotFoundError": "check the model's name",
+    "RateLimitError": "wait, or lower the concurrency",
+    "ContextOverflowError": "the prompt is too long for this model; shorten it or use another",
+    "InternalServerError": "the server failed; see its log",
+}
+_FORMS = "use local, openai:MODEL, an address such as http://host:8000/v1, or PROVIDER:MODEL"
 LOCAL_TYPE = "anabranch-local"
 """`_llm_type` of the in-process model."""
 
@@ -72,9 +88,7 @@ def resolve_model(
         return RoleModel(_openai(name), price)
     if provider and name:
         return RoleModel(_from_langchain(spec), price)
-    raise ConfigurationError(
-        f"unknown model {spec!r}; use local, openai:MODEL, an address such as http://host:8000/v1, or PROVIDER:MODEL"
-    )
+    raise ConfigurationError(f"unknown model {spec!r}; {_FORMS}")
 
 
 async def call(
@@ -138,17 +152,14 @@ def usage_of(message: AIMessage, price: Price | None) -> Usage:
 
 def explain(role: str, error: Exception) -> str:
     """One line on why a model call failed and what to do."""
-    name, text = type(error).__name__, " ".join(str(error).split())[:300]
-    advice = {
-        "APIConnectionError": "check the address and that the server is up",
-        "ConnectError": "check the address and that the server is up",
-        "APITimeoutError": "the server is too slow or away; try again",
-        "AuthenticationError": "check the API key",
-        "PermissionDeniedError": "check what the API key may do",
-        "NotFoundError": "check the model's name",
-        "RateLimitError": "wait, or lower the concurrency",
-    }.get(name, "check the model's settings")
-    return f"the {role} model failed: {name}: {text} ({advice})"
+    # By the names of the base classes too: LangChain's packages derive from those of the provider's client.
+    names = [class_.__name__.removeprefix("Model") for class_ in type(error).__mro__]
+    advice = next((_ADVICE[name] for name in names if name in _ADVICE), "check the model's settings")
+    return f"the {role} model failed: {type(error).__name__}: {_one_line(error)} ({advice})"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def _local(name: str | None, adapter: str | None) -> RoleModel:
@@ -156,10 +167,8 @@ def _local(name: str | None, adapter: str | None) -> RoleModel:
         from anabranch.agents.local import LocalChatModel
     except ImportError as error:
         raise MissingExtraError(f"the in-process model needs: pip install 'anabranch[local]' ({error})") from error
-    settings = Settings()
-    return RoleModel(
-        LocalChatModel(model=name or settings.local_model, adapter=adapter), Price(input=0, output=0), small=True
-    )
+    chat = LocalChatModel(model=name or Settings().local_model, adapter=Path(adapter) if adapter else None)
+    return RoleModel(chat, Price(input=0, output=0), small=True)
 
 
 def _openai(name: str) -> BaseChatModel:
@@ -168,11 +177,11 @@ def _openai(name: str) -> BaseChatModel:
     try:
         return ChatOpenAI(model=name, stream_usage=True, timeout=120)
     except Exception as error:
-        raise ConfigurationError(f"openai:{name} cannot be used: {error}; set OPENAI_API_KEY") from error
+        raise ConfigurationError(f"openai:{name} cannot be used: {_one_line(error)}; set OPENAI_API_KEY") from error
 
 
 def _served(spec: str) -> BaseChatModel:
-    """A model behind an OpenAI-compatible address; without a key in OPENAI_API_KEY, as most own servers are."""
+    """A model behind an OpenAI-compatible address; its key, if it wants one, is in ANABRANCH_API_KEY."""
     from langchain_openai import ChatOpenAI
 
     address, _, name = spec.partition("#")
@@ -194,8 +203,8 @@ def _first_model(address: str, key: str) -> str:
         return str(response.raise_for_status().json()["data"][0]["id"])
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as error:
         raise EndpointError(
-            f"{address} does not list its models ({error}); check that it is up and ends in /v1, or name one: "
-            f"{address}#MODEL"
+            f"{address} does not list its models ({_one_line(error)}); "
+            f"check that it is up and ends in /v1, or name one: {address}#MODEL"
         ) from error
 
 
@@ -208,6 +217,6 @@ def _from_langchain(spec: str) -> BaseChatModel:
         model: BaseChatModel = init_chat_model(spec)
     except ImportError as error:
         raise MissingExtraError(f"{spec} needs another package: {error}") from error
-    except ValueError as error:
-        raise ConfigurationError(f"unknown model {spec!r}: {error}") from error
+    except Exception as error:  # each provider has its own errors for an unknown name or a missing key
+        raise ConfigurationError(f"the model {spec!r} cannot be used: {_one_line(error)}; {_FORMS}") from error
     return model

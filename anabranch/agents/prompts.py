@@ -93,9 +93,10 @@ EXAMPLES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 
 
 def version() -> str:
-    """Short hash of all prompt texts: changes whenever one of them does."""
-    parts = [f"{name}={value!r}" for name, value in sorted(globals().items()) if name.isupper()]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+    """Short hash of all prompts: changes whenever one of their texts does, or the way they are put together."""
+    texts = [f"{name}={value!r}" for name, value in sorted(globals().items()) if name.isupper()]
+    prompts = [f"{message.type}: {message.text}" for messages in _specimens() for message in messages]
+    return hashlib.sha256("\n".join([*texts, *prompts]).encode()).hexdigest()[:12]
 
 
 def route_lines(cards: Sequence[ToolCard]) -> str:
@@ -211,6 +212,24 @@ def name_slots(text: str) -> str:
 class _SlotNames(dict[int, str]):
     def get(self, key: int, default: str | None = None) -> str:  # type: ignore[override]
         return f"the answer to {key}"
+
+
+def _specimens() -> list[list[BaseMessage]]:
+    """One of each prompt."""
+    texts = ("a", "b {1}", "c {2}")
+    plan = Plan(sub_questions=tuple(SubQuestion(id=n, text=text) for n, text in enumerate(texts, 1)))
+    answers = {1: Answer(id=1, text="x"), 2: Answer(id=2, status="failed", error="y")}
+    cards = [ToolCard(name="search", description="z")]
+    return [
+        lines_messages("q", cards, "dynamic", asked=plan, answers=answers, feedback="f", examples=True),
+        json_messages("q", cards, "dynamic", asked=plan, answers=answers, feedback="f"),
+        direct_messages("q"),
+        guided_messages("q", plan),
+        step_messages("t"),
+        read_messages("t", "e"),
+        arguments_messages("t", "n", "d", "{}"),
+        join_messages("q", plan, answers, may_replan=True),
+    ]
 
 
 def _request(

@@ -8,17 +8,19 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from langgraph.errors import GraphBubbleUp
 
 from anabranch.agents import prompts
 from anabranch.agents.models import RoleModel, call, structured_arguments
-from anabranch.errors import ModelError
+from anabranch.errors import BudgetExceededError, ModelError
 from anabranch.plan import Plan
 from anabranch.tools.calculator import find_expression
 
 MAX_TOOL_ROUNDS = 6
 QUESTION_ARGUMENTS = frozenset({"query", "question", "text", "input", "q", "search", "search_query", "prompt"})
 """Names of arguments that take a sub-question as it is."""
-_ANSWER = re.compile(r"^.*(?:final answer|answer)\**\s*:\**\s*", re.IGNORECASE | re.DOTALL)
+_ANSWER = re.compile(r"^.*answer\**\s*[:：]\**\s*", re.IGNORECASE | re.DOTALL)
+_BOLD = re.compile(r"\*\*([^*]+)\*\*|([^*]+)\*\*")
 
 
 async def solve(
@@ -65,15 +67,19 @@ async def _run_tool(tool: BaseTool | None, tool_call: dict[str, Any]) -> ToolMes
     if tool is not None:
         try:
             content = str((await tool.ainvoke({**tool_call, "type": "tool_call"})).content)
+        except (GraphBubbleUp, BudgetExceededError):
+            raise
         except Exception as error:
             content = f"{type(error).__name__}: {error}"
     return ToolMessage(content, tool_call_id=tool_call["id"] or "")
 
 
 def final_answer(text: str) -> str:
-    """The answer at the end of a reply: what follows the last `Answer:`, else the whole reply."""
+    """The answer at the end of a reply: what follows the last `Answer:`, else the whole reply. Bold type is dropped."""
     match = _ANSWER.match(text)
-    return (text[match.end() :] if match else text).strip() or text.strip()
+    found = (text[match.end() :] if match else text).strip() or text.strip()
+    bold = _BOLD.fullmatch(found)
+    return (bold[1] or bold[2]).strip() or found if bold else found
 
 
 async def answer_step(model: RoleModel, text: str) -> str:
@@ -90,7 +96,7 @@ async def read_answer(model: RoleModel, text: str, evidence: str) -> str:
     """
     message = await call(model, prompts.read_messages(text, evidence), role="solver", stream=False)
     reply = str(message.text).strip()
-    if not reply or reply.rstrip(".").upper() == prompts.NOT_FOUND:
+    if not reply or reply.startswith(prompts.NOT_FOUND) or reply.strip(" .*!\"'`").upper() == prompts.NOT_FOUND:
         raise ModelError("the tool's result does not hold the answer")
     return reply
 
@@ -106,14 +112,20 @@ async def write_arguments(model: RoleModel, tool: BaseTool, text: str) -> dict[s
         BudgetExceededError, EndpointError: as `call`.
     """
     parameters = convert_to_openai_tool(tool)["function"].get("parameters", {"type": "object", "properties": {}})
-    names = list(parameters.get("required") or parameters.get("properties", {}))
-    if not parameters.get("properties"):
+    properties = parameters.get("properties")
+    if not properties:
         return {}
-    if len(names) == 1 and names[0] in QUESTION_ARGUMENTS:
+    names = list(parameters.get("required") or properties)
+    if len(names) == 1 and names[0] in QUESTION_ARGUMENTS and _takes_any_text(properties.get(names[0], {})):
         return {names[0]: text}
     if names == ["expression"] and (expression := find_expression(text)):
         return {"expression": expression}
     return await _written_arguments(model, tool, text, parameters)
+
+
+def _takes_any_text(schema: Mapping[str, Any]) -> bool:
+    options = schema.get("anyOf", [schema])
+    return any("string" in option.get("type", "string") and "enum" not in option for option in options)
 
 
 async def _written_arguments(model: RoleModel, tool: BaseTool, text: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +136,7 @@ async def _written_arguments(model: RoleModel, tool: BaseTool, text: str, parame
     start, end = reply.find("{"), reply.rfind("}")
     try:
         written = json.loads(reply[start : end + 1])
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a ValueError also where a number has thousands of digits
         raise ModelError(f"the solver wrote no arguments for {tool.name}: {reply[:80]!r}") from error
     if not isinstance(written, dict):
         raise ModelError(f"the solver wrote no arguments for {tool.name}: {reply[:80]!r}")
