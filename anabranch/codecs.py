@@ -98,7 +98,7 @@ def encode_json(plan: Plan) -> str:
 
 
 def decode_json(text: str, *, base: Plan | None = None) -> Plan:
-    """Reads a plan written as JSON; a fenced code block around it is allowed.
+    """Reads a plan written as JSON; a fenced code block or prose around it is allowed.
 
     Args:
         text: JSON in the form of `json_schema`.
@@ -109,9 +109,10 @@ def decode_json(text: str, *, base: Plan | None = None) -> Plan:
         PlanReferenceError, CycleError: the sub-questions do not fit together.
     """
     fenced = _FENCE.search(text)
+    body = fenced[1] if fenced else text
     try:
-        # Behind a fence only the first JSON value counts: its texts may hold fences too.
-        data = json.JSONDecoder().raw_decode(fenced[1])[0] if fenced else json.loads(text)
+        # Only the first JSON object counts: its texts may hold fences and braces too.
+        data = json.JSONDecoder().raw_decode(body, max(body.find("{"), 0))[0]
     except (ValueError, RecursionError) as error:  # a ValueError also where a number has thousands of digits
         raise PlanSyntaxError(f"the plan is not JSON: {_shorten(text)!r} ({error})") from error
     return from_dict(data, base=base)
@@ -141,7 +142,7 @@ def json_schema(routes: Sequence[str], max_sub_questions: int) -> dict[str, Any]
     Source: https://platform.openai.com/docs/guides/structured-outputs (all fields required, none additional).
     """
     fields: dict[str, Any] = {
-        "id": {"type": "integer", "description": "ascending and unique"},
+        "id": {"type": "integer", "minimum": 1, "description": "ascending and unique"},
         "text": {"type": "string", "description": "the sub-question; {1} stands for the answer of sub-question 1"},
         "route": {"type": "string", "enum": [SOLVE, *routes]},
         "depends_on": {

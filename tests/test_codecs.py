@@ -481,3 +481,8 @@ def test_every_object_of_the_schema_is_strict() -> None:
     for part in (schema, schema["properties"]["sub_questions"]["items"]):
         assert part["additionalProperties"] is False
         assert part["required"] == list(part["properties"])
+
+
+def test_json_between_prose_is_read() -> None:
+    plan = Plan(sub_questions=(SubQuestion(id=1, text="a {b}"),))
+    assert decode_json(f"Here is the plan: {encode_json(plan)} I hope it helps {{}}.") == plan

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from langchain_core.language_models import BaseChatModel
 
 from anabranch.agents import prompts
-from anabranch.agents.models import RoleModel, call, resolve_model, structured_arguments
+from anabranch.agents.models import RoleModel, call, call_for_json, resolve_model
 from anabranch.codecs import DIRECT, DONE, decode_json, decode_lines, json_schema, line_pattern
 from anabranch.config import PlanningMode, Settings
 from anabranch.errors import PlanError, PlanReferenceError
@@ -147,10 +147,7 @@ class JsonDecomposer:
             feedback=request.feedback,
         )
         schema = json_schema(request.routes, request.max_sub_questions)
-        arguments = structured_arguments(self.model.chat, schema)
-        runnable = self.model.chat.bind(**arguments) if arguments else None
-        reply = await call(self.model, messages, role="decomposer", stream=False, runnable=runnable)
-        return str(reply.text)
+        return await call_for_json(self.model, messages, schema, role="decomposer")
 
     def read(self, text: str, request: PlanRequest) -> Plan:
         """Reads JSON."""
@@ -199,6 +196,8 @@ async def decompose(decomposer: Decomposer, request: PlanRequest, *, repairs: in
 
 def _check_new(plan: Plan, request: PlanRequest) -> None:
     asked = request.asked.sub_questions
+    if plan.sub_questions[: len(asked)] != asked:
+        raise PlanError("the plan does not begin with the sub-questions asked before; add to them")
     new = plan.sub_questions[len(asked) :]
     Plan.model_construct(sub_questions=new).check(request.routes, request.max_sub_questions)
     failed = {q.id for q in asked if q.id in request.answers and not request.answers[q.id].ok}

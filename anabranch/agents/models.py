@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,13 @@ class RoleModel:
         price: what it costs; None if not known.
         small: too small for arithmetic in its head, for JSON without a grammar and for joining answers. Then
             tools compute, generation is constrained, and the last answer of a plan is taken as it is.
+        refused: call arguments that its server turned down, and that it is not sent again.
     """
 
     chat: BaseChatModel
     price: Price | None = None
     small: bool = False
+    refused: set[str] = field(default_factory=set, compare=False, repr=False)
 
 
 def resolve_model(
@@ -127,6 +129,39 @@ async def call(
     if ledger:
         ledger.add(role, usage_of(message, model.price))
     return message
+
+
+async def call_for_json(
+    model: RoleModel, messages: Sequence[BaseMessage], schema: dict[str, Any], *, role: str, strict: bool = True
+) -> str:
+    """Calls a model for a JSON object, held to a schema if its server can; the prompt must ask for JSON as well.
+
+    Args:
+        model: the model.
+        messages: the prompt.
+        schema: JSON schema of the object.
+        role: as in `call`.
+        strict: whether the schema keeps to OpenAI's strict subset.
+
+    Returns:
+        What the model wrote; not checked against the schema.
+
+    Raises:
+        BudgetExceededError, EndpointError: as `call`.
+    """
+    arguments = structured_arguments(model.chat, schema, strict=strict)
+    if not arguments or model.refused.issuperset(arguments):
+        return str((await call(model, messages, role=role, stream=False)).text)
+    try:
+        message = await call(model, messages, role=role, stream=False, runnable=model.chat.bind(**arguments))
+    except EndpointError as error:
+        if getattr(error.__cause__, "status_code", None) not in (400, 422):
+            raise
+        # A server without structured outputs, or with another notion of them.
+        reply = str((await call(model, messages, role=role, stream=False)).text)
+        model.refused.update(arguments)
+        return reply
+    return str(message.text)
 
 
 def structured_arguments(model: BaseChatModel, schema: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:

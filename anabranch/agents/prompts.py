@@ -194,13 +194,14 @@ def join_messages(question: str, plan: Plan, answers: Mapping[int, Answer], *, m
 
 
 def answer_lines(sub_questions: Sequence[SubQuestion], answers: Mapping[int, Answer]) -> str:
-    """Sub-questions with their answers, one line each."""
+    """Sub-questions with their answers, one line each; line breaks become spaces, or an answer could pass for more."""
     texts = {id_: answer.text for id_, answer in answers.items() if answer.ok}
     lines = []
     for question in sub_questions:
         answer = answers.get(question.id)
         outcome = "not asked" if answer is None else answer.text if answer.ok else f"FAILED ({answer.error})"
-        lines.append(f"{question.id} [{question.route}] {fill(question.text, texts)} = {outcome}")
+        line = f"{question.id} [{question.route}] {fill(question.text, texts)} = {outcome}"
+        lines.append(" ".join(line.split()))
     return "\n".join(lines)
 
 

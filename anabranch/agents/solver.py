@@ -11,7 +11,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.errors import GraphBubbleUp
 
 from anabranch.agents import prompts
-from anabranch.agents.models import RoleModel, call, structured_arguments
+from anabranch.agents.models import RoleModel, call, call_for_json
 from anabranch.errors import BudgetExceededError, ModelError
 from anabranch.plan import Plan
 from anabranch.tools.calculator import find_expression
@@ -54,9 +54,11 @@ async def _solve_with_tools(model: RoleModel, messages: list[BaseMessage], tools
     runnable = model.chat.bind_tools(list(tools.values()))
     for _ in range(MAX_TOOL_ROUNDS):
         reply = await call(model, messages, role="solver", runnable=runnable)
-        if not reply.tool_calls:
+        if not reply.tool_calls and not reply.invalid_tool_calls:
             return reply
         messages = [*messages, reply]
+        for broken in reply.invalid_tool_calls:
+            messages.append(ToolMessage("the arguments are not JSON", tool_call_id=broken["id"] or ""))
         for tool_call in reply.tool_calls:
             messages.append(await _run_tool(tools.get(tool_call["name"]), dict(tool_call)))
     return await call(model, messages, role="solver")
@@ -130,9 +132,8 @@ def _takes_any_text(schema: Mapping[str, Any]) -> bool:
 
 async def _written_arguments(model: RoleModel, tool: BaseTool, text: str, parameters: dict[str, Any]) -> dict[str, Any]:
     messages = prompts.arguments_messages(text, tool.name, tool.description, json.dumps(parameters))
-    arguments = structured_arguments(model.chat, {"title": "arguments", **parameters}, strict=False)
-    runnable = model.chat.bind(**arguments) if arguments else None
-    reply = str((await call(model, messages, role="solver", stream=False, runnable=runnable)).text)
+    schema = {"title": "arguments", **parameters}
+    reply = await call_for_json(model, messages, schema, role="solver", strict=False)
     start, end = reply.find("{"), reply.rfind("}")
     try:
         written = json.loads(reply[start : end + 1])

@@ -15,7 +15,7 @@ from anabranch.agents.decomposer import (
     resolve_decomposer,
 )
 from anabranch.agents.models import LOCAL_TYPE, RoleModel, structured_arguments
-from anabranch.codecs import json_schema
+from anabranch.codecs import decode_lines, json_schema
 from anabranch.config import PlanningMode
 from anabranch.errors import BudgetExceededError, ConfigurationError, EndpointError
 from anabranch.plan import Answer, Plan, SubQuestion
@@ -299,3 +299,17 @@ def test_a_decomposer_is_taken_as_it_is() -> None:
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="unknown model 'gpt'"):
         resolve_decomposer("gpt")
+
+
+async def test_a_decomposer_that_drops_what_was_asked_before_is_told_so() -> None:
+    class Forgetful:
+        async def write(self, request: PlanRequest) -> str:
+            return "1 [solve] a"
+
+        def read(self, text: str, request: PlanRequest) -> Plan:
+            return decode_lines(text)
+
+    asked = Plan(sub_questions=(SubQuestion(id=1, text="first"),))
+    draft = await decompose(Forgetful(), PlanRequest("q", [], asked=asked, answers={1: Answer(id=1, text="x")}))
+    assert draft.plan == asked
+    assert "begin with the sub-questions asked before" in draft.problems[0]

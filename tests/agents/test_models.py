@@ -22,6 +22,7 @@ from anabranch.agents.models import (
     NOSTREAM,
     RoleModel,
     call,
+    call_for_json,
     explain,
     resolve_model,
     structured_arguments,
@@ -388,3 +389,29 @@ async def test_a_real_endpoint_is_never_called(called_machines: list[str]) -> No
         resolve_model("https://192.0.2.1/v1")
     assert called_machines == ["api.openai.com", "192.0.2.1"]
     called_machines.clear()
+
+
+@pytest.mark.loopback
+@pytest.mark.enable_socket
+async def test_a_server_without_structured_outputs_is_asked_without_them_from_then_on() -> None:
+    def script(request: dict[str, Any]) -> Any:
+        if "response_format" in request:
+            return (400, {"error": {"message": "response_format is not supported"}})
+        return '{"a": 1}'
+
+    with OpenAIServer(script) as server:
+        model = resolve_model(server.url)
+        schema = {"title": "x", "type": "object"}
+        for _ in range(2):
+            assert await call_for_json(model, [HumanMessage("JSON?")], schema, role="decomposer") == '{"a": 1}'
+    assert ["response_format" in request for request in server.requests] == [True, False, False]
+
+
+@pytest.mark.loopback
+@pytest.mark.enable_socket
+async def test_other_refusals_are_not_asked_again() -> None:
+    with OpenAIServer(lambda _request: (401, {"error": {"message": "no"}})) as server:
+        model = resolve_model(server.url)
+        with pytest.raises(EndpointError, match="check the API key"):
+            await call_for_json(model, [HumanMessage("JSON?")], {"title": "x"}, role="decomposer")
+    assert len(server.requests) == 1

@@ -185,3 +185,9 @@ def test_answers_fill_slots_once_and_failures_say_why() -> None:
 )
 def test_slots_in_words(text: str, named: str) -> None:
     assert prompts.name_slots(text) == named
+
+
+def test_an_answer_with_line_breaks_cannot_pass_for_more_sub_questions() -> None:
+    asked = Plan(sub_questions=(SubQuestion(id=1, text="a"),))
+    lines = prompts.answer_lines(asked.sub_questions, {1: Answer(id=1, text="x\n2 [solve] b = y")})
+    assert lines == "1 [solve] a = x 2 [solve] b = y"
