@@ -1,0 +1,201 @@
+"""`anabranch ask`: one question through the planner, watched, reviewed and kept on a thread."""
+
+import json
+import time
+import uuid
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import typer
+from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.types import Command
+
+from anabranch.cli import review, threads
+from anabranch.cli.board import Board
+from anabranch.cli.build import build_planner, read_settings
+from anabranch.cli.failures import Guard, complain
+from anabranch.cli.loop import Loop
+from anabranch.cli.options import Options
+from anabranch.cli.outcome import Outcome
+from anabranch.cli.terminal import print_answer
+from anabranch.cli.text import in_one_line
+from anabranch.cli.views import Silence, View
+from anabranch.errors import ConfigurationError
+from anabranch.graphs.planner import Planner
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What was asked for on the command line.
+
+    Attributes:
+        question: the question, checked; None goes on with what the thread has unfinished.
+        options: what the planner is built from.
+        given: names of the options that were given, and so hold against those a thread remembers.
+        thread: name of the thread, if any.
+        checkpoints: file that keeps threads, if not the usual one.
+        restart: drop the thread's unfinished run.
+        as_json: print one JSON object.
+    """
+
+    question: str | None
+    options: Options
+    given: Collection[str] = ()
+    thread: str | None = None
+    checkpoints: Path | None = None
+    restart: bool = False
+    as_json: bool = False
+
+
+def run(ask: Ask, view: View, guard: Guard) -> None:
+    """Answers the question and prints the answer.
+
+    Raises:
+        AnabranchError: as the planner does.
+        typer.Exit: the plan was rejected.
+    """
+    path = ask.checkpoints or (read_settings().cache_dir / threads.FILE)
+    with Loop() as loop, _closing(loop) as stack:
+        saver = loop.run(threads.open_saver(stack, path if ask.thread else None))
+        unfinished = loop.run(threads.find_unfinished(saver, ask.thread)) if ask.thread else None
+        ask = settle(ask, unfinished, view)
+        _run_on(ask, unfinished, saver, loop, view, guard)
+
+
+def settle(ask: Ask, unfinished: threads.Unfinished | None, view: View) -> Ask:
+    """Decides whether to go on or to begin, and with which options. A question of None means: go on.
+
+    Raises:
+        ConfigurationError: there is nothing to go on with, or another question is in the way.
+    """
+    if unfinished is None:
+        if ask.question is None:
+            raise ConfigurationError(f"the thread {ask.thread!r} has nothing unfinished; ask a question")
+        return ask
+    if ask.question not in (None, unfinished.question) and not ask.restart:
+        raise ConfigurationError(
+            f"the thread {ask.thread!r} is in the middle of another question ({in_one_line(unfinished.question)}); "
+            "leave the question out to go on with it, add --restart to drop it, or use another --thread"
+        )
+    if ask.restart and ask.question:
+        return ask
+    options = ask.options.recalled(unfinished.options, ask.given)
+    if options.review:
+        review.need_person()
+    if ask.restart:
+        return replace(ask, question=unfinished.question, options=options)
+    view.note(f"going on with: {in_one_line(unfinished.question)}")
+    return replace(ask, question=None, options=options)
+
+
+def _run_on(
+    ask: Ask,
+    unfinished: threads.Unfinished | None,
+    saver: BaseCheckpointSaver[Any],
+    loop: Loop,
+    view: View,
+    guard: Guard,
+) -> None:
+    planner = build_planner(ask.options, status=view.status, note=view.note, checkpointer=saver)
+    run = Run(planner, ask, view)
+    value: Any = None
+    if ask.question is None and unfinished:
+        loop.run(run.recall(unfinished))
+    else:
+        forget = unfinished.forget if unfinished else []
+        value = {"messages": [*forget, HumanMessage(ask.question or "", id=str(uuid.uuid4()))]}
+    guard.hint = _hint(ask)
+    decision: Mapping[str, Any] = {}
+    while (waiting := loop.run(run.advance(value))) is not None:
+        view.close(keep=False)
+        decision = review.decide(waiting, ask.options.max_sub_questions)
+        value = Command(resume=decision)
+    outcome = loop.run(run.outcome())
+    view.close()
+    if decision.get("type") == "reject":
+        complain("the plan was rejected; nothing was answered")
+        raise typer.Exit(1)
+    report(outcome, as_json=ask.as_json, quiet=isinstance(view, Silence))
+
+
+def _hint(ask: Ask) -> str:
+    if not ask.thread:
+        return ""
+    file = f" --checkpoints {quote(str(ask.checkpoints))}" if ask.checkpoints else ""
+    return f"nothing is lost, go on with: anabranch ask --thread {quote(ask.thread)}{file}"
+
+
+class Run:
+    """A run of the planner that is watched."""
+
+    def __init__(self, planner: Planner, ask: Ask, view: View) -> None:
+        self.board = Board()
+        self._planner = planner
+        self._view = view
+        self._seconds = 0.0
+        thread = ask.thread or "once"
+        self._config: Any = {
+            "configurable": {"thread_id": thread},
+            "metadata": threads.remember(ask.options.stored()),
+        }
+        self._modes: Any = ["custom", "updates"] if isinstance(view, Silence) else ["custom", "updates", "messages"]
+
+    async def recall(self, unfinished: threads.Unfinished) -> None:
+        """Puts what an earlier process did on the board."""
+        values = (await self._planner.aget_state(self._config)).values
+        # Before the first node has run, the state is still that of the turn before.
+        if values.get("question") == unfinished.question:
+            self.board.show(values["plan"], [*values["answers"].values(), *unfinished.answers])
+            for row in self.board.rows.values():
+                if row.answer and row.answer.ok:
+                    self.board.news.append(f"  {row.question.id} → {row.answer.text} (from before)")
+            self._view.update(self.board)
+
+    async def advance(self, value: Any) -> Mapping[str, Any] | None:
+        """Runs until the end, or until a person is asked; then returns what for."""
+        started = time.monotonic()
+        self.board.news = []
+        if self.board.rows:
+            self._view.update(self.board)
+        else:
+            self._view.status(self.board.phase)
+        parts: Any = self._planner.astream(
+            value, self._config, stream_mode=self._modes, durability="sync", version="v2"
+        )
+        async for part in parts:
+            self.board.take(part)
+            self._view.update(self.board)
+        snapshot = await self._planner.aget_state(self._config)
+        # Without the time that a person takes for a review.
+        self._seconds += time.monotonic() - started
+        asked = [interrupt.value for task in snapshot.tasks for interrupt in task.interrupts]
+        return asked[0] if asked else None
+
+    async def outcome(self) -> Outcome:
+        """What the run came to."""
+        state = (await self._planner.aget_state(self._config)).values
+        return Outcome.of(state["question"], state, self._seconds)
+
+
+def report(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:
+    """Prints the answer to standard output, and tokens, time and cost to standard error."""
+    if as_json:
+        typer.echo(json.dumps(outcome.to_json(), ensure_ascii=False))
+    else:
+        print_answer(outcome.answer)
+    if not quiet:
+        typer.secho(outcome.line(), err=True, dim=True)
+
+
+@contextmanager
+def _closing(loop: Loop) -> Iterator[AsyncExitStack]:
+    stack = AsyncExitStack()
+    try:
+        yield stack
+    finally:
+        loop.run(stack.aclose())

@@ -1,0 +1,140 @@
+"""From options to models, tools and the planner. Importing this module imports LangGraph."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from langchain_core.tools import BaseTool
+from langchain_core.tools import tool as as_tool
+from langgraph.types import Checkpointer
+from pydantic import ValidationError
+
+from anabranch.agents.decomposer import Decomposer, resolve_decomposer
+from anabranch.agents.models import RoleModel, resolve_model
+from anabranch.cli.options import Options, price_of
+from anabranch.config import Budget, Price, Protocol, Settings
+from anabranch.errors import ConfigurationError, MissingExtraError
+from anabranch.graphs.planner import Planner, create_planner
+from anabranch.tools import builtin_tool, document_search, load_documents
+
+DEFAULT_TOOLS = ("calculator",)
+NO_TOOL = "none"
+
+Say = Callable[[str], None]
+
+
+def read_settings() -> Settings:
+    """The settings from the environment.
+
+    Raises:
+        ConfigurationError: a variable has a value that does not fit.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        name = f"ANABRANCH_{'_'.join(map(str, detail['loc']))}".upper()
+        raise ConfigurationError(f"{name}={detail['input']!r}: {detail['msg']}; change or unset it") from error
+
+
+def build_planner(options: Options, *, status: Say, note: Say, checkpointer: Checkpointer = None) -> Planner:
+    """Builds the planner; models are prepared and loaded now rather than on first use.
+
+    Args:
+        options: what to build it from.
+        status: told what is happening.
+        note: told what the user should know afterwards, such as skipped documents.
+        checkpointer: keeps threads.
+
+    Raises:
+        UserError, BackendError: as tools and models do.
+    """
+    tools = build_tools(options, status=status, note=note)
+    decomposer = build_decomposer(options, status=status)
+    solver = _model(options.solver, options.price, adapter=None, status=status)
+    return create_planner(
+        decomposer=decomposer,
+        solver=solver,
+        tools=tools,
+        mode=options.mode,
+        protocol=cast(Protocol, options.protocol),
+        review=options.review,
+        max_sub_questions=options.max_sub_questions,
+        max_replans=options.max_replans,
+        step_timeout=options.timeout,
+        budget=Budget(max_tokens=options.budget_tokens) if options.budget_tokens else None,
+        checkpointer=checkpointer,
+    )
+
+
+def build_decomposer(options: Options, *, status: Say) -> Decomposer:
+    """The decomposer, ready to write."""
+    price = options.decomposer_price or (options.price if options.decomposer == options.solver else "")
+    adapter = read_settings().local_adapter
+    return resolve_decomposer(_model(options.decomposer, price, adapter=adapter, status=status))
+
+
+def build_tools(options: Options, *, status: Say, note: Say) -> list[BaseTool]:
+    """The tools by name, and the search tool if there are documents.
+
+    Raises:
+        ConfigurationError: an unknown tool, or one that cannot be imported.
+        DocumentError: a document that cannot be read.
+    """
+    names = options.tool or DEFAULT_TOOLS
+    tools = [_tool(name) for name in dict.fromkeys(names) if name != NO_TOOL]
+    if options.docs:
+        status("reading documents")
+        report = load_documents(options.docs)
+        if report.skipped:
+            note(f"documents: {report.summary()}")
+        tools.append(document_search(report.documents))
+    return tools
+
+
+def _model(spec: str, price: str, *, adapter: Path | None, status: Say) -> RoleModel:
+    if spec != "local" and not spec.startswith("local:"):
+        status(f"connecting to {spec}")
+        known = price_of(price)
+        return resolve_model(spec, price=Price(input=known[0], output=known[1]) if known else None)
+    status("preparing the local model")
+    try:
+        # torch: a second or two that other models do not need.
+        from anabranch.agents.local import LocalChatModel
+    except ImportError as error:
+        raise MissingExtraError(f"the in-process model needs: pip install 'anabranch[local]' ({error})") from error
+    chat = LocalChatModel(model=spec.partition(":")[2] or None, adapter=adapter, progress=status)
+    chat.warm_up()
+    return resolve_model(chat)
+
+
+def _tool(name: str) -> BaseTool:
+    if ":" not in name:
+        return builtin_tool(name)
+    module, _, attribute = name.partition(":")
+    found = _imported(name, module, attribute)
+    if isinstance(found, BaseTool):
+        return found
+    if not callable(found) or isinstance(found, type):
+        raise ConfigurationError(f"--tool {name} is neither a LangChain tool nor a function")
+    try:
+        made: BaseTool = as_tool(found)
+    except Exception as error:
+        raise ConfigurationError(f"--tool {name} cannot be made a tool: {' '.join(str(error).split())}") from error
+    return made
+
+
+def _imported(name: str, module: str, attribute: str) -> Any:
+    # As with `python -m`: modules beside the user are found, also from an installed script.
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        found = import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigurationError(f"--tool {name} cannot be imported ({reason}); use MODULE:ATTRIBUTE") from error
+    return found

@@ -1,0 +1,242 @@
+"""The commands and their options. Everything heavy is imported in the bodies: `--help` should be instant."""
+
+import io
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from anabranch import __version__
+from anabranch.cli.failures import Guard, complain, guarded, leave
+from anabranch.cli.options import Options
+from anabranch.errors import ConfigurationError
+
+app = typer.Typer(
+    name="anabranch",
+    help="Splits a question into sub-questions, answers them, and brings the answers back together.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_MODEL_HELP = "local, local:FOLDER, http://host:8000/v1[#MODEL], openai:MODEL or PROVIDER:MODEL"
+Question = Annotated[
+    str | None,
+    typer.Argument(metavar="QUESTION", help="The question; - reads it from standard input.", show_default=False),
+]
+Decomposer = Annotated[str, typer.Option(metavar="MODEL", help=f"Model that writes the plan: {_MODEL_HELP}.")]
+Solver = Annotated[str, typer.Option(metavar="MODEL", help="Model that answers; names as for --decomposer.")]
+Tool = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="calculator, python, none, or MODULE:ATTRIBUTE of a tool or function, which imports that module. "
+        "Repeatable. [default: calculator]",
+        show_default=False,
+    ),
+]
+Docs = Annotated[
+    list[str] | None, typer.Option(metavar="PATH", help="File or folder to search in. Repeatable.", show_default=False)
+]
+Mode = Annotated[
+    str, typer.Option(metavar="MODE", help="static: the whole plan at once; dynamic: step by step, given the answers.")
+]
+Protocol = Annotated[
+    str, typer.Option(metavar="NAME", help="How plans run: auto, guided (one call) or per_node (one each).")
+]
+MaxSubQuestions = Annotated[int, typer.Option(metavar="N", help="Most sub-questions in a plan.")]
+MaxReplans = Annotated[int, typer.Option(metavar="N", help="Most plans after the first.")]
+Timeout = Annotated[float, typer.Option(metavar="SECONDS", help="Seconds one sub-question may take.")]
+BudgetTokens = Annotated[
+    int | None, typer.Option(metavar="N", help="Most tokens for one question.", show_default=False)
+]
+Price = Annotated[str, typer.Option(metavar="IN,OUT", help="Solver's price, $ per million tokens.", show_default=False)]
+DecomposerPrice = Annotated[
+    str, typer.Option(metavar="IN,OUT", help="Decomposer's price, $ per million tokens.", show_default=False)
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and warnings.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no usage line.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    ctx: typer.Context, version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False
+) -> None:
+    """Splits a question into sub-questions, answers them, and brings the answers back together."""
+    if version:
+        typer.echo(f"anabranch {__version__}")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+        raise typer.Exit
+
+
+@app.command()
+def ask(
+    ctx: typer.Context,
+    question: Question = None,
+    decomposer: Decomposer = "local",
+    solver: Solver = "local",
+    tool: Tool = None,
+    docs: Docs = None,
+    mode: Mode = "static",
+    protocol: Protocol = "auto",
+    max_sub_questions: MaxSubQuestions = 8,
+    max_replans: MaxReplans = 1,
+    timeout: Timeout = 120.0,
+    budget_tokens: BudgetTokens = None,
+    price: Price = "",
+    decomposer_price: DecomposerPrice = "",
+    review: Annotated[bool, typer.Option("--review", help="Approve or edit each plan in the terminal.")] = False,
+    thread: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Keep the run under this name: a killed run goes on where it was.", show_default=False
+        ),
+    ] = None,
+    checkpoints: Annotated[
+        str | None, typer.Option(metavar="FILE", help="SQLite file that keeps threads.", show_default=False)
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Drop what the thread has unfinished.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print answer, plan, answers and usage as JSON.")] = False,
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help='Answer each line of a JSONL file: {"id": ..., "question": ...}.', show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Where --batch writes. [default: FILE.answers.jsonl]", show_default=False),
+    ] = None,
+    concurrency: Annotated[int, typer.Option(metavar="N", help="Questions of --batch answered at a time.")] = 4,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Answers a question: plans, runs the plan, and prints the answer."""
+    with guarded(debug=debug) as guard:
+        _prepare(debug)
+        # The parameters above are what typer reads; their values are taken from its context, once.
+        values = ctx.params
+        if batch is not None:
+            _batch(values, guard)
+        else:
+            given = {name for name in values if "COMMANDLINE" in str(ctx.get_parameter_source(name))}
+            _ask(values, given, guard)
+
+
+@app.command()
+def plan(
+    ctx: typer.Context,
+    question: Question = None,
+    decomposer: Decomposer = "local",
+    solver: Annotated[str, typer.Option(help="Accepted as for ask; no solver is loaded.", hidden=True)] = "local",
+    tool: Tool = None,
+    docs: Docs = None,
+    mode: Mode = "static",
+    max_sub_questions: MaxSubQuestions = 8,
+    budget_tokens: BudgetTokens = None,
+    decomposer_price: DecomposerPrice = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the plan as a Mermaid flowchart.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Prints the plan for a question, without answering it."""
+    with guarded(debug=debug):
+        _prepare(debug)
+        if as_json and mermaid:
+            raise ConfigurationError("--json and --mermaid exclude each other; choose one")
+        options = Options.of(ctx.params)
+        from anabranch.cli.terminal import read_question
+
+        checked = read_question(question or "")
+        form = "json" if as_json else "mermaid" if mermaid else "lines"
+        from anabranch.cli.views import opened_view
+
+        with opened_view(quiet=quiet) as view:
+            view.status("starting")
+            # LangChain: a second, which is why the status line comes first.
+            from anabranch.cli import planning
+
+            planning.run(checked, options, view, form=form)
+
+
+def _ask(values: dict[str, Any], given: set[str], guard: Guard) -> None:
+    options = Options.of(values)
+    question, thread = values["question"], values["thread"]
+    if values["out"] is not None:
+        raise ConfigurationError("--out belongs to --batch; name the file of questions with --batch FILE.jsonl")
+    if thread is None and (values["restart"] or values["checkpoints"] is not None):
+        raise ConfigurationError("--restart and --checkpoints need --thread NAME")
+    if thread is not None and not thread.strip():
+        raise ConfigurationError("--thread needs a name")
+    if question is None and thread is None:
+        raise ConfigurationError('there is no question; write: anabranch ask "your question"')
+    from anabranch.cli.terminal import need_terminal, read_question
+
+    if options.review:
+        need_terminal("--review")
+    checked = None if question is None else read_question(question)
+    from anabranch.cli.views import opened_view
+
+    with opened_view(quiet=values["quiet"]) as view:
+        view.status("starting")
+        # LangGraph: a second, which is why the status line comes first.
+        from anabranch.cli import ask as asking
+
+        file = values["checkpoints"]
+        request = asking.Ask(
+            question=checked,
+            options=options,
+            given=given,
+            thread=thread,
+            checkpoints=Path(file) if file is not None else None,
+            restart=values["restart"],
+            as_json=values["as_json"],
+        )
+        asking.run(request, view, guard)
+
+
+def _batch(values: dict[str, Any], guard: Guard) -> None:
+    options = Options.of(values)
+    misplaced = [name for name in ("question", "thread", "checkpoints", "restart", "review", "as_json") if values[name]]
+    if misplaced:
+        name = {"question": "a question", "as_json": "--json"}.get(misplaced[0], f"--{misplaced[0]}")
+        raise ConfigurationError(f"--batch and {name} exclude each other; leave one out")
+    if values["concurrency"] < 1:
+        raise ConfigurationError(f"--concurrency is {values['concurrency']}; it must be at least 1")
+    from anabranch.cli import batch
+
+    out = None if values["out"] is None else Path(values["out"])
+    concurrency, quiet = values["concurrency"], values["quiet"]
+    batch.run(Path(values["batch"]), out, options, concurrency=concurrency, quiet=quiet, guard=guard)
+
+
+def _prepare(debug: bool) -> None:
+    """Keeps libraries' warnings and tracers out of a user's terminal."""
+    if not debug and not sys.warnoptions:
+        import logging
+
+        warnings.simplefilter("ignore")
+        logging.lastResort = None
+
+
+def main() -> None:
+    """Entry point of the `anabranch` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # An answer that was paid for is not lost to a terminal that cannot show one of its characters.
+            stream.reconfigure(errors="replace")
+    try:
+        code = app(prog_name="anabranch", standalone_mode=False)
+    except Exception as error:
+        # typer's usage errors, whose class moved between its versions.
+        if not hasattr(error, "format_message"):
+            raise
+        complain(f"error: {error.format_message()} (see anabranch --help)")
+        leave(int(getattr(error, "exit_code", 2)))
+    leave(code if isinstance(code, int) else 0)

@@ -1,0 +1,90 @@
+"""Failures as one line on standard error and an exit code, and a way out that no stuck thread can block.
+
+Exit codes: 0 done · 1 something outside failed (a model, a server, a budget) · 2 the user's mistake · 130 Ctrl-C.
+"""
+
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import NoReturn
+
+import typer
+
+from anabranch.cli.text import clean
+from anabranch.errors import AnabranchError, PlanError, UserError
+
+INTERRUPTED = 130
+
+
+@dataclass
+class Guard:
+    """What to tell the user when the run ends early.
+
+    Attributes:
+        hint: how to go on; added to the message of an interrupted or failed run.
+    """
+
+    hint: str = ""
+
+
+@contextmanager
+def guarded(*, debug: bool) -> Iterator[Guard]:
+    """Runs a command: whatever it raises becomes one line and an exit code.
+
+    Args:
+        debug: show the traceback, too.
+
+    Raises:
+        typer.Exit: with the exit code.
+    """
+    guard = Guard()
+    try:
+        yield guard
+    except typer.Exit:
+        raise
+    except BrokenPipeError as error:
+        # The reader of our output has left (`| head`); point it elsewhere, or the flush at exit would complain.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from error
+    except (KeyboardInterrupt, EOFError, typer.Abort) as error:
+        complain(f"interrupted{'; ' if guard.hint else ''}{guard.hint}")
+        raise typer.Exit(INTERRUPTED) from error
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        code, hint = exit_code(error), guard.hint
+        complain(f"error: {one_line(error)}{f' ({hint})' if hint and code == 1 else ''}")
+        raise typer.Exit(code) from error
+
+
+def complain(text: str) -> None:
+    """Writes one line to standard error."""
+    typer.echo(clean(text), err=True)
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong, in one line; for an exception nobody foresaw, how to see more of it."""
+    text = " ".join(str(error).split())
+    if isinstance(error, AnabranchError):
+        return text or type(error).__name__
+    return f"unexpected {type(error).__name__}: {text[:300]}; run again with --debug to see where"
+
+
+def exit_code(error: BaseException) -> int:
+    """2 for the user's mistake, else 1."""
+    return 2 if isinstance(error, UserError | PlanError) else 1
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process, without waiting for a thread that hangs in a tool or a model."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
+        os._exit(code)
+    sys.exit(code)

@@ -1,0 +1,105 @@
+"""The options that `ask` and `plan` share, as data. Light: no pydantic, no LangGraph."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+from anabranch.errors import ConfigurationError
+
+PROTOCOLS = ("auto", "guided", "per_node")
+MODES = ("static", "dynamic")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a planner is built from. The names are those of the command line.
+
+    Attributes:
+        decomposer: model that writes plans.
+        solver: model that answers.
+        tool: names of built-in tools, or MODULE:ATTRIBUTE; `none` alone for no tool.
+        docs: files and folders for the search tool.
+        mode: planning mode.
+        protocol: how plans run.
+        max_sub_questions: most sub-questions in a plan.
+        max_replans: most plans after the first.
+        timeout: seconds one sub-question may take.
+        budget_tokens: most tokens for one question; None for no limit.
+        price: IN,OUT of the solver, in dollars per million tokens; empty if not known.
+        decomposer_price: the same of the decomposer.
+        review: whether a person sees each plan first.
+    """
+
+    decomposer: str = "local"
+    solver: str = "local"
+    tool: tuple[str, ...] = ()
+    docs: tuple[str, ...] = ()
+    mode: str = "static"
+    protocol: str = "auto"
+    max_sub_questions: int = 8
+    max_replans: int = 1
+    timeout: float = 120.0
+    budget_tokens: int | None = None
+    price: str = ""
+    decomposer_price: str = ""
+    review: bool = False
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Options out of a mapping that may hold other things too; values that are None keep the default.
+
+        Raises:
+            ConfigurationError: a value that no planner can be built from.
+        """
+        known = {field.name for field in fields(cls)}
+        taken = {name: value for name, value in values.items() if name in known and value is not None}
+        lists = {name: tuple(value) for name, value in taken.items() if isinstance(value, list | tuple)}
+        options = cls(**(taken | lists))
+        options.check()
+        return options
+
+    def check(self) -> None:
+        """Refuses what can be seen to be wrong before any model is loaded.
+
+        Raises:
+            ConfigurationError: an unknown mode or protocol, a limit out of range, or a price that is not IN,OUT.
+        """
+        for name, value, known in (("mode", self.mode, MODES), ("protocol", self.protocol, PROTOCOLS)):
+            if value not in known:
+                raise ConfigurationError(f"unknown {name} {value!r}; use one of: {', '.join(known)}")
+        for name, number in (("max-sub-questions", self.max_sub_questions), ("budget-tokens", self.budget_tokens)):
+            if number is not None and number < 1:
+                raise ConfigurationError(f"--{name} is {number}; it must be at least 1")
+        if self.max_replans < 0:
+            raise ConfigurationError(f"--max-replans is {self.max_replans}; it must be at least 0")
+        if not self.timeout > 0:
+            raise ConfigurationError(f"--timeout is {self.timeout:g}; it must be more than 0 seconds")
+        for price in (self.price, self.decomposer_price):
+            price_of(price)
+
+    def stored(self) -> dict[str, Any]:
+        """The options as JSON-ready data for a thread, with paths that hold from any working directory."""
+        paths = [str(Path(path).expanduser().absolute()) for path in self.docs]
+        return asdict(self) | {"tool": list(self.tool), "docs": paths}
+
+    def recalled(self, stored: Mapping[str, Any], given: Collection[str]) -> "Options":
+        """These options, with those from `stored` in place of what was not `given` on the command line."""
+        before = Options.of(stored)
+        kept = {field.name: getattr(before, field.name) for field in fields(self) if field.name not in given}
+        return replace(self, **kept)
+
+
+def price_of(text: str) -> tuple[float, float] | None:
+    """Reads a price, `IN,OUT` in dollars per million tokens; None for an empty text.
+
+    Raises:
+        ConfigurationError: it has another form.
+    """
+    if not text:
+        return None
+    match = re.fullmatch(r"\s*(\d*\.?\d+)\s*,\s*(\d*\.?\d+)\s*", text)
+    if match is None:
+        raise ConfigurationError(f"the price {text!r} is not IN,OUT in dollars per million tokens, such as 0.15,0.60")
+    return float(match[1]), float(match[2])

@@ -1,0 +1,65 @@
+"""`anabranch plan`: the plan alone, without answering it."""
+
+import json
+import time
+
+import typer
+
+from anabranch.agents.decomposer import Draft, PlanRequest, decompose
+from anabranch.agents.ledger import Ledger, booking
+from anabranch.cli.build import build_decomposer, build_tools
+from anabranch.cli.loop import Loop
+from anabranch.cli.options import Options
+from anabranch.cli.outcome import usage_line
+from anabranch.cli.text import clean
+from anabranch.cli.views import View
+from anabranch.codecs import encode_json, encode_line
+from anabranch.config import Budget, check_mode
+from anabranch.errors import ModelError
+from anabranch.plan import Plan
+from anabranch.tools import Catalogue
+
+
+def run(question: str, options: Options, view: View, *, form: str) -> None:
+    """Prints the plan of a question.
+
+    Args:
+        question: the question, checked.
+        options: what the decomposer is built from.
+        view: shows progress.
+        form: `lines`, `json` or `mermaid`.
+
+    Raises:
+        ModelError: the decomposer wrote no plan that could run.
+        AnabranchError: as models and tools do.
+    """
+    started, ledger = time.monotonic(), Ledger(budget=Budget(max_tokens=options.budget_tokens))
+    with Loop() as loop, booking(ledger):
+        draft = loop.run(_draft(question, options, view))
+    view.close()
+    seconds = time.monotonic() - started
+    if draft.problems and draft.plan.is_direct:
+        raise ModelError(f"the decomposer wrote no plan that can run: {draft.problems[-1]}; try another --decomposer")
+    typer.echo(formatted(draft.plan, form))
+    view.note(usage_line(ledger.total, seconds))
+
+
+async def _draft(question: str, options: Options, view: View) -> Draft:
+    catalogue = Catalogue(build_tools(options, status=view.status, note=view.note))
+    decomposer = build_decomposer(options, status=view.status)
+    view.status("planning")
+    request = PlanRequest(
+        question, catalogue.cards, check_mode(options.mode), max_sub_questions=options.max_sub_questions
+    )
+    return await decompose(decomposer, request)
+
+
+def formatted(plan: Plan, form: str) -> str:
+    """A plan as text: the lines that `--review` edits, JSON, or a Mermaid flowchart."""
+    if form == "json":
+        return json.dumps(json.loads(encode_json(plan)), indent=2, ensure_ascii=False)
+    if form == "mermaid":
+        return plan.to_mermaid().rstrip("\n")
+    if plan.is_direct:
+        return "DIRECT (the question needs no plan)"
+    return "\n".join(clean(encode_line(question)) for question in plan.sub_questions)

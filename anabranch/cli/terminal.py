@@ -1,0 +1,61 @@
+"""Terminal input and output: the question, consoles, the answer."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from anabranch.cli.text import clean
+from anabranch.errors import ConfigurationError, QuestionError
+
+
+def error_console() -> Console:
+    """Standard error as a rich console that takes no text for markup."""
+    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+
+
+def interactive() -> bool:
+    """Whether a person watches: standard output and standard error are terminals."""
+    return sys.stdout.isatty() and sys.stderr.isatty()
+
+
+def need_terminal(option: str) -> None:
+    """Refuses an option that asks a person where there is none.
+
+    Raises:
+        ConfigurationError: standard input or standard error is not a terminal.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ConfigurationError(
+            f"{option} asks in the terminal, and there is none here; run it in one, or leave it out"
+        )
+
+
+def print_answer(text: str) -> None:
+    """Writes the answer, and nothing else, to standard output."""
+    typer.echo(clean(text) if sys.stdout.isatty() else text)
+
+
+def read_question(argument: str) -> str:
+    """The question of the command line; `-` reads it from standard input.
+
+    Raises:
+        QuestionError: it is empty, too long, or not text.
+    """
+    from anabranch.config import check_question  # pydantic
+
+    text = _read_stdin() if argument == "-" else argument
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise QuestionError("the question is not valid UTF-8 text; check its encoding") from error
+    if "\0" in text:
+        raise QuestionError("the question is binary data; give text")
+    return check_question(text)
+
+
+def _read_stdin() -> str:
+    try:
+        return typer.get_binary_stream("stdin").read().decode()
+    except UnicodeDecodeError as error:
+        raise QuestionError("standard input is not UTF-8 text; convert it, or pass the question itself") from error
