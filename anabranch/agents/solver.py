@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.errors import GraphBubbleUp
@@ -15,6 +15,7 @@ from anabranch.agents.models import RoleModel, call, call_for_json
 from anabranch.errors import BudgetExceededError, ModelError
 from anabranch.plan import Plan
 from anabranch.tools.calculator import find_expression
+from anabranch.tools.calling import call_tool
 
 MAX_TOOL_ROUNDS = 6
 QUESTION_ARGUMENTS = frozenset({"query", "question", "text", "input", "q", "search", "search_query", "prompt"})
@@ -59,21 +60,21 @@ async def _solve_with_tools(model: RoleModel, messages: list[BaseMessage], tools
         messages = [*messages, reply]
         for broken in reply.invalid_tool_calls:
             messages.append(ToolMessage("the arguments are not JSON", tool_call_id=broken["id"] or ""))
-        for tool_call in reply.tool_calls:
-            messages.append(await _run_tool(tools.get(tool_call["name"]), dict(tool_call)))
+        for request in reply.tool_calls:
+            messages.append(await _run_tool(tools.get(request["name"]), request))
     return await call(model, messages, role="solver")
 
 
-async def _run_tool(tool: BaseTool | None, tool_call: dict[str, Any]) -> ToolMessage:
+async def _run_tool(tool: BaseTool | None, request: ToolCall) -> ToolMessage:
     content = "there is no such tool"
     if tool is not None:
         try:
-            content = str((await tool.ainvoke({**tool_call, "type": "tool_call"})).content)
+            content = await call_tool(tool, request["args"])
         except (GraphBubbleUp, BudgetExceededError):
             raise
         except Exception as error:
             content = f"{type(error).__name__}: {error}"
-    return ToolMessage(content, tool_call_id=tool_call["id"] or "")
+    return ToolMessage(content, tool_call_id=request["id"] or "")
 
 
 def final_answer(text: str) -> str:

@@ -6,8 +6,7 @@ HTTP clients that belong to a loop keep their connections.
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import copy_context
+from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -63,30 +62,3 @@ class Node(Runnable[Any, T]):
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> T:
         """Awaits the coroutine."""
         return await self._body(input)
-
-
-def in_daemon_thread(function: Callable[[], T]) -> Awaitable[T]:
-    """Runs a blocking function in a thread that cannot keep the process alive.
-
-    A tool that hangs holds its thread for ever; the threads of asyncio's own pool would be waited for at exit.
-    Context variables go along.
-    """
-    loop, context = asyncio.get_running_loop(), copy_context()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def finish(setter: Callable[[Any], None], value: Any) -> None:
-        if not future.done():
-            setter(value)
-
-    def work() -> None:
-        try:
-            result = context.run(function)
-        except BaseException as error:
-            outcome: tuple[Callable[[Any], None], Any] = (future.set_exception, error)
-        else:
-            outcome = (future.set_result, result)
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(finish, *outcome)
-
-    threading.Thread(target=work, name="anabranch-tool", daemon=True).start()
-    return future

@@ -120,6 +120,8 @@ class Nodes:
             except PlanError as problem:
                 error = str(problem)
             else:
+                if edited is not plan:
+                    emit("plan", plan=plain(edited), new=[i for i in edited.ids if i not in answers], problems=[])
                 return Command(update={"plan": plain(edited)}, goto=self._dispatch(edited, answers))
 
     def _check_edit(self, plan: Plan, edited: Plan, answers: dict[int, Answer]) -> None:
@@ -145,7 +147,10 @@ class Nodes:
         known = state["answers"]
         slot = asyncio.Semaphore(self.step.concurrency)
 
+        ran = set[int]()
+
         async def answer_one(question: SubQuestion, inputs: Mapping[int, Answer]) -> Answer:
+            ran.add(question.id)
             emit("sub_question", id=question.id, status="started")
             answer = await self.step(question, inputs, slot)
             emit("sub_question", **plain(answer))
@@ -153,6 +158,9 @@ class Nodes:
 
         with booking(self._ledger(state)):
             answers = await scheduler.execute(state["plan"], known, answer_one, sync=sync)
+        for id_, answer in answers.items():
+            if id_ not in known and id_ not in ran:
+                emit("sub_question", **plain(answer))  # recorded by an attempt that was stopped
         # Counted from the answers and not the ledger: on resume, some were recorded by an earlier attempt.
         spent = sum((a.usage for a in answers.values() if a.id not in known), state["usage"].get("solver", Usage()))
         return {"answers": plain(answers), "usage": plain({**state["usage"], "solver": spent})}

@@ -48,7 +48,7 @@ async def execute(plan: Plan, known: Mapping[int, Answer], answer_one: AnswerOne
         return run_sync(work(question))
 
     body: Any = work_sync if sync else work
-    run = task(name="sub_question")(body)
+    run: Any = task(name="sub_question")(body)
     pending = [question for question in plan.sub_questions if question.id not in known]
     for question in pending:
         futures[question.id] = _awaitable(run(question))

@@ -5,9 +5,6 @@ import time
 from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired, TypedDict
 
-from langchain_core.messages import ToolMessage
-from langchain_core.tools import BaseTool, StructuredTool
-from langgraph.config import get_config
 from langgraph.errors import GraphBubbleUp
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -16,9 +13,10 @@ from anabranch.agents.ledger import Ledger, booking, current
 from anabranch.agents.models import RoleModel
 from anabranch.agents.solver import answer_step, read_answer, write_arguments
 from anabranch.errors import BackendError, ModelError
-from anabranch.graphs.bridge import Node, in_daemon_thread
+from anabranch.graphs.bridge import Node
 from anabranch.graphs.channels import Stored, plain
 from anabranch.plan import SOLVE, Answer, SubQuestion, fill
+from anabranch.tools.calling import call_tool
 from anabranch.tools.catalogue import Catalogue
 
 MAX_EVIDENCE_CHARS = 8_000
@@ -53,17 +51,17 @@ def create_step_graph(solver: RoleModel, tools: Catalogue) -> "CompiledStateGrap
     async def ask_solver(state: StepState) -> dict[str, Any]:
         return {"answer": await answer_step(solver, state["text"])}
 
-    async def call_tool(state: StepState) -> dict[str, Any]:
+    async def use_tool(state: StepState) -> dict[str, Any]:
         tool = tools[state["sub_question"].route]
         arguments = await write_arguments(solver, tool, state["text"])
-        output = await run_tool(tool, arguments)
+        output = cut(await call_tool(tool, arguments))
         if tool.return_direct:
             return {"answer": output}
         return {"answer": await read_answer(solver, state["text"], output), "evidence": output}
 
     builder: StateGraph[StepState, Any, Any, Any] = StateGraph(StepState)
     builder.add_node("solver", Node(ask_solver, "solver"))
-    builder.add_node("tool", Node(call_tool, "tool"))
+    builder.add_node("tool", Node(use_tool, "tool"))
     builder.add_conditional_edges(START, Node(_route, "route"), ["solver", "tool"])
     builder.add_edge("solver", END)
     builder.add_edge("tool", END)
@@ -74,31 +72,9 @@ async def _route(state: StepState) -> str:
     return "solver" if state["sub_question"].route == SOLVE else "tool"
 
 
-async def run_tool(tool: BaseTool, arguments: dict[str, Any]) -> str:
-    """Calls a tool and returns its output as text.
-
-    Raises:
-        ModelError: the output is empty.
-        Exception: whatever the tool raises.
-    """
-    call = {"name": tool.name, "args": arguments, "id": "call", "type": "tool_call"}
-    config = get_config()
-    if _blocks(tool):
-        result = await in_daemon_thread(lambda: tool.invoke(call, config))
-    else:
-        result = await tool.ainvoke(call, config)
-    text = str(result.text) if isinstance(result, ToolMessage) else str(result)
-    if isinstance(result, ToolMessage) and result.status == "error":
-        raise ModelError(f"{tool.name} failed: {text}")
-    if text.strip() in ("", "null"):  # a tool's None arrives as JSON
-        raise ModelError(f"{tool.name} returned nothing")
+def cut(text: str) -> str:
+    """The beginning of a text that is too long to be put into a prompt."""
     return text if len(text) <= MAX_EVIDENCE_CHARS else text[:MAX_EVIDENCE_CHARS] + " […]"
-
-
-def _blocks(tool: BaseTool) -> bool:
-    if isinstance(tool, StructuredTool):
-        return tool.coroutine is None
-    return type(tool)._arun is BaseTool._arun
 
 
 class StepRunner:
