@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from anabranch.errors import BudgetExceededError, ConfigurationError, QuestionError
@@ -14,6 +14,7 @@ PlanningMode = Literal["static", "dynamic"]
 MODES: tuple[PlanningMode, ...] = ("static", "dynamic")
 Protocol = Literal["auto", "guided", "per_node"]
 MAX_QUESTION_CHARS = 20_000
+LOCAL_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 class Settings(BaseSettings):
@@ -25,7 +26,9 @@ class Settings(BaseSettings):
         docs: file or folder to search, for the graph that `langgraph.json` names (`ANABRANCH_DOCS`).
         cache_dir: where prepared models are kept (`ANABRANCH_CACHE_DIR`).
         local_model: hub id or folder of the in-process base model (`ANABRANCH_LOCAL_MODEL`).
-        local_adapter: folder of a LoRA adapter for the in-process decomposer, if any (`ANABRANCH_LOCAL_ADAPTER`).
+        local_adapter: folder of the in-process decomposer's LoRA adapter, or `none`; the one that comes with the
+            package where nothing is said (`ANABRANCH_LOCAL_ADAPTER`).
+        local_solver_adapter: the same for the in-process solver (`ANABRANCH_LOCAL_SOLVER_ADAPTER`).
         threads: CPU threads for the in-process model; 0 leaves torch's default (`ANABRANCH_THREADS`).
     """
 
@@ -35,9 +38,29 @@ class Settings(BaseSettings):
     solver: str = "local"
     docs: Path | None = None
     cache_dir: Path = Path("~/.cache/anabranch")
-    local_model: str = "HuggingFaceTB/SmolLM2-135M-Instruct"
-    local_adapter: Path | None = None
+    local_model: str = LOCAL_MODEL
+    local_adapter: str | None = None
+    local_solver_adapter: str | None = None
     threads: int = Field(default=0, ge=0)
+
+    @field_validator("cache_dir", "docs")
+    @classmethod
+    def _expanded(cls, value: Path | None) -> Path | None:
+        return value.expanduser() if value else value
+
+
+def read_settings() -> Settings:
+    """The settings from the environment.
+
+    Raises:
+        ConfigurationError: a variable has a value that does not fit.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        name = f"ANABRANCH_{'_'.join(map(str, detail['loc']))}".upper()
+        raise ConfigurationError(f"{name}={detail['input']!r}: {detail['msg']}; change or unset it") from error
 
 
 class Price(BaseModel):

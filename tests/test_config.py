@@ -67,7 +67,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     settings = Settings()
     assert settings.cache_dir == Path("/tmp/cache")
     assert settings.local_model == "/models/mine"
-    assert settings.local_adapter == Path("/models/adapter")
+    assert settings.local_adapter == "/models/adapter"
     assert settings.threads == 3
 
 

@@ -9,7 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from anabranch.agents import prompts
 from anabranch.agents.models import RoleModel, call, call_for_json, resolve_model
 from anabranch.codecs import DIRECT, DONE, decode_json, decode_lines, json_schema, line_pattern
-from anabranch.config import PlanningMode, Settings
+from anabranch.config import PlanningMode
 from anabranch.errors import PlanError, PlanReferenceError
 from anabranch.plan import Answer, Plan
 from anabranch.tools.catalogue import ToolCard
@@ -162,10 +162,10 @@ def resolve_decomposer(spec: "str | BaseChatModel | RoleModel | Decomposer") -> 
     """
     if not isinstance(spec, str | BaseChatModel | RoleModel):
         return spec
-    adapter = Settings().local_adapter
-    model = resolve_model(spec, adapter=str(adapter) if adapter else None)
+    model = resolve_model(spec, role="decomposer")
     if model.small:
-        return LineDecomposer(model, constrain=lambda pattern: {"pattern": pattern}, examples=adapter is None)
+        untrained = getattr(model.chat, "adapter", None) is None
+        return LineDecomposer(model, constrain=lambda pattern: {"pattern": pattern}, examples=untrained)
     return JsonDecomposer(model)
 
 

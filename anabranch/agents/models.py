@@ -3,9 +3,8 @@
 import asyncio
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,8 +14,9 @@ from langchain_core.runnables import Runnable
 from langgraph.errors import GraphBubbleUp
 from pydantic import SecretStr
 
+from anabranch.agents.adapters import Role, adapter_folder
 from anabranch.agents.ledger import current
-from anabranch.config import Price, Settings
+from anabranch.config import Price, read_settings
 from anabranch.errors import AnabranchError, ConfigurationError, EndpointError, MissingExtraError
 from anabranch.plan import Usage
 
@@ -60,7 +60,11 @@ class RoleModel:
 
 
 def resolve_model(
-    spec: str | BaseChatModel | RoleModel, *, price: Price | None = None, adapter: str | None = None
+    spec: str | BaseChatModel | RoleModel,
+    *,
+    role: Role = "solver",
+    price: Price | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> RoleModel:
     """Finds the chat model a name stands for.
 
@@ -68,8 +72,9 @@ def resolve_model(
         spec: a LangChain chat model, or a name: `local` or `local:FOLDER_OR_HUB_ID` for the in-process model,
             `http://host:8000/v1` or `http://host:8000/v1#MODEL` for an OpenAI-compatible server, `openai:MODEL`, or
             `PROVIDER:MODEL` for what `langchain.chat_models.init_chat_model` knows.
+        role: what it is for; decides which adapter the in-process model wears.
         price: what the model costs; the in-process model costs nothing.
-        adapter: folder of a LoRA adapter for the in-process model.
+        progress: told in one line what the in-process model is doing while it is prepared.
 
     Raises:
         ConfigurationError: the name has none of these forms.
@@ -82,7 +87,7 @@ def resolve_model(
         local = spec._llm_type == LOCAL_TYPE
         return RoleModel(spec, Price(input=0, output=0) if local else price, small=local)
     if spec == "local" or spec.startswith("local:"):
-        return _local(spec.partition(":")[2] or None, adapter)
+        return _local(spec.partition(":")[2], role, progress)
     if re.match(r"https?://", spec):
         return RoleModel(_served(spec), price)
     provider, _, name = spec.partition(":")
@@ -197,12 +202,13 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def _local(name: str | None, adapter: str | None) -> RoleModel:
+def _local(name: str, role: Role, progress: Callable[[str], None] | None) -> RoleModel:
     try:
         from anabranch.agents.local import LocalChatModel
     except ImportError as error:
         raise MissingExtraError(f"the in-process model needs: pip install 'anabranch[local]' ({error})") from error
-    chat = LocalChatModel(model=name or Settings().local_model, adapter=Path(adapter) if adapter else None)
+    name = name or read_settings().local_model
+    chat = LocalChatModel(model=name, adapter=adapter_folder(role, name), progress=progress)
     return RoleModel(chat, Price(input=0, output=0), small=True)
 
 

@@ -17,7 +17,7 @@ from langgraph.types import Command
 
 from anabranch.cli import review, threads
 from anabranch.cli.board import Board
-from anabranch.cli.build import build_planner, read_settings
+from anabranch.cli.build import build_planner
 from anabranch.cli.failures import Guard, complain
 from anabranch.cli.loop import Loop
 from anabranch.cli.options import Options
@@ -25,6 +25,7 @@ from anabranch.cli.outcome import Outcome
 from anabranch.cli.terminal import print_answer
 from anabranch.cli.text import in_one_line
 from anabranch.cli.views import Silence, View
+from anabranch.config import read_settings
 from anabranch.errors import ConfigurationError
 from anabranch.graphs.planner import Planner
 

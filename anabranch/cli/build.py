@@ -3,19 +3,18 @@
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Any, cast
 
 from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as as_tool
 from langgraph.types import Checkpointer
-from pydantic import ValidationError
 
+from anabranch.agents.adapters import Role
 from anabranch.agents.decomposer import Decomposer, resolve_decomposer
 from anabranch.agents.models import RoleModel, resolve_model
 from anabranch.cli.options import Options, price_of
-from anabranch.config import Budget, Price, Protocol, Settings
-from anabranch.errors import ConfigurationError, MissingExtraError
+from anabranch.config import Budget, Price, Protocol
+from anabranch.errors import ConfigurationError
 from anabranch.graphs.planner import Planner, create_planner
 from anabranch.tools import builtin_tool, document_search, load_documents
 
@@ -23,20 +22,6 @@ DEFAULT_TOOLS = ("calculator",)
 NO_TOOL = "none"
 
 Say = Callable[[str], None]
-
-
-def read_settings() -> Settings:
-    """The settings from the environment.
-
-    Raises:
-        ConfigurationError: a variable has a value that does not fit.
-    """
-    try:
-        return Settings()
-    except ValidationError as error:
-        detail = error.errors(include_url=False)[0]
-        name = f"ANABRANCH_{'_'.join(map(str, detail['loc']))}".upper()
-        raise ConfigurationError(f"{name}={detail['input']!r}: {detail['msg']}; change or unset it") from error
 
 
 def build_planner(options: Options, *, status: Say, note: Say, checkpointer: Checkpointer = None) -> Planner:
@@ -53,7 +38,7 @@ def build_planner(options: Options, *, status: Say, note: Say, checkpointer: Che
     """
     tools = build_tools(options, status=status, note=note)
     decomposer = build_decomposer(options, status=status)
-    solver = _model(options.solver, options.price, adapter=None, status=status)
+    solver = _model(options.solver, "solver", options.price, status=status)
     return create_planner(
         decomposer=decomposer,
         solver=solver,
@@ -72,8 +57,7 @@ def build_planner(options: Options, *, status: Say, note: Say, checkpointer: Che
 def build_decomposer(options: Options, *, status: Say) -> Decomposer:
     """The decomposer, ready to write."""
     price = options.decomposer_price or (options.price if options.decomposer == options.solver else "")
-    adapter = read_settings().local_adapter
-    return resolve_decomposer(_model(options.decomposer, price, adapter=adapter, status=status))
+    return resolve_decomposer(_model(options.decomposer, "decomposer", price, status=status))
 
 
 def build_tools(options: Options, *, status: Say, note: Say) -> list[BaseTool]:
@@ -94,20 +78,15 @@ def build_tools(options: Options, *, status: Say, note: Say) -> list[BaseTool]:
     return tools
 
 
-def _model(spec: str, price: str, *, adapter: Path | None, status: Say) -> RoleModel:
-    if spec != "local" and not spec.startswith("local:"):
-        status(f"connecting to {spec}")
-        known = price_of(price)
-        return resolve_model(spec, price=Price(input=known[0], output=known[1]) if known else None)
-    status("preparing the local model")
-    try:
-        # torch: a second or two that other models do not need.
-        from anabranch.agents.local import LocalChatModel
-    except ImportError as error:
-        raise MissingExtraError(f"the in-process model needs: pip install 'anabranch[local]' ({error})") from error
-    chat = LocalChatModel(model=spec.partition(":")[2] or None, adapter=adapter, progress=status)
-    chat.warm_up()
-    return resolve_model(chat)
+def _model(spec: str, role: Role, price: str, *, status: Say) -> RoleModel:
+    local = spec == "local" or spec.startswith("local:")
+    status("preparing the local model" if local else f"connecting to {spec}")
+    known = price_of(price)
+    priced = Price(input=known[0], output=known[1]) if known else None
+    model = resolve_model(spec, role=role, price=priced, progress=status)
+    if local:
+        model.chat.warm_up()  # type: ignore[attr-defined]
+    return model
 
 
 def _tool(name: str) -> BaseTool:

@@ -6,7 +6,7 @@ Set it up through the environment: `ANABRANCH_DECOMPOSER`, `ANABRANCH_SOLVER`, `
 import asyncio
 from functools import lru_cache
 
-from anabranch.config import Settings
+from anabranch.config import read_settings
 from anabranch.graphs.planner import Planner, create_planner
 from anabranch.tools import calculator, document_search
 
@@ -22,7 +22,7 @@ async def make_planner() -> Planner:
 
 @lru_cache(maxsize=1)
 def _build() -> Planner:
-    settings = Settings()
+    settings = read_settings()
     tools = [calculator()]
     if settings.docs:
         tools.append(document_search(settings.docs))

@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +32,8 @@ AGAIN = PlanRequest("Q?", CARDS, asked=ASKED, answers=ANSWERS)
 
 class LocalScripted(ScriptedChatModel):
     """Passes for the in-process model."""
+
+    adapter: Path | None = None
 
     @property
     def _llm_type(self) -> str:
@@ -279,9 +282,8 @@ def test_small_models_write_lines() -> None:
     assert decomposer.examples
 
 
-def test_an_adapter_needs_no_examples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANABRANCH_LOCAL_ADAPTER", "/adapter")
-    decomposer = resolve_decomposer(LocalScripted(script=[]))
+def test_an_adapter_needs_no_examples() -> None:
+    decomposer = resolve_decomposer(LocalScripted(script=[], adapter=Path("/adapter")))
     assert isinstance(decomposer, LineDecomposer)
     assert not decomposer.examples
 

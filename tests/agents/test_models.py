@@ -56,6 +56,7 @@ class LocalScripted(ScriptedChatModel):
     script: Any = None
     model: str = ""
     adapter: Path | None = None
+    progress: Any = None
 
     @property
     def _llm_type(self) -> str:
@@ -87,10 +88,14 @@ def test_a_chat_model_gets_its_price() -> None:
     ("spec", "name"),
     [("local", "HuggingFaceTB/SmolLM2-135M-Instruct"), ("local:/models/mine", "/models/mine"), ("local:a/b", "a/b")],
 )
-def test_the_in_process_model(spec: str, name: str) -> None:
-    model = resolve_model(spec, price=PRICE, adapter="/adapter")
+def test_the_in_process_model(spec: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    monkeypatch.setenv("ANABRANCH_LOCAL_SOLVER_ADAPTER", str(tmp_path))
+    steps: list[str] = []
+    model = resolve_model(spec, role="solver", price=PRICE, progress=steps.append)
     assert isinstance(model.chat, LocalScripted)
-    assert (model.chat.model, model.chat.adapter) == (name, Path("/adapter"))
+    assert (model.chat.model, model.chat.adapter) == (name, tmp_path)
+    assert model.chat.progress == steps.append
     assert model.small
     assert model.price == Price(input=0, output=0)
 

@@ -1,0 +1,46 @@
+"""The LoRA adapters that come with the package, and how a name becomes a folder."""
+
+from pathlib import Path
+from typing import Literal
+
+import anabranch
+from anabranch.config import LOCAL_MODEL, read_settings
+from anabranch.errors import ConfigurationError
+
+Role = Literal["decomposer", "solver"]
+SHIPPED: dict[Role, str] = {"decomposer": "decomposer-135m", "solver": "solver-135m"}
+NONE = "none"
+
+
+def adapter_folder(role: Role, model: str) -> Path | None:
+    """The adapter that the in-process model wears in a role.
+
+    Args:
+        role: the role.
+        model: hub id or folder of the base model; the shipped adapters fit the default one only.
+
+    Returns:
+        The adapter's folder; None for the base weights.
+
+    Raises:
+        ConfigurationError: the settings name a folder that holds no adapter.
+    """
+    settings = read_settings()
+    wanted = settings.local_adapter if role == "decomposer" else settings.local_solver_adapter
+    if wanted == NONE:
+        return None
+    if wanted is None:
+        return _shipped(SHIPPED[role]) if model == LOCAL_MODEL else None
+    folder = _shipped(wanted) or Path(wanted).expanduser()
+    if not (folder / "adapter_config.json").is_file():
+        raise ConfigurationError(f"{wanted} holds no adapter; name a folder with adapter_config.json, or {NONE!r}")
+    return folder
+
+
+def _shipped(name: str) -> Path | None:
+    package = Path(anabranch.__file__).parent
+    # In a wheel the adapters are inside the package, in a checkout beside it.
+    for folder in (package / "adapters" / name, package.parent / "adapters" / name):
+        if (folder / "adapter_config.json").is_file():
+            return folder
+    return None

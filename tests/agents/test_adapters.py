@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+
+import anabranch
+from anabranch.agents.adapters import adapter_folder
+from anabranch.config import LOCAL_MODEL
+from anabranch.errors import ConfigurationError
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package with one adapter beside it, as in a checkout."""
+    folder = tmp_path / "adapters" / "decomposer-135m"
+    folder.mkdir(parents=True)
+    (folder / "adapter_config.json").write_text("{}")
+    (tmp_path / "anabranch").mkdir()
+    monkeypatch.setattr(anabranch, "__file__", str(tmp_path / "anabranch" / "__init__.py"))
+    return folder
+
+
+def test_the_shipped_adapter_is_worn_in_its_role(shipped: Path) -> None:
+    assert adapter_folder("decomposer", LOCAL_MODEL) == shipped
+    assert adapter_folder("solver", LOCAL_MODEL) is None
+
+
+def test_inside_a_wheel_it_is_found_too(shipped: Path) -> None:
+    inside = shipped.parents[1] / "anabranch" / "adapters" / "solver-135m"
+    inside.mkdir(parents=True)
+    (inside / "adapter_config.json").write_text("{}")
+    assert adapter_folder("solver", LOCAL_MODEL) == inside
+
+
+def test_another_base_model_wears_none(shipped: Path) -> None:
+    assert adapter_folder("decomposer", "some/other-model") is None
+
+
+def test_none_takes_it_off(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANABRANCH_LOCAL_ADAPTER", "none")
+    assert adapter_folder("decomposer", LOCAL_MODEL) is None
+
+
+def test_a_folder_can_be_named_for_any_base(shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "adapter_config.json").write_text("{}")
+    monkeypatch.setenv("ANABRANCH_LOCAL_SOLVER_ADAPTER", str(own))
+    assert adapter_folder("solver", "some/other-model") == own
+
+
+def test_a_folder_without_an_adapter_is_the_users_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANABRANCH_LOCAL_ADAPTER", str(tmp_path / "gone"))
+    with pytest.raises(ConfigurationError, match="holds no adapter"):
+        adapter_folder("decomposer", LOCAL_MODEL)
