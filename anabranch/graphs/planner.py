@@ -18,7 +18,7 @@ from anabranch.errors import ConfigurationError
 from anabranch.graphs.bridge import Node
 from anabranch.graphs.nodes import Nodes
 from anabranch.graphs.state import PlannerInput, PlannerOutput, PlannerState
-from anabranch.graphs.step import StepRunner, create_step_graph
+from anabranch.graphs.step import StepRunner, by_graph, by_route
 from anabranch.tools.catalogue import Catalogue
 
 Planner = CompiledStateGraph[Any, Any, Any, Any]
@@ -66,7 +66,8 @@ def create_planner(
         max_concurrency: most sub-questions of one question answered at the same time.
         step_timeout: seconds one sub-question may take, not counting the wait for its dependencies.
         budget: hard limits for one question.
-        step_graph: replaces `route → solver | tool`: a compiled graph from `sub_question` and `text` to `answer`.
+        step_graph: replaces `route → solver | tool`: a compiled graph over `anabranch.graphs.step.StepState`, from
+            `sub_question` and `text` to `answer`.
         checkpointer: keeps threads, so that a stopped run goes on where it was.
         store: a LangGraph store, for tools.
         context_schema: type of the run's context, for tools.
@@ -82,13 +83,13 @@ def create_planner(
             raise ConfigurationError(f"{option} is {value}; it must be at least {least}")
     catalogue = Catalogue(each if isinstance(each, BaseTool) else tool(each) for each in tools)
     answering = resolve_model(solver)
-    graph = step_graph or create_step_graph(answering, catalogue)
+    step = by_graph(step_graph) if step_graph else by_route(answering, catalogue)
     nodes = Nodes(
         decomposer=resolve_decomposer(decomposer),
         solver=answering,
         joiner=resolve_model(joiner) if joiner else answering,
         tools=catalogue,
-        step=StepRunner(graph, timeout=step_timeout, concurrency=max_concurrency),
+        step=StepRunner(step, timeout=step_timeout, concurrency=max_concurrency),
         gate_policy=resolve_gate(gate),
         mode=check_mode(mode),
         protocol=protocol,

@@ -1,19 +1,17 @@
-"""Answers one sub-question: a small graph, `route → solver | tool`, that callers may replace."""
+"""Answers one sub-question: `route → solver | tool`, which callers may replace by a graph of their own."""
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, NotRequired, TypedDict
 
 from langgraph.errors import GraphBubbleUp
-from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from anabranch.agents.ledger import Ledger, booking, current
 from anabranch.agents.models import RoleModel
 from anabranch.agents.solver import answer_step, read_answer, write_arguments
 from anabranch.errors import BackendError, ModelError
-from anabranch.graphs.bridge import Node
 from anabranch.graphs.channels import Stored, plain
 from anabranch.plan import SOLVE, Answer, SubQuestion, fill
 from anabranch.tools.calling import call_tool
@@ -23,12 +21,12 @@ MAX_EVIDENCE_CHARS = 8_000
 
 
 class StepState(TypedDict):
-    """State of the step graph.
+    """What answers a sub-question; the state of a graph that replaces `route → solver | tool`.
 
     Attributes:
         sub_question: what is asked.
         text: its text with the slots filled.
-        answer: the answer; the graph must set it, or raise.
+        answer: the answer; must be set, unless something is raised.
         evidence: what the tool returned, where the answer was read out of it.
     """
 
@@ -38,38 +36,42 @@ class StepState(TypedDict):
     evidence: NotRequired[str]
 
 
-def create_step_graph(solver: RoleModel, tools: Catalogue) -> "CompiledStateGraph[StepState, Any, Any, Any]":
-    """The graph that answers one sub-question.
+AnswerStep = Callable[[StepState], Awaitable[Mapping[str, Any]]]
+"""Takes `sub_question` and `text`, gives `answer` and, if there is any, `evidence`."""
+
+
+def by_route(solver: RoleModel, tools: Catalogue) -> AnswerStep:
+    """Answers with the solver or the tool that a sub-question is routed to.
 
     A tool with `return_direct` gives the answer itself; from the result of any other tool the solver reads it.
+    A function and not a graph: a graph of two nodes would take longer than all else that is done here.
 
     Args:
         solver: who answers what has no tool, writes tool arguments and reads results.
         tools: the tools that sub-questions may be routed to.
     """
 
-    async def ask_solver(state: StepState) -> dict[str, Any]:
-        return {"answer": await answer_step(solver, state["text"])}
-
-    async def use_tool(state: StepState) -> dict[str, Any]:
-        tool = tools[state["sub_question"].route]
-        arguments = await write_arguments(solver, tool, state["text"])
-        output = cut(await call_tool(tool, arguments))
+    async def answer(state: StepState) -> Mapping[str, Any]:
+        route, text = state["sub_question"].route, state["text"]
+        if route == SOLVE:
+            return {"answer": await answer_step(solver, text)}
+        tool = tools[route]
+        output = cut(await call_tool(tool, await write_arguments(solver, tool, text)))
         if tool.return_direct:
             return {"answer": output}
-        return {"answer": await read_answer(solver, state["text"], output), "evidence": output}
+        return {"answer": await read_answer(solver, text, output), "evidence": output}
 
-    builder: StateGraph[StepState, Any, Any, Any] = StateGraph(StepState)
-    builder.add_node("solver", Node(ask_solver, "solver"))
-    builder.add_node("tool", Node(use_tool, "tool"))
-    builder.add_conditional_edges(START, Node(_route, "route"), ["solver", "tool"])
-    builder.add_edge("solver", END)
-    builder.add_edge("tool", END)
-    return builder.compile(name="step")
+    return answer
 
 
-async def _route(state: StepState) -> str:
-    return "solver" if state["sub_question"].route == SOLVE else "tool"
+def by_graph(graph: "CompiledStateGraph[Any, Any, Any, Any]") -> AnswerStep:
+    """Answers with a graph over `StepState`."""
+
+    async def answer(state: StepState) -> Mapping[str, Any]:
+        result: dict[str, Any] = await graph.ainvoke({**state, "sub_question": plain(state["sub_question"])})
+        return result
+
+    return answer
 
 
 def cut(text: str) -> str:
@@ -78,16 +80,16 @@ def cut(text: str) -> str:
 
 
 class StepRunner:
-    """Runs the step graph for the scheduler: fills slots, times, limits and never lets a tool's failure escape.
+    """Answers sub-questions for the scheduler: fills slots, times, limits, and never lets a tool's failure escape.
 
     Args:
-        graph: the step graph, ours or the caller's.
+        answer: answers one.
         timeout: seconds one sub-question may take, not counting the wait for its dependencies.
         concurrency: how many may run at once.
     """
 
-    def __init__(self, graph: "CompiledStateGraph[Any, Any, Any, Any]", *, timeout: float, concurrency: int) -> None:
-        self.graph = graph
+    def __init__(self, answer: AnswerStep, *, timeout: float, concurrency: int) -> None:
+        self.answer = answer
         self.timeout = timeout
         self.concurrency = concurrency
 
@@ -106,12 +108,12 @@ class StepRunner:
 
     async def _answer(self, question: SubQuestion, text: str) -> Answer:
         started, error = time.monotonic(), None
-        result: dict[str, Any] = {}
+        result: Mapping[str, Any] = {}
         with booking(Ledger(parent=current())) as ledger:
             try:
                 ledger.check()
                 async with asyncio.timeout(self.timeout):
-                    result = await self.graph.ainvoke({"sub_question": plain(question), "text": text})
+                    result = await self.answer({"sub_question": question, "text": text})
             except (GraphBubbleUp, BackendError):
                 raise
             except TimeoutError:

@@ -7,7 +7,7 @@ from langchain_core.tools import BaseTool, StructuredTool, tool
 
 from anabranch.agents.models import RoleModel
 from anabranch.errors import EndpointError
-from anabranch.graphs.step import MAX_EVIDENCE_CHARS, StepRunner, create_step_graph
+from anabranch.graphs.step import MAX_EVIDENCE_CHARS, StepRunner, by_route
 from anabranch.plan import Answer, SubQuestion
 from anabranch.tools.catalogue import Catalogue
 from tests.fakes import Reply, ScriptedChatModel
@@ -17,7 +17,7 @@ async def step(
     tools: list[BaseTool], script: list[Reply], text: str = "a question", route: str | None = None, **inputs: Answer
 ) -> Answer:
     solver = RoleModel(ScriptedChatModel(script=script))
-    runner = StepRunner(create_step_graph(solver, Catalogue(tools)), timeout=0.2, concurrency=4)
+    runner = StepRunner(by_route(solver, Catalogue(tools)), timeout=0.2, concurrency=4)
     question = SubQuestion(id=9, text=text, route=route or (tools[0].name if tools else "solve"))
     return await runner(question, {answer.id: answer for answer in inputs.values()}, asyncio.Semaphore(1))
 
