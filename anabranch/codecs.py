@@ -191,7 +191,7 @@ def line_pattern(
     for number in reversed(range(first_id, first_id + max_sub_questions)):
         allowed = [*known, *(range(first_id, number) if chained else ())]
         slot = rf"|\{{({'|'.join(map(str, allowed))})\}}" if allowed else ""
-        start = r"[^{}\[\]\\\s]"
+        start = r"[^{}\[\]\\\s\x00-\x1f\x7f-\x9f]"
         text = rf"({start}{slot})( ?({start}{slot})){{0,{max_chars - 1}}}"
         following = rf"(\n{pattern})?" if pattern else ""
         pattern = rf"{number} \[({names})\] {text}{following}"

@@ -22,6 +22,7 @@ from anabranch.errors import ConfigurationError
 FAMILIES = ("llama", "qwen2")
 _ROOM = 256
 _FEW = 16
+_PACKERS = 2
 
 Linear = Callable[[Tensor], Tensor]
 
@@ -49,11 +50,11 @@ class Shape:
         """
         rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
         kind = rope.get("rope_type", rope.get("type", "default"))
-        plain = config.get("hidden_act") == "silu" and not config.get("mlp_bias") and not config.get("use_sliding_window")
-        if config.get("model_type") not in FAMILIES or kind != "default" or not plain:
+        special = config.get("mlp_bias") or config.get("use_sliding_window") or config.get("hidden_act") != "silu"
+        if config.get("model_type") not in FAMILIES or kind != "default" or special:
             raise ConfigurationError(
-                f"the in-process model computes plain {' and '.join(FAMILIES)} models, not {config.get('model_type')!r} "
-                f"(rope {kind!r}); serve this one with vLLM, llama.cpp or Ollama and give its address instead"
+                f"the in-process model must be a plain {' or '.join(FAMILIES)}, not {config.get('model_type')!r} with "
+                f"{kind!r} positions; serve this one with vLLM, llama.cpp or Ollama and give its address instead"
             )
         heads = int(config["num_attention_heads"])
         return cls(
@@ -121,15 +122,18 @@ class Llama:
 
     def __init__(self, shape: Shape, weights: Mapping[str, Tensor], base: "Llama | None" = None) -> None:
         self.shape = shape
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            prefixes = [f"model.layers.{number}." for number in range(shape.layers)]
-            self._layers = list(pool.map(partial(_layer, shape, weights), prefixes))
-        self._norm = weights["model.norm.weight"].float()
+        # Packing takes a second or two. The first prompt is read meanwhile, layer by layer as they are ready.
+        packers = ThreadPoolExecutor(_PACKERS, thread_name_prefix="anabranch-weights")
+        prefixes = [f"model.layers.{number}." for number in range(shape.layers)]
+        self._layers = [packers.submit(_layer, shape, weights, prefix) for prefix in prefixes]
+        self._norm = _norm_weight(weights["model.norm.weight"])
+        self._floor = torch.tensor((len(self._norm) * shape.eps) ** 0.5)
         if base is None:
             self._embedding = weights["model.embed_tokens.weight"]
-            self._head = _pack(self._embedding if shape.tied else weights["lm_head.weight"])
+            self._head = packers.submit(_pack, self._embedding if shape.tied else weights["lm_head.weight"])
         else:
             self._embedding, self._head = base._embedding, base._head
+        packers.shutdown(wait=False)
         frequencies = shape.rope_theta ** -(torch.arange(0, shape.head_dim, 2, dtype=torch.float64) / shape.head_dim)
         angles = torch.outer(torch.arange(shape.context, dtype=torch.float64), frequencies)
         self._rotation = torch.polar(torch.ones_like(angles), angles).to(torch.complex64).unsqueeze(1)
@@ -153,23 +157,25 @@ class Llama:
         mask = _causal_mask(start, count) if count > 1 else None
         written = buffer[:, :, :, start:end].unbind(0)
         keys, values = buffer[:, 0, :, :end].unbind(0), buffer[:, 1, :, :end].unbind(0)
-        turned = shape.heads + shape.kv_heads
-        for number, layer in enumerate(self._layers):
-            heads = layer.qkv(_normed(hidden, layer.attention_norm, shape.eps)).view(count, -1, shape.head_dim)
-            torch.view_as_complex(heads[:, :turned].unflatten(2, (-1, 2))).mul_(rotation)
+        turned, floor = shape.heads + shape.kv_heads, self._floor
+        for number, packed in enumerate(self._layers):
+            layer = packed.result()
+            heads = layer.qkv(_normed(hidden, layer.attention_norm, floor)).view(count, -1, shape.head_dim)
+            torch.view_as_complex(heads[:, :turned].view(count, turned, -1, 2)).mul_(rotation)
             written[number].copy_(heads[:, shape.heads :].view(count, 2, shape.kv_heads, -1).permute(1, 2, 0, 3))
             query = heads[:, : shape.heads].view(count, shape.kv_heads, -1, shape.head_dim).permute(1, 2, 0, 3)
             hidden += layer.output(_attend(query, keys[number], values[number], mask))
-            gate, up = layer.gate_up(_normed(hidden, layer.mlp_norm, shape.eps)).chunk(2, dim=1)
+            gate, up = layer.gate_up(_normed(hidden, layer.mlp_norm, floor)).chunk(2, dim=1)
             hidden += layer.down(functional.silu(gate).mul_(up))
         cache.tokens += tokens
-        return self._head(_normed(hidden[count - rows :], self._norm, shape.eps))
+        return self._head.result()(_normed(hidden[count - rows :], self._norm, floor))
 
 
-def _normed(hidden: Tensor, weight: Tensor, eps: float) -> Tensor:
-    # functional.rms_norm is made of a dozen small operations on the CPU, which at this size cost more than the matrices.
-    scale = hidden.square().sum(-1, keepdim=True).div_(hidden.shape[1]).add_(eps).rsqrt_()
-    return (hidden * scale).mul_(weight)
+def _normed(hidden: Tensor, weight: Tensor, floor: Tensor) -> Tensor:
+    """RMS norm, its weight already multiplied by the root of the width: hidden / sqrt(sum of squares + width * eps)."""
+    # functional.rms_norm is a dozen small operations on the CPU, which at this size cost more than the matrices do.
+    length = torch.hypot(torch.linalg.vector_norm(hidden, dim=1, keepdim=True), floor)
+    return (hidden / length).mul_(weight)
 
 
 def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
@@ -181,9 +187,13 @@ def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) ->
             query, keys[:, None].expand(size), values[:, None].expand(size), attn_mask=mask
         )
         return attended.permute(2, 0, 1, 3).reshape(count, -1)
-    scores = torch.bmm(query.reshape(groups, members * count, width), keys.mT).mul_(width**-0.5)
-    if mask is not None:
-        scores.view(groups, members, count, -1).add_(mask)
+    scores = torch.baddbmm(
+        keys.new_empty(1) if mask is None else mask.repeat(members, 1),
+        query.reshape(groups, members * count, width),
+        keys.mT,
+        beta=0 if mask is None else 1,
+        alpha=width**-0.5,
+    )
     attended = torch.bmm(torch.softmax(scores, -1), values).view(groups, members, count, width)
     return attended.permute(2, 0, 1, 3).reshape(count, -1)
 
@@ -198,18 +208,24 @@ def _layer(shape: Shape, weights: Mapping[str, Tensor], prefix: str) -> _Layer:
         biases = [_interleaved(weights[f"{name}bias"], heads) for name, heads in names]
         bias = torch.cat([*biases, weights[f"{attention}v_proj.bias"]])
     return _Layer(
-        attention_norm=weights[f"{prefix}input_layernorm.weight"].float(),
+        attention_norm=_norm_weight(weights[f"{prefix}input_layernorm.weight"]),
         qkv=_pack(torch.cat(qkv), bias),
         output=_pack(weights[f"{attention}o_proj.weight"]),
-        mlp_norm=weights[f"{prefix}post_attention_layernorm.weight"].float(),
+        mlp_norm=_norm_weight(weights[f"{prefix}post_attention_layernorm.weight"]),
         gate_up=_pack(torch.cat([weights[f"{prefix}mlp.gate_proj.weight"], weights[f"{prefix}mlp.up_proj.weight"]])),
         down=_pack(weights[f"{prefix}mlp.down_proj.weight"]),
     )
 
 
+def _norm_weight(weight: Tensor) -> Tensor:
+    scaled: Tensor = weight.float() * len(weight) ** 0.5
+    return scaled
+
+
 def _interleaved(rows: Tensor, heads: int) -> Tensor:
     """Puts the two halves of a rotary pair next to each other, so that rotating is one complex multiplication."""
-    return rows.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2)
+    turned: Tensor = rows.view(heads, 2, -1, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)
+    return turned
 
 
 def _causal_mask(start: int, count: int) -> Tensor:
@@ -223,4 +239,9 @@ def _pack(weight: Tensor, bias: Tensor | None = None) -> Linear:
         return partial(functional.linear, weight=weight, bias=bias)
     packed = torch.ops.quantized.linear_prepack_fp16(weight, bias)
     multiply = torch.ops.quantized.linear_dynamic_fp16.default
-    return lambda inputs: multiply(inputs, packed)
+
+    def linear(inputs: Tensor) -> Tensor:
+        product: Tensor = multiply(inputs, packed)
+        return product
+
+    return linear

