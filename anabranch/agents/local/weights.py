@@ -190,6 +190,7 @@ def _hub() -> Any:
     if find_spec("huggingface_hub") is None:
         raise OutOfReachError("huggingface_hub is not installed")
     import huggingface_hub
+    import huggingface_hub.constants  # the package loads its modules on use, and not all names count as one
 
     return huggingface_hub
 
