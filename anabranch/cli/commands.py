@@ -27,8 +27,14 @@ Question = Annotated[
     str | None,
     typer.Argument(metavar="QUESTION", help="The question; - reads it from standard input.", show_default=False),
 ]
-Decomposer = Annotated[str, typer.Option(metavar="MODEL", help=f"Model that writes the plan: {_MODEL_HELP}.")]
-Solver = Annotated[str, typer.Option(metavar="MODEL", help="Model that answers; names as for --decomposer.")]
+Decomposer = Annotated[
+    str,
+    typer.Option(metavar="MODEL", help=f"Model that writes the plan: {_MODEL_HELP}.", envvar="ANABRANCH_DECOMPOSER"),
+]
+Solver = Annotated[
+    str,
+    typer.Option(metavar="MODEL", help="Model that answers; names as for --decomposer.", envvar="ANABRANCH_SOLVER"),
+]
 Tool = Annotated[
     list[str] | None,
     typer.Option(

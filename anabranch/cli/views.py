@@ -114,7 +114,7 @@ class LiveView:
     def update(self, board: Board) -> None:
         """Redraws."""
         self._last = board
-        self._draw(self._render(board, busy=True))
+        self._draw(self.render(board, busy=True))
 
     def close(self, *, keep: bool = True) -> None:
         """Draws the last state without spinners, or nothing, and gives the terminal back."""
@@ -122,7 +122,7 @@ class LiveView:
             return
         last = self._last if keep and self._last and self._last.rows else None
         self._live.transient = last is None
-        self._live.update(Group(self._render(last, busy=False), Text()) if last else Text(end=""))
+        self._live.update(Group(self.render(last, busy=False), Text()) if last else Text(end=""))
         self._live.stop()
         self._live = self._last = None
 
@@ -140,7 +140,8 @@ class LiveView:
         self._spinner.update(text=Text(clean(text), style="dim"))
         return self._spinner
 
-    def _render(self, board: Board, *, busy: bool) -> RenderableType:
+    def render(self, board: Board, *, busy: bool) -> RenderableType:
+        """The plan as it stands; with `busy`, what is going on as well."""
         parts: list[RenderableType] = []
         rows: list[Row] = []
         for id_, row in board.rows.items():
