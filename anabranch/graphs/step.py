@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, NotRequired, TypedDict
 
+from langchain_core.tools import ToolException
 from langgraph.errors import GraphBubbleUp
 from langgraph.graph.state import CompiledStateGraph
 
@@ -139,4 +140,5 @@ def one_line(error: BaseException) -> str:
     """An exception as one line of at most 300 characters."""
     text = " ".join(str(error).split())[:300]
     name = type(error).__name__
-    return text if isinstance(error, ModelError) and text else f"{name}: {text}" if text else name
+    told = isinstance(error, ModelError | ToolException)  # these are written to be read
+    return text if told and text else f"{name}: {text}" if text else name

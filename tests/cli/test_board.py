@@ -49,7 +49,7 @@ def screen(shown: Board, *, width: int = 80, busy: bool = True, encoding: str = 
     output = io.TextIOWrapper(written, encoding=encoding)
     console = Console(file=output, width=width, force_terminal=True, color_system=None, markup=False, emoji=False)
     view = LiveView(console)
-    console.print(view._render(shown, busy=busy))
+    console.print(view.render(shown, busy=busy))
     output.flush()
     return written.getvalue().decode(encoding)
 
