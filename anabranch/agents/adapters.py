@@ -38,9 +38,5 @@ def adapter_folder(role: Role, model: str) -> Path | None:
 
 
 def _shipped(name: str) -> Path | None:
-    package = Path(anabranch.__file__).parent
-    # In a wheel the adapters are inside the package, in a checkout beside it.
-    for folder in (package / "adapters" / name, package.parent / "adapters" / name):
-        if (folder / "adapter_config.json").is_file():
-            return folder
-    return None
+    folder = Path(anabranch.__file__).parent / "adapters" / name
+    return folder if (folder / "adapter_config.json").is_file() else None

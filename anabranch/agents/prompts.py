@@ -44,8 +44,10 @@ Answer the question. Think step by step if it needs steps. Write the final answe
 short and complete."""
 
 GUIDED_INSTRUCTION = """\
-Answer the question. The sub-questions below it are a guide: work through them in order, as far as they help. \
-Write the final answer on the last line after "Answer:", short and complete."""
+You answer questions. Think step by step, then write the final answer on the last line after "Answer:"."""
+
+GUIDED_CLOSING = """\
+Let's think step by step. Show the reasoning, then end with a line "Answer: ...", short and complete."""
 
 STEP_INSTRUCTION = "Answer the question in a few words. Reply with the answer alone."
 
@@ -167,7 +169,9 @@ def direct_messages(question: str) -> list[BaseMessage]:
 def guided_messages(question: str, plan: Plan) -> list[BaseMessage]:
     """The paper's two-stage prompt: the question with all sub-questions as a guide (arXiv 2402.15000, section 3)."""
     guide = "\n".join(f"{q.id}. {name_slots(q.text)}" for q in plan.sub_questions)
-    return [SystemMessage(GUIDED_INSTRUCTION), HumanMessage(f"Question: {question}\n\nSub-questions:\n{guide}")]
+    # The closing comes last: with the instruction only on top, 0.5B and 1.5B models skipped the reasoning.
+    request = f"{question}\n\nThese sub-questions may help:\n{guide}\n\n{GUIDED_CLOSING}"
+    return [SystemMessage(GUIDED_INSTRUCTION), HumanMessage(request)]
 
 
 def step_messages(text: str) -> list[BaseMessage]:

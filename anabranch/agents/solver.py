@@ -21,6 +21,7 @@ MAX_TOOL_ROUNDS = 6
 QUESTION_ARGUMENTS = frozenset({"query", "question", "text", "input", "q", "search", "search_query", "prompt"})
 """Names of arguments that take a sub-question as it is."""
 _ANSWER = re.compile(r"^.*answer\**\s*[:：]\**\s*", re.IGNORECASE | re.DOTALL)
+_BOXED = re.compile(r"^.*\\boxed\{([^{}]+)\}", re.DOTALL)
 _BOLD = re.compile(r"\*\*([^*]+)\*\*|([^*]+)\*\*")
 
 
@@ -78,9 +79,13 @@ async def _run_tool(tool: BaseTool | None, request: ToolCall) -> ToolMessage:
 
 
 def final_answer(text: str) -> str:
-    """The answer at the end of a reply: what follows the last `Answer:`, else the whole reply. Bold type is dropped."""
+    r"""The answer at the end of a reply: what follows the last `Answer:`, else the last `\boxed{}`, else all of it.
+
+    Bold type is dropped.
+    """
     match = _ANSWER.match(text)
-    found = (text[match.end() :] if match else text).strip() or text.strip()
+    boxed = None if match else _BOXED.match(text)
+    found = (text[match.end() :] if match else boxed[1] if boxed else text).strip() or text.strip()
     bold = _BOLD.fullmatch(found)
     return (bold[1] or bold[2]).strip() or found if bold else found
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 import anabranch
+from anabranch.agents import adapters
 from anabranch.agents.adapters import adapter_folder
 from anabranch.config import LOCAL_MODEL
 from anabranch.errors import ConfigurationError
@@ -10,11 +11,10 @@ from anabranch.errors import ConfigurationError
 
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package with one adapter beside it, as in a checkout."""
-    folder = tmp_path / "adapters" / "decomposer-135m"
+    """A package that comes with one adapter."""
+    folder = tmp_path / "anabranch" / "adapters" / "decomposer-135m"
     folder.mkdir(parents=True)
     (folder / "adapter_config.json").write_text("{}")
-    (tmp_path / "anabranch").mkdir()
     monkeypatch.setattr(anabranch, "__file__", str(tmp_path / "anabranch" / "__init__.py"))
     return folder
 
@@ -24,11 +24,12 @@ def test_the_shipped_adapter_is_worn_in_its_role(shipped: Path) -> None:
     assert adapter_folder("solver", LOCAL_MODEL) is None
 
 
-def test_inside_a_wheel_it_is_found_too(shipped: Path) -> None:
-    inside = shipped.parents[1] / "anabranch" / "adapters" / "solver-135m"
-    inside.mkdir(parents=True)
-    (inside / "adapter_config.json").write_text("{}")
-    assert adapter_folder("solver", LOCAL_MODEL) == inside
+def test_the_package_comes_with_both() -> None:
+    for role in adapters.SHIPPED:
+        folder = adapter_folder(role, LOCAL_MODEL)
+        assert folder is not None
+        assert (folder / "adapter_model.safetensors").stat().st_size <= 12_000_000
+        assert "## Scores" in (folder / "README.md").read_text()
 
 
 def test_another_base_model_wears_none(shipped: Path) -> None:

@@ -54,6 +54,8 @@ DOUBLE = StructuredTool.from_function(double)
         ("Answer:\n\n- one\n- two", "- one\n- two"),
         ("答案 Answer：42", "42"),
         ("Answer: ratio 3:4", "ratio 3:4"),
+        ("So the total is \\(\\boxed{41}\\), no: \\(\\boxed{42}\\).", "42"),
+        ("It is \\boxed{41}.\nAnswer: 42", "42"),
         ("Answer: a * b ** 2", "a * b ** 2"),
         ("Answer: **a** or **b**", "**a** or **b**"),
         ("42", "42"),
@@ -87,7 +89,7 @@ async def test_an_empty_plan_is_answered_directly() -> None:
 async def test_the_plan_is_a_guide() -> None:
     chat = scripted("a")
     await solve(RoleModel(chat), "Q?", GUIDE)
-    assert "Question: Q?" in chat.prompts[0]
+    assert "human: Q?" in chat.prompts[0]
     assert "1. Who?\n2. When was the answer to 1 born?" in chat.prompts[0]
 
 
@@ -96,7 +98,7 @@ async def test_earlier_turns_come_between_instruction_and_question() -> None:
     await solve(RoleModel(chat), "Q?", GUIDE, history=[HumanMessage("before"), AIMessage("so")])
     prompt = chat.prompts[0]
     assert prompt.startswith("system:")
-    assert prompt.index("before") < prompt.index("so") < prompt.index("Question: Q?")
+    assert prompt.index("before") < prompt.index("so") < prompt.index("human: Q?")
 
 
 async def test_tools_are_not_offered_to_a_model_that_cannot_call_them() -> None:

@@ -1,0 +1,1 @@
+"""Distilling decomposers and small solvers: demonstrations, a teacher, prompts with tools, LoRA training, scores."""

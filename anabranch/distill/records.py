@@ -1,0 +1,102 @@
+"""Demonstrations: questions with steps whose routes are not fixed yet, and JSON lines on disk."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from anabranch.errors import DocumentError
+from anabranch.plan import SOLVE, Plan, SubQuestion
+
+Kind = str
+"""What answers a step: `fact`, `arithmetic`, `code`, `logic`, or the kind of another tool (`weather`, ...)."""
+
+FALLBACKS: Mapping[Kind, Sequence[Kind]] = {"fact": ("search",), "arithmetic": ("calculator", "python"), "logic": ()}
+"""Kinds of tools that can answer a kind of step, best first; a kind that is not listed needs its own tool."""
+
+
+class Step(BaseModel):
+    """One sub-question of a demonstration.
+
+    Attributes:
+        text: the sub-question, with slots.
+        kind: what answers it.
+        expression: the arithmetic it asks for, with slots, where known.
+        answer: its answer, where known.
+        other: the same sub-question in other words, for demonstrations of replanning.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    kind: Kind = "fact"
+    expression: str | None = None
+    answer: str | None = None
+    other: str | None = None
+
+
+class Demonstration(BaseModel):
+    """A question and the steps that answer it; none if it is answered directly."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    source: str
+    question: str
+    steps: tuple[Step, ...] = ()
+    split: Literal["train", "tune"] = "train"
+
+    def plan(self, tools: Mapping[Kind, str]) -> Plan:
+        """The plan over a tool catalogue; one step that no tool answers is no plan.
+
+        Args:
+            tools: names of the tools in the catalogue, by kind.
+        """
+        routes = [route(step.kind, tools) for step in self.steps]
+        if routes == [SOLVE]:
+            return Plan()
+        texts = enumerate(zip(self.steps, routes, strict=True), 1)
+        return Plan(sub_questions=tuple(SubQuestion(id=n, text=step.text, route=r) for n, (step, r) in texts))
+
+
+def route(kind: Kind, tools: Mapping[Kind, str]) -> str:
+    """The route of a kind of step: the first tool that answers it, or `solve`."""
+    return next((tools[k] for k in FALLBACKS.get(kind, (kind,)) if k in tools), SOLVE)
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a file of JSON lines.
+
+    Raises:
+        DocumentError: the file is missing, or a line is not a JSON object.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DocumentError(f"cannot read {path}: {error}; check the path") from error
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DocumentError(f"{path}, line {number} is not JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise DocumentError(f"{path}, line {number} is not a JSON object")
+        yield row
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any] | BaseModel]) -> int:
+    """Writes JSON lines, whole or not at all; returns their number."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    count = 0
+    with partial.open("w", encoding="utf-8") as sink:
+        for row in rows:
+            data = row.model_dump(exclude_none=True) if isinstance(row, BaseModel) else row
+            sink.write(json.dumps(data, ensure_ascii=False) + "\n")
+            count += 1
+    partial.replace(path)
+    return count

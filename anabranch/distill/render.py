@@ -1,0 +1,171 @@
+"""Demonstrations as training prompts: the very messages that serving sends, with a tool catalogue for each."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from random import Random
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+from langchain_core.tools import ToolException
+
+from anabranch.agents import prompts
+from anabranch.codecs import DIRECT, DONE, encode_lines
+from anabranch.distill.catalogues import Offer, random_offer
+from anabranch.distill.records import Demonstration, Step, route
+from anabranch.plan import Answer, Plan, SubQuestion, fill, slots
+from anabranch.tools.calculator import calculate
+
+DYNAMIC_SHARE = 0.1
+REPLAN_SHARE = 0.06
+
+_ROLES = {"system": "system", "human": "user", "ai": "assistant"}
+_FAILURES = (
+    "the tool's result does not hold the answer",
+    "no passage found",
+    "no answer within 60 s",
+    "ToolException: no passage found; try other words for it, or fewer",
+)
+_FEEDBACK = ("{t} has no answer", "the answer to {k} is missing", "sub-question {k} failed", "unknown: {t}")
+
+
+def as_messages(messages: Sequence[BaseMessage]) -> list[dict[str, str]]:
+    """Messages as chat templates and servers take them."""
+    return [{"role": _ROLES[message.type], "content": str(message.text)} for message in messages]
+
+
+def training_rows(demonstrations: Iterable[Demonstration], random: Random) -> Iterator[dict[str, Any]]:
+    """Prompts and completions, each demonstration with a catalogue of its own.
+
+    Args:
+        demonstrations: what to show.
+        random: source of chance.
+    """
+    for demonstration in demonstrations:
+        offer = random_offer(random, wanted_tools(demonstration, random))
+        chance = random.random()
+        made = None
+        if chance < DYNAMIC_SHARE:
+            made = _dynamic(demonstration, offer, random)
+        elif chance < DYNAMIC_SHARE + REPLAN_SHARE:
+            made = _replan(demonstration, offer, random)
+        if made is None:
+            plan = demonstration.plan(offer.tools)
+            made = prompts.lines_messages(demonstration.question, offer.cards), encode_lines(plan)
+        yield {
+            "id": demonstration.id,
+            "source": demonstration.source,
+            "messages": as_messages(made[0]),
+            "completion": made[1],
+        }
+
+
+def wanted_tools(demonstration: Demonstration, random: Random) -> list[str]:
+    """Kinds of tools that a demonstration has a use for."""
+    arithmetic = "python" if random.random() < 0.12 else "calculator"
+    names = {"fact": "search", "arithmetic": arithmetic}
+    kinds = dict.fromkeys(names.get(step.kind, step.kind) for step in demonstration.steps)
+    return [kind for kind in kinds if kind != "logic"]
+
+
+def with_answers(steps: Sequence[Step]) -> list[Step]:
+    """Steps with the answers of arithmetic filled in, where those before are known."""
+    known: dict[int, str] = {}
+    filled = []
+    for number, step in enumerate(steps, 1):
+        answer = step.answer
+        if answer is None and step.expression and slots(step.expression) <= known.keys():
+            try:
+                answer = calculate(fill(step.expression, known).replace(",", ""))
+            except ToolException:
+                answer = None
+        if answer is not None:
+            known[number] = answer
+        filled.append(step.model_copy(update={"answer": answer}))
+    return filled
+
+
+def layers(steps: Sequence[Step]) -> list[list[int]]:
+    """Places of the steps, from 0, in layers that can be asked at once."""
+    depth: list[int] = []
+    for step in steps:
+        depth.append(1 + max((depth[number - 1] for number in slots(step.text)), default=-1))
+    return [[place for place, d in enumerate(depth) if d == level] for level in range(max(depth, default=-1) + 1)]
+
+
+def _dynamic(demonstration: Demonstration, offer: Offer, random: Random) -> tuple[list[BaseMessage], str] | None:
+    """The next layer of a plan, after answers to those before."""
+    plan = demonstration.plan(offer.tools)
+    steps = with_answers(demonstration.steps)
+    if plan.is_direct:
+        return prompts.lines_messages(demonstration.question, offer.cards, "dynamic"), DIRECT
+    order = layers(steps)
+    cut = random.randint(0, len(order))
+    before = [place for layer in order[:cut] for place in layer]
+    if any(steps[place].answer is None for place in before):
+        return None
+    numbers = {place + 1: number for number, place in enumerate([p for layer in order for p in layer], 1)}
+    asked = tuple(_numbered(steps[place], numbers, numbers[place + 1], offer) for place in before)
+    next_ = tuple(
+        _numbered(steps[place], numbers, numbers[place + 1], offer)
+        for place in (order[cut] if cut < len(order) else ())
+    )
+    answers = {
+        numbers[place + 1]: Answer(id=numbers[place + 1], text=steps[place].answer or "", route=question.route)
+        for place, question in zip(before, asked, strict=True)
+    }
+    messages = prompts.lines_messages(
+        demonstration.question, offer.cards, "dynamic", asked=Plan(sub_questions=asked), answers=answers
+    )
+    return messages, _lines(next_) if next_ else DONE
+
+
+def _replan(demonstration: Demonstration, offer: Offer, random: Random) -> tuple[list[BaseMessage], str] | None:
+    """A plan after one look-up failed: the same in other words, and what depends on it."""
+    steps = with_answers(demonstration.steps)
+    places = [place for place, step in enumerate(steps) if step.other and step.kind == "fact"]
+    if len(steps) < 2 or not places or "search" not in offer.tools:
+        return None
+    lost = random.choice(places)
+    behind = _dependents(steps, lost)
+    if any(step.answer is None for place, step in enumerate(steps) if place not in behind):
+        return None
+    plan = demonstration.plan(offer.tools)
+    answers = {place + 1: _outcome(place, lost, behind, step, random) for place, step in enumerate(steps)}
+    again = sorted(behind)
+    numbers = {n: n for n in range(1, len(steps) + 1)} | {p + 1: len(steps) + 1 + k for k, p in enumerate(again)}
+    new = []
+    for place in again:
+        step = steps[place]
+        text = (step.other or step.text) if place == lost else step.text
+        new.append(_numbered(step.model_copy(update={"text": text}), numbers, numbers[place + 1], offer))
+    known = {id_: answer.text for id_, answer in answers.items() if answer.ok}
+    feedback = random.choice(_FEEDBACK).replace("{k}", str(lost + 1)).replace("{t}", fill(steps[lost].text, known))
+    messages = prompts.lines_messages(
+        demonstration.question, offer.cards, asked=plan, answers=answers, feedback=feedback
+    )
+    return messages, _lines(new)
+
+
+def _dependents(steps: Sequence[Step], lost: int) -> set[int]:
+    behind = {lost}
+    for place, step in enumerate(steps):
+        if any(number - 1 in behind for number in slots(step.text)):
+            behind.add(place)
+    return behind
+
+
+def _outcome(place: int, lost: int, behind: set[int], step: Step, random: Random) -> Answer:
+    if place == lost:
+        return Answer(id=place + 1, status="failed", error=random.choice(_FAILURES))
+    if place in behind:
+        return Answer(id=place + 1, status="failed", error=f"sub-question {lost + 1}, which it needs, failed")
+    return Answer(id=place + 1, text=step.answer or "")
+
+
+def _numbered(step: Step, numbers: dict[int, int], number: int, offer: Offer) -> SubQuestion:
+    text = fill(step.text, {old: f"{{{new}}}" for old, new in numbers.items()})
+    return SubQuestion(id=number, text=text, route=route(step.kind, offer.tools))
+
+
+def _lines(questions: Sequence[SubQuestion]) -> str:
+    # New sub-questions refer to ones outside of this list, so they are no plan of their own.
+    return encode_lines(Plan.model_construct(sub_questions=tuple(questions)))

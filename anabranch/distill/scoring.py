@@ -1,0 +1,128 @@
+"""Runs the scores of `evaluate` against servers: plans, guided answers, routes on unseen catalogues, solver tasks."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anabranch.agents import prompts
+from anabranch.codecs import line_pattern
+from anabranch.distill import evaluate
+from anabranch.distill.batch import Job, Replies, run_jobs
+from anabranch.distill.catalogues import shipped
+from anabranch.distill.pipeline import MAX_SUB_QUESTIONS
+from anabranch.distill.records import read_jsonl
+from anabranch.distill.render import as_messages
+from anabranch.plan import Plan
+from anabranch.tools.calculator import calculate
+
+SOLVE_TOKENS = 512
+PLAN_TOKENS = 320
+
+
+@dataclass(frozen=True)
+class Server:
+    """A model behind an OpenAI-compatible address."""
+
+    url: str
+    model: str
+
+
+async def plans_of(
+    rows: Sequence[dict[str, Any]], server: Server, out: Path, *, examples: bool = False
+) -> tuple[dict[str, Plan | None], list[Replies]]:
+    """Plans of a decomposer for questions, with the calculator in its catalogue; greedy, held to the grammar.
+
+    Args:
+        rows: `id` and `question`.
+        server: the decomposer.
+        out: file for its replies.
+        examples: whether its prompt has worked examples.
+    """
+    offer = shipped("calculator")
+    pattern = line_pattern(["calculator"], MAX_SUB_QUESTIONS)
+    jobs = [
+        Job(
+            id=str(row["id"]),
+            messages=as_messages(prompts.lines_messages(row["question"], offer.cards, examples=examples)),
+            pattern=pattern,
+        )
+        for row in rows
+    ]
+    replies = await run_jobs(jobs, out, url=server.url, model=server.model, temperature=0, max_tokens=PLAN_TOKENS)
+    plans = {r.id: evaluate.read_plan(r.texts[0], ["calculator"], MAX_SUB_QUESTIONS) for r in replies}
+    return plans, replies
+
+
+async def guided(
+    name: str, rows: Sequence[dict[str, Any]], plans: dict[str, Plan | None], solver: Server, out: Path
+) -> dict[str, Any]:
+    """Answers along plans, one greedy call each; a missing or empty plan is a direct call."""
+    jobs = []
+    for row in rows:
+        plan = plans.get(str(row["id"]))
+        guide = plan and not plan.is_direct
+        messages = (
+            prompts.guided_messages(row["question"], plan)
+            if plan and guide
+            else prompts.direct_messages(row["question"])
+        )
+        jobs.append(Job(id=str(row["id"]), messages=as_messages(messages)))
+    replies = await run_jobs(jobs, out, url=solver.url, model=solver.model, temperature=0, max_tokens=SOLVE_TOKENS)
+    result = evaluate.row_of(name, replies, {str(row["id"]): row["answer"] for row in rows})
+    planned = [plan for plan in plans.values() if plan]
+    return result | {
+        "plans": len(plans),
+        "valid_plans": len(planned),
+        "direct_plans": sum(plan.is_direct for plan in planned),
+        "sub_questions": sum(len(plan.sub_questions) for plan in planned) / max(1, len(planned)),
+    }
+
+
+async def routes(path: Path, server: Server, out: Path) -> dict[str, Any]:
+    """Route accuracy on catalogues that training never showed."""
+    rows = list(read_jsonl(path))
+    jobs = [Job(id=row["id"], messages=row["messages"], pattern=row["pattern"]) for row in rows]
+    replies = await run_jobs(jobs, out, url=server.url, model=server.model, temperature=0, max_tokens=PLAN_TOKENS)
+    steps = total = whole = valid = aligned = 0
+    for row, reply in zip(rows, replies, strict=True):
+        plan, wanted = evaluate.read_plan(reply.texts[0], row["routes"], MAX_SUB_QUESTIONS), Plan(**row["plan"])
+        valid += plan is not None
+        right, of = evaluate.same_routes(plan, wanted)
+        kinds = {q.route for q in plan.sub_questions} if plan else set()
+        whole += plan is not None and kinds == {q.route for q in wanted.sub_questions}
+        if plan is not None and len(plan.sub_questions) == len(wanted.sub_questions):
+            steps, total, aligned = steps + right, total + of, aligned + 1
+    return {
+        "valid": str(evaluate.Score(valid, len(rows))),
+        "same_set_of_routes": str(evaluate.Score(whole, len(rows))),
+        "same_length": str(evaluate.Score(aligned, len(rows))),
+        "steps_routed_right_where_same_length": str(evaluate.Score(steps, total)),
+    }
+
+
+async def small_solver(path: Path, server: Server, out: Path) -> dict[str, str]:
+    """Shares of right replies of a small solver, by kind of prompt; free decoding."""
+    rows = [{**row, "id": str(n)} for n, row in enumerate(read_jsonl(path))]
+    jobs = [Job(id=row["id"], messages=row["messages"]) for row in rows]
+    replies = await run_jobs(jobs, out, url=server.url, model=server.model, temperature=0, max_tokens=96)
+    right: dict[str, list[bool]] = {}
+    for row, reply in zip(rows, replies, strict=True):
+        good = evaluate.solver_right(row["source"], reply.texts[0].strip(), row["completion"], calculate)
+        right.setdefault(row["source"], []).append(good)
+    return {source: str(evaluate.score(values)) for source, values in right.items()}
+
+
+def teacher_plans(path: Path) -> dict[str, Plan | None]:
+    """The teacher's plans by row id, out of `demonstrations.jsonl`."""
+    plans: dict[str, Plan | None] = {}
+    for row in read_jsonl(path):
+        lines = [{"id": n, "text": step["text"]} for n, step in enumerate(row["steps"], 1)]
+        plans[row["id"]] = Plan.model_validate({"sub_questions": lines})
+    return plans
+
+
+def save(path: Path, results: Any) -> None:
+    """Writes results as JSON."""
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

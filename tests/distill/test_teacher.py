@@ -1,0 +1,38 @@
+from anabranch.distill import datasets, teacher
+from tests.distill.rows import GSM8K
+
+ROW = GSM8K[0]
+STEPS = datasets.calculations(ROW) or []
+GOOD = "1. How many rolls are in 3 trays of 12 rolls?\n2. How many of {1} rolls are left after 7 are sold?"
+
+
+def test_a_good_reply_becomes_a_plan_with_expressions() -> None:
+    plan, wrong = teacher.demonstration(ROW, STEPS, ["nothing", GOOD])
+    assert plan is not None
+    assert wrong == []
+    assert [(step.expression, step.answer) for step in plan.steps] == [("3 * 12", "36"), ("{1} - 7", "29")]
+
+
+def test_faults_are_named() -> None:
+    first = STEPS[0]
+    assert teacher.faults("How many are in 3 trays of 12, which is 36?", first, ROW["question"]) == ["leak"]
+    assert teacher.faults("How many rolls are made?", first, ROW["question"]) == ["numbers"]
+    assert teacher.faults("How many of {1} in 3 trays of 12?", first, ROW["question"]) == ["slots"]
+    assert teacher.demonstration(ROW, STEPS, ["1. Only one?"]) == (None, ["alignment"])
+
+
+def test_missing_numbers_are_added() -> None:
+    assert teacher.repaired("How many are left?", STEPS[1]) == "How many are left, given {1} and 7?"
+    complete = "How many rolls are in 3 trays of 12?"
+    assert teacher.repaired(complete, STEPS[0]) == complete
+
+
+def test_the_prompt_does_not_show_results() -> None:
+    prompt = teacher.step_prompt(ROW["question"], STEPS)[-1]["content"]
+    assert "36" not in prompt
+    assert "29" not in prompt
+
+
+def test_quiz_pairs_are_checked() -> None:
+    reply = "Q: Who built the quay?\nA: Ada Quist\nQ: What does he say?\nA: Ada Quist\nQ: Who?\nA: Nobody here\n"
+    assert teacher.quiz(reply, "The quay", "Ada Quist built it.") == [("Who built the quay?", "Ada Quist")]
