@@ -1,8 +1,9 @@
 """How fast the in-process model writes a plan: `python -m benchmarks.local_model [-n RUNS] [--fresh RUNS]`.
 
-Each row is the median over the same questions, the prompt's beginning cached, 64 tokens at most. The last two are
-transformers' `generate` with prompt lookup on the same prompts, without a grammar; it reads the whole prompt each
-time, and gets as many threads as the engine. CPU seconds tell how much of the time on a busy machine went to others.
+Each row is the median over a few questions, the prompt's beginning cached, 64 tokens at most: first the base
+model, then the decomposer of this package. The last rows are transformers' `generate` with prompt lookup on the
+base model's prompts, without a grammar; it reads the whole prompt each time, and gets as many threads as the
+engine. CPU seconds tell how much of the time on a busy machine went to others.
 """
 
 import argparse
@@ -11,13 +12,20 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from langchain_core.messages import convert_to_openai_messages
+
+from anabranch.agents import prompts
+from anabranch.agents.adapters import adapter_folder
+from anabranch.agents.decomposer import LineDecomposer, PlanRequest
 from anabranch.agents.local import prepare
 from anabranch.agents.local.engine import LocalEngine
 from anabranch.agents.local.generation import Options
 from anabranch.codecs import line_pattern
+from anabranch.config import LOCAL_MODEL
+from anabranch.tools import Catalogue, calculator
 
 SYSTEM = """Split the question into sub-questions, one a line: ID [ROUTE] TEXT
 Routes: solve (reasoning), search (facts in documents), calculator (arithmetic).
@@ -40,6 +48,12 @@ QUESTIONS = [
     "Who is older, the director of Jaws or the director of Star Wars?",
     "Weng earns $12 an hour for babysitting. Yesterday, she just did 50 minutes of babysitting. How much did she earn?",
 ]
+LONG = [
+    "Who is older, the director of Jaws or the director of Star Wars?",
+    "Which is higher, the mountain where the Rhine begins or the mountain where the Rhone begins?",
+    "How many years passed between the birth of the founder of Craigslist and the birth of the founder of eBay?",
+]
+"""Questions whose plans take about 64 tokens."""
 PATTERN = line_pattern(["search", "calculator"], 8, empty=None)
 TOKENS = 64
 
@@ -88,11 +102,28 @@ def of_transformers(folder: Path, engine: LocalEngine, precision: str) -> Callab
     return write
 
 
-def row(name: str, write: Callable[[str], Measured], runs: int) -> None:
-    for question in QUESTIONS:
+def of_decomposer(engine: LocalEngine, lookup: bool) -> Callable[[str], Measured]:
+    """The decomposer that comes with the package, with its own prompt, tools and grammar."""
+    folder = adapter_folder("decomposer", LOCAL_MODEL)
+    assert folder is not None
+    engine.add_adapter("decomposer", folder)  # the second time does nothing
+    cards = Catalogue([calculator()]).cards
+    pattern = LineDecomposer.pattern(PlanRequest("", cards))
+    options = Options(adapter="decomposer", max_tokens=TOKENS, pattern=pattern, lookup=lookup)
+
+    def write(question: str) -> Measured:
+        prompt = convert_to_openai_messages(prompts.lines_messages(question, cards))
+        done = engine.generate([dict(message) for message in prompt], options)
+        return done.output_tokens, done.steps
+
+    return write
+
+
+def row(name: str, write: Callable[[str], Measured], runs: int, questions: Sequence[str] = QUESTIONS) -> None:
+    for question in questions:
         write(question)
     seconds, busy, tokens, steps = [], [], [], []
-    for question in QUESTIONS * runs:
+    for question in [*questions] * runs:
         start, start_busy = time.perf_counter(), time.process_time()
         written, passes = write(question)
         seconds.append(time.perf_counter() - start)
@@ -117,6 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=5, help="runs of each question")
     parser.add_argument("--fresh", type=int, default=3, help="fresh processes")
+    parser.add_argument("--no-transformers", dest="transformers", action="store_false", help="leave out the slow rows")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 takes the default")
     arguments = parser.parse_args()
     folder = prepare(progress=print)
@@ -130,7 +162,9 @@ def main() -> None:
     row("+ grammar + lookup", own(engine, Options(max_tokens=TOKENS, pattern=PATTERN)), arguments.n)
     uncached = Options(max_tokens=TOKENS, pattern=PATTERN, reuse=False)
     row("the same, prompt not cached", own(engine, uncached), arguments.n)
-    for precision in ("bfloat16", "float32"):
+    row("decomposer-135m, grammar", of_decomposer(engine, lookup=False), arguments.n, LONG)
+    row("decomposer-135m, grammar + lookup", of_decomposer(engine, lookup=True), arguments.n, LONG)
+    for precision in ("bfloat16", "float32") if arguments.transformers else ():
         row(f"transformers generate, {precision}", of_transformers(folder, engine, precision), arguments.n)
     if arguments.fresh:
         fresh(arguments.fresh)
