@@ -64,6 +64,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.model
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft asks for it
 async def test_an_adapter_is_trained_and_plans(data: Path) -> None:
     from langchain_core.messages import HumanMessage, SystemMessage
 
