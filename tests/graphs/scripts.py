@@ -6,6 +6,7 @@ from typing import Any
 
 from langchain_core.tools import BaseTool, tool
 
+from anabranch.agents.decomposer import LineDecomposer
 from anabranch.graphs.planner import Planner, create_planner
 from tests.fakes import Reply, ScriptedChatModel
 
@@ -45,13 +46,14 @@ def reader(prompt: str) -> Reply:
 
 
 def planner(
-    plans: list[str] | Callable[[str], Reply] | ScriptedChatModel,
+    plans: list[str] | Callable[[str], Reply] | ScriptedChatModel | LineDecomposer,
     solver: list[Reply] | Callable[[str], Reply] | ScriptedChatModel = reader,
     tools: list[BaseTool] | None = None,
     **options: Any,
 ) -> Planner:
     """A planner over scripted roles."""
-    decomposer = plans if isinstance(plans, ScriptedChatModel) else ScriptedChatModel(script=plans)
+    ready = isinstance(plans, ScriptedChatModel | LineDecomposer)
+    decomposer: Any = plans if ready else ScriptedChatModel(script=plans)
     answering = solver if isinstance(solver, ScriptedChatModel) else ScriptedChatModel(script=solver)
     return create_planner(
         decomposer=decomposer, solver=answering, tools=[search] if tools is None else tools, **options

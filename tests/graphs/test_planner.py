@@ -11,7 +11,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, interrupt
 from syrupy.assertion import SnapshotAssertion
 
-from anabranch.agents.decomposer import JsonDecomposer
+from anabranch.agents.decomposer import JsonDecomposer, LineDecomposer
 from anabranch.agents.models import RoleModel
 from anabranch.config import Budget, Price
 from anabranch.errors import ConfigurationError, EndpointError, QuestionError
@@ -348,3 +348,16 @@ async def test_a_tool_may_ask_a_person_and_only_its_own_sub_question_runs_again(
     assert [answer.text for answer in result["answers"].values()] == ["done", "paid", "done"]
     assert sorted(runs[:2]) == ["look?", "pay?"]
     assert runs[2:] == ["pay?", "after paid"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "asked"), [("auto", "human: How many eggs"), ("guided", "These sub-questions may help")]
+)
+def test_a_larger_solver_is_not_guided_by_the_embedded_decomposer(protocol: str, asked: str) -> None:
+    weak = LineDecomposer(RoleModel(ScriptedChatModel(script=["1 [solve] How many a day?"]), small=True))
+    solver = ScriptedChatModel(script=["Answer: 9"])
+    graph = planner(weak, solver, protocol=protocol)
+    result = graph.invoke(ask("How many eggs are that in a week?"))
+    assert result["answer"] == "9"
+    assert result["plan"].is_direct == (protocol == "auto")
+    assert asked in solver.prompts[0]

@@ -29,3 +29,17 @@ def plan(*routes: str) -> Plan:
 def test_choice(routes: list[str], small: bool, mode: Any, wanted: Any, protocol: str) -> None:
     solver = RoleModel(ScriptedChatModel(script=[]), small=small)
     assert choose_protocol(plan(*routes), mode, solver, wanted) == protocol
+
+
+@pytest.mark.parametrize(
+    ("routes", "small", "wanted", "protocol"),
+    [
+        (["solve", "calculator"], False, "auto", "direct"),
+        (["solve", "calculator"], False, "guided", "guided"),
+        (["solve", "search"], False, "auto", "per_node"),
+        (["solve", "calculator"], True, "auto", "per_node"),
+    ],
+)
+def test_a_weak_plan_guides_no_larger_solver(routes: list[str], small: bool, wanted: Any, protocol: str) -> None:
+    solver = RoleModel(ScriptedChatModel(script=[]), small=small)
+    assert choose_protocol(plan(*routes), "static", solver, wanted, weak=True) == protocol
