@@ -5,8 +5,9 @@ call 63.4; one call for each sub-question 21 to 29, with or without a calculator
 its tools bring in what the solver cannot have: look-ups and actions. A solver too small for arithmetic in its
 head is the exception: its calculator steps are run.
 
-A weak plan is worse than none: guided by plans of the embedded 135M decomposer, the same solver fell from 60.3 to 31.6
-(last number in the reply, n = 1319, standard error 1.3). So a larger solver is not guided by the embedded decomposer.
+A weak plan is worse than none: guided by plans of an earlier version of the embedded 135M decomposer, under an earlier
+guided prompt, the same solver fell from 60.3 to 31.6 (last number in the reply, n = 1319, standard error 1.3). Until a
+newer pair is measured to do better, a larger solver is not guided by the embedded decomposer.
 """
 
 from typing import Literal
