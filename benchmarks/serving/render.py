@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=320)
     arguments = parser.parse_args()
     cards = Catalogue(builtin_tool(name) for name in arguments.tools).cards
-    rows = [json.loads(line) for file in arguments.data for line in file.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for file in arguments.data for line in file.open(encoding="utf-8")]
     questions = {row["id"]: row["question"] for row in rows}
     chosen = list(questions.items())[: arguments.n or None]
     rendered = {
