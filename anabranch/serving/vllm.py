@@ -162,6 +162,8 @@ def program(weights: Weights, vllm: Vllm, *, host: str, port: int, arguments: Se
     command += ["--host", host, "--port", str(port)]
     # Greedy is greedy: without the sampling defaults that a model folder may bring, such as a penalty on repetition.
     command += ["--generation-config", "vllm", "--enable-prefix-caching"]
+    # A line for each request takes time of the process that is the first to be busy; /metrics has the counts.
+    command += ["--disable-uvicorn-access-log"]
     if vllm.device == "cpu":
         command += _for_cpu()
     command += ["--chat-template", str(template), "--chat-template-content-format", "string"]

@@ -1,4 +1,4 @@
-"""A closed-loop load on an OpenAI-compatible server, from several processes, so that the client is not the limit.
+"""A closed-loop load on OpenAI-compatible servers, from several processes, so that the client is not the limit.
 
 Replies are kept as bytes and read when the clock has stopped. One request in `STREAM_EVERY` is streamed; those give the
 time to the first token.
@@ -40,13 +40,13 @@ class Exchange:
 class Share:
     """What one client process sends."""
 
-    url: str
+    urls: Sequence[str]
     concurrency: int
     requests: list[tuple[str, bool, bytes]]
 
 
 def drive(
-    url: str,
+    urls: Sequence[str],
     model: str,
     prompts: Prompts,
     *,
@@ -55,7 +55,7 @@ def drive(
     constrained: bool,
     processes: int = 4,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Sends `requests` prompts from `concurrency` clients; returns figures, and the plans by id."""
+    """Sends `requests` prompts from `concurrency` clients, spread evenly over servers; figures, and the plans by id."""
     rows = [prompts.measured[n % len(prompts.measured)] for n in range(requests)]
     bodies = []
     for place, row in enumerate(rows):
@@ -63,7 +63,7 @@ def drive(
         bodies.append((row["id"], stream, prompts.body(row, model, constrained=constrained, stream=stream)))
     processes = min(processes, concurrency)
     shares = [
-        Share(url, concurrency // processes + (n < concurrency % processes), bodies[n::processes])
+        Share(urls, concurrency // processes + (n < concurrency % processes), bodies[n::processes])
         for n in range(processes)
     ]
     exchanges = _in_processes(shares)
@@ -132,7 +132,8 @@ async def _send(share: Share, barrier: Barrier) -> list[Exchange]:
     headers = {"Content-Type": "application/json"}
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
         barrier.wait()
-        await asyncio.gather(*(_client(session, share.url, todo) for _ in range(share.concurrency)))
+        clients = (share.urls[n % len(share.urls)] for n in range(share.concurrency))
+        await asyncio.gather(*(_client(session, url, todo) for url in clients))
     return exchanges
 
 

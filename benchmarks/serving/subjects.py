@@ -38,28 +38,19 @@ class Weights:
 
 
 class Subject:
-    """A process that is started, waited for, measured and stopped; its log goes to a file."""
+    """Processes that are started, waited for, measured and stopped: as many as the variant has engines."""
 
     def __init__(self, variant: Variant, weights: Weights, prompts: Path, engine: dict[str, Any], log: Path) -> None:
         self.variant = variant
         self.prompts = Prompts.read(prompts)
-        self.log = log
         self.seconds_to_start = 0.0
-        self._port = _free_port()
         self._began = time.monotonic()
-        command = self._command(weights, prompts, variant.engine | engine)
-        self._sink = log.open("w")
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE if not variant.servers else self._sink,
-            stderr=self._sink,
-            text=True,
-            start_new_session=True,
-            env=os.environ | {"VLLM_SERVER_DEV_MODE": "1"},  # for /reset_prefix_cache
-        )
+        self._processes = [
+            Engine(self._command(weights, prompts, variant.engine | engine, port), port, log.with_suffix(f".{n}.log"))
+            for n, port in enumerate(_free_ports(variant.engines))
+        ]
 
-    def _command(self, weights: Weights, prompts: Path, engine: dict[str, Any]) -> list[str]:
+    def _command(self, weights: Weights, prompts: Path, engine: dict[str, Any], port: int) -> list[str]:
         model = (weights.merged if self.variant.merged else weights.base) or ""
         adapter = None if self.variant.merged else weights.adapter
         if not self.variant.servers:
@@ -67,7 +58,8 @@ class Subject:
             command += ["--engine", json.dumps(engine)]
             return command + (["--adapter", adapter] if adapter else [])
         command = [sys.executable, "-m", *_entry(), model]
-        command += ["--host", "127.0.0.1", "--port", str(self._port), "--generation-config", "vllm"]
+        command += ["--host", "127.0.0.1", "--port", str(port), "--generation-config", "vllm"]
+        command += ["--disable-uvicorn-access-log"]
         command += ["--api-server-count", str(self.variant.servers)] if self.variant.servers > 1 else []
         if adapter:
             rank = json.loads((Path(adapter) / "adapter_config.json").read_text())["r"]
@@ -76,14 +68,12 @@ class Subject:
             command += ["--served-model-name", NAME]
         return command + flags(engine)
 
-    @property
-    def url(self) -> str:
-        """The server's address."""
-        return f"http://127.0.0.1:{self._port}/v1"
-
     def wait(self, deadline: float) -> bool:
         """Waits until it can be measured, until a time of the monotonic clock; False if it will not be."""
-        ready = self._hear("ready", deadline) is not None if not self.variant.servers else self._healthy(deadline)
+        ready = all(
+            process.healthy(deadline) if self.variant.servers else process.hear("ready", deadline) is not None
+            for process in self._processes
+        )
         self.seconds_to_start = time.monotonic() - self._began
         return ready
 
@@ -91,16 +81,16 @@ class Subject:
         """One measurement; figures, and plans by id."""
         concurrency, requests, constrained = step
         if not self.variant.servers:
-            assert self._process.stdin
             requests = min(requests, len(self.prompts.measured))
-            self._process.stdin.write(json.dumps({"constrained": constrained, "count": requests}) + "\n")
-            self._process.stdin.flush()
-            heard = self._hear("result ", time.monotonic() + 600)
+            order = json.dumps({"constrained": constrained, "count": requests})
+            heard = self._processes[0].told(order, "result ", time.monotonic() + 600)
             return (json.loads(heard.removeprefix("result ")) if heard else {"errors": requests}), []
-        self._warm_up(min(concurrency, len(self.prompts.warm_up)), constrained)
-        self._post("/reset_prefix_cache")
+        urls = [process.url for process in self._processes]
+        self._warm_up(urls, min(concurrency, len(self.prompts.warm_up)), constrained)
+        for process in self._processes:
+            process.post("/reset_prefix_cache")
         return load.drive(
-            self.url,
+            urls,
             NAME,
             self.prompts,
             concurrency=concurrency,
@@ -108,6 +98,75 @@ class Subject:
             constrained=constrained,
             processes=processes,
         )
+
+    def stop(self) -> None:
+        """Ends its processes with all their children."""
+        for process in self._processes:
+            process.stop()
+
+    def last_lines(self, count: int = 12) -> str:
+        """The ends of its logs."""
+        return "\n".join(process.last_lines(count) for process in self._processes)
+
+    def _warm_up(self, urls: list[str], count: int, constrained: bool) -> None:
+        warm = Prompts(self.prompts.pattern, self.prompts.max_tokens, self.prompts.warm_up * 2)
+        load.drive(urls, NAME, warm, concurrency=count, requests=count, constrained=constrained, processes=1)
+
+
+class Engine:
+    """One process: a server on a port, or the offline engine, spoken to over its streams; its log goes to a file."""
+
+    def __init__(self, command: list[str], port: int, log: Path) -> None:
+        self.log = log
+        self._port = port
+        self._sink = log.open("w")
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE if "benchmarks.serving.offline" in command else self._sink,
+            stderr=self._sink,
+            text=True,
+            start_new_session=True,
+            # For /reset_prefix_cache; and engines that start together must not write into one cache of compiled code.
+            env=os.environ | {"VLLM_SERVER_DEV_MODE": "1", "VLLM_CACHE_ROOT": str(log.with_suffix(".cache").resolve())},
+        )
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return f"http://127.0.0.1:{self._port}/v1"
+
+    def healthy(self, deadline: float) -> bool:
+        """Waits until the server answers."""
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self._port}/health", timeout=2):
+                return True
+            time.sleep(0.5)
+        return False
+
+    def post(self, path: str) -> None:
+        """Sends the server an empty request."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self._port}{path}", method="POST")
+        with urllib.request.urlopen(request, timeout=60):
+            pass
+
+    def told(self, order: str, start: str, deadline: float) -> str | None:
+        """Writes a line to the process, and gives the next line of it that begins so."""
+        assert self._process.stdin
+        self._process.stdin.write(f"{order}\n")
+        self._process.stdin.flush()
+        return self.hear(start, deadline)
+
+    def hear(self, start: str, deadline: float) -> str | None:
+        """The next line of the process that begins so; its log comes on the same stream."""
+        assert self._process.stdout
+        for line in self._process.stdout:
+            if line.startswith(start):
+                return line
+            self._sink.write(line)
+            if time.monotonic() > deadline:
+                break
+        return None
 
     def stop(self) -> None:
         """Ends it with all its children."""
@@ -125,33 +184,6 @@ class Subject:
         """The end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
 
-    def _warm_up(self, count: int, constrained: bool) -> None:
-        warm = Prompts(self.prompts.pattern, self.prompts.max_tokens, self.prompts.warm_up * 2)
-        load.drive(self.url, NAME, warm, concurrency=count, requests=count, constrained=constrained, processes=1)
-
-    def _healthy(self, deadline: float) -> bool:
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self._port}/health", timeout=2):
-                return True
-            time.sleep(0.5)
-        return False
-
-    def _post(self, path: str) -> None:
-        request = urllib.request.Request(f"http://127.0.0.1:{self._port}{path}", method="POST")
-        with urllib.request.urlopen(request, timeout=60):
-            pass
-
-    def _hear(self, start: str, deadline: float) -> str | None:
-        """The next line of the engine that begins so; its log comes on the same stream."""
-        assert self._process.stdout
-        for line in self._process.stdout:
-            if line.startswith(start):
-                return line
-            self._sink.write(line)
-            if time.monotonic() > deadline:
-                break
-        return None
-
 
 def _entry() -> list[str]:
     """`vllm serve`, which alone can start several API processes; CPU builds under another name lack it."""
@@ -162,7 +194,11 @@ def _entry() -> list[str]:
     return ["vllm.entrypoints.cli.main", "serve"]
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
         probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports

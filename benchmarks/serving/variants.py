@@ -1,6 +1,6 @@
 """What is measured, by importance. All servers have prefix caching; `constrained` means the pattern of all plans.
 
-A variant is one process. Its steps reuse it, so a step costs seconds where another variant costs a start.
+A variant is started once. Its steps reuse it, so a step costs seconds where another variant costs a start.
 """
 
 import json
@@ -25,7 +25,9 @@ class Variant:
         name: its name on the command line and in the table.
         about: one line for the table.
         engine: engine arguments, by their Python names.
-        servers: API server processes; 0 for the offline engine.
+        servers: API server processes of an engine; 0 for the offline engine.
+        engines: engines that share the accelerator, each a server of its own; a small model leaves one engine's
+            processor core, not the accelerator, the limit.
         merged: whether the adapter is merged into the weights.
         steps: what is measured, in this order.
     """
@@ -34,6 +36,7 @@ class Variant:
     about: str
     engine: dict[str, Any] = field(default_factory=dict)
     servers: int = 1
+    engines: int = 1
     merged: bool = False
     steps: tuple[Step, ...] = BOTH
 
@@ -44,17 +47,21 @@ def _backend(name: str) -> dict[str, Any]:
 
 NGRAM = {"speculative_config": {"method": "ngram", "num_speculative_tokens": 4, "prompt_lookup_max": 4}}
 VARIANTS = [
+    Variant("offline-merged", "vLLM's own engine, merged weights", MANY, 0, merged=True, steps=OFFLINE),
+    Variant("merged", "merged weights, 4 API processes", MANY, 4, merged=True),
     Variant("offline", "vLLM's own engine, LoRA", MANY, 0, steps=OFFLINE),
     Variant("lora", "server, LoRA, 4 API processes", MANY, 4),
-    Variant("lora-api1", "1 API process", MANY, 1, steps=LARGE),
-    Variant("merged", "merged weights, 4 API processes", MANY, 4, merged=True),
-    Variant("offline-merged", "vLLM's own engine, merged weights", MANY, 0, merged=True, steps=OFFLINE),
-    Variant("lora-api8", "8 API processes", MANY, 8, steps=LARGE),
-    Variant("lora-guidance", "llguidance instead of xgrammar", MANY | _backend("guidance"), 4, steps=LARGE[:1]),
-    Variant("lora-ngram", "n-gram speculation, 4 tokens", MANY | NGRAM, 4, steps=(LEVELS[0], *LEVELS[2:])),
+    Variant("merged-x4", "4 engines on one accelerator, 1 API process each", MANY, 1, 4, merged=True),
+    Variant("merged-x2", "2 engines on one accelerator, 2 API processes each", MANY, 2, 2, merged=True, steps=LARGE),
+    Variant("merged-api1", "1 API process", MANY, 1, merged=True, steps=LARGE),
+    Variant("merged-api8", "8 API processes", MANY, 8, merged=True, steps=LARGE),
+    Variant("merged-guidance", "llguidance, not xgrammar", MANY | _backend("guidance"), 4, merged=True, steps=LARGE),
+    Variant(
+        "merged-ngram", "n-gram speculation, 4 tokens", MANY | NGRAM, 4, merged=True, steps=(LEVELS[0], *LEVELS[2:])
+    ),
     Variant("merged-fp8", "merged weights as fp8", MANY | {"quantization": "fp8"}, 4, merged=True, steps=LARGE),
-    Variant("lora-seqs256", "at most 256 sequences (vLLM's default)", {}, 4, steps=LARGE),
-    Variant("lora-eager", "without CUDA graphs", MANY | {"enforce_eager": True}, 4, steps=LARGE[:1]),
+    Variant("merged-seqs256", "at most 256 sequences (vLLM's default)", {}, 4, merged=True, steps=LARGE),
+    Variant("merged-eager", "without CUDA graphs", MANY | {"enforce_eager": True}, 4, merged=True, steps=LARGE[:1]),
 ]
 
 
