@@ -8,10 +8,11 @@ format.
 
 import asyncio
 import hashlib
+import itertools
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from anabranch.errors import BackendError, EndpointError, MissingReplyError
 logger = logging.getLogger(__name__)
 
 CONCURRENCY = 256
+POOL = 16
+"""Prompts under way in each of a server's clients: for each of them httpx looks at all of its client's connections."""
 _RETRIES = 3
 _PROGRESS_SECONDS = 10.0
 
@@ -158,18 +161,23 @@ class Server:
     model: str
     key: str = "none"
     transport: httpx.AsyncBaseTransport | None = None
-    _client: httpx.AsyncClient | None = field(default=None, init=False, repr=False)
+    _clients: list[httpx.AsyncClient] = field(default_factory=list, init=False, repr=False)
+    _turn: Iterator[int] = field(default_factory=itertools.count, init=False, repr=False)
 
     async def __aenter__(self) -> "Server":
-        limits = httpx.Limits(max_connections=CONCURRENCY)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=2 * POOL)
         headers = {"Authorization": f"Bearer {self.key}"}
-        self._client = httpx.AsyncClient(timeout=300, limits=limits, headers=headers, transport=self.transport)
+        verify = httpx.create_ssl_context()
+        self._clients = [
+            httpx.AsyncClient(timeout=300, limits=limits, headers=headers, transport=self.transport, verify=verify)
+            for _ in range(CONCURRENCY // POOL)
+        ]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._client:
-            await self._client.aclose()
-        self._client = None
+        for client in self._clients:
+            await client.aclose()
+        self._clients = []
 
     async def __call__(self, job: Job, sampling: Sampling) -> Replies:
         """Gets the replies to one prompt.
@@ -177,13 +185,14 @@ class Server:
         Raises:
             EndpointError: the server refuses, or failed several times.
         """
-        if self._client is None:
+        if not self._clients:
             raise EndpointError(f"{self.url} is closed; use the server as an async context manager")
         address, body, problem = f"{self.url.rstrip('/')}/chat/completions", _body(job, self.model, sampling), ""
         for attempt in range(_RETRIES):
             await asyncio.sleep(attempt)
             try:
-                response = await self._client.post(address, json=body)
+                client = self._clients[next(self._turn) % len(self._clients)]
+                response = await client.post(address, json=body)
                 if response.status_code < 400:
                     return _replies(job.id, response.json())
                 problem = f"{response.status_code}: {response.text[:300]}"
