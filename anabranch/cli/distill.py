@@ -90,6 +90,15 @@ def build(
     work: Work,
     seed: Seed = 1,
     written: Annotated[int, typer.Option(metavar="N", min=0, help="Demonstrations written from templates.")] = 5000,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Source that the decomposer is not trained on: gsm8k, strategyqa, musique, written_sum or "
+            "written_other. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     limit: Limit = None,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -99,6 +108,29 @@ def build(
         from anabranch.cli import distilling
 
         distilling.build(ctx.params)
+
+
+@distill.command()
+def solutions(
+    ctx: typer.Context,
+    questions: Annotated[
+        list[str], typer.Option(metavar="FILE", help="JSON lines: id, question, answer, [meta.steps]. Repeatable.")
+    ],
+    work: Work,
+    teacher: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help=f"Model that solves the questions, too: {_MODEL}.", show_default=False),
+    ] = None,
+    limit: Limit = None,
+    price: Price = "",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Writes rows that distil a solver: the data's own worked solutions, and a teacher's."""
+    with _stage(debug=debug, quiet=quiet):
+        from anabranch.cli import distilling
+
+        distilling.solutions(ctx.params)
 
 
 @distill.command()

@@ -51,7 +51,16 @@ def build(values: Values) -> None:
     from anabranch.distill import pipeline
 
     options = {name: values[name] for name in ("seed", "written", "limit")}
-    _show(pipeline.build(Path(values["data"]), Path(values["work"]), **options))
+    left = values["leave_out"] or ()
+    _show(pipeline.build(Path(values["data"]), Path(values["work"]), leave_out=left, **options))
+
+
+def solutions(values: Values) -> None:
+    """Runs the stage `solutions`."""
+    from anabranch.distill.solutions import solutions
+
+    questions, options = [Path(name) for name in values["questions"]], {n: values[n] for n in ("teacher", "limit")}
+    _show(asyncio.run(solutions(questions, Path(values["work"]), price=_price(values), **options)))
 
 
 def draw(values: Values) -> None:

@@ -1,17 +1,23 @@
 """Tool catalogues for training prompts: varied names and descriptions, irrelevant tools; held-out ones for tests."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 
+from anabranch.distill import tools_at_home, tools_at_work, tools_in_town, tools_that_help
 from anabranch.distill.records import Kind
+from anabranch.distill.tools_that_help import NONSENSE, PHRASES
+from anabranch.distill.vocabulary import words_of
 from anabranch.tools import calculator as calculator_tool
 from anabranch.tools import python as python_module
 from anabranch.tools import search as search_module
 from anabranch.tools.catalogue import ToolCard, first_sentence
 
+Texts = tuple[tuple[str, ...], tuple[str, ...]]
 MAIN: Sequence[Kind] = ("calculator", "search", "python")
-SHIPPED_SHARE = 0.3
+SHIPPED_SHARE = 0.25
 """Share of training prompts with the library's own tools: they are what most people run."""
 
 
@@ -40,25 +46,19 @@ def shipped(*kinds: Kind) -> Offer:
 
 
 def random_offer(random: Random, wanted: Sequence[Kind], *, held_out: bool = False) -> Offer:
-    """A random catalogue for a demonstration.
+    """A random catalogue for a demonstration: never with two tools, or a tool and none, to choose from for a step.
 
     Args:
         random: source of chance.
         wanted: kinds of tools that would help; each is there most of the time.
         held_out: take names and descriptions that training never shows.
     """
-    if not held_out and random.random() < SHIPPED_SHARE:
-        return shipped(*_shipped_kinds(random, wanted))
-    chosen = [kind for kind in wanted if random.random() < 0.85]
-    others = [kind for kind in TOOLS if kind not in wanted]
-    chosen += random.sample(others, min(len(others), random.choice((0, 1, 1, 2, 2, 3, 4))))
-    random.shuffle(chosen)
-    named: dict[Kind, ToolCard] = {}
-    for kind in chosen:
-        card = _card(random, kind, held_out)
-        if card.name not in {other.name for other in named.values()}:
-            named[kind] = card
-    return Offer(tuple(named.values()), {kind: card.name for kind, card in named.items()})
+    if held_out:
+        return _suited(wanted, _named(random, _held_out_kinds(random, wanted), _held_out_card))
+    if random.random() < SHIPPED_SHARE:
+        kinds = _shipped_kinds(random, wanted)
+        return shipped(*(kind for kind in kinds if kind not in _unfit(wanted, kinds)))
+    return _suited(wanted, _named(random, _kinds(random, wanted), _card))
 
 
 def _shipped_kinds(random: Random, wanted: Sequence[Kind]) -> list[Kind]:
@@ -70,232 +70,175 @@ def _shipped_kinds(random: Random, wanted: Sequence[Kind]) -> list[Kind]:
     return list(random.choice(fitting if random.random() < 0.8 else sets))
 
 
-def _card(random: Random, kind: Kind, held_out: bool) -> ToolCard:
-    names, descriptions = (HELD_OUT if held_out else TOOLS)[kind]
-    name, description = random.choice(names), random.choice(descriptions)
-    if held_out:
-        return ToolCard(name=name, description=description)
-    if kind in PHRASES and random.random() < 0.6:
-        description = " ".join(random.choice(options) for options in PHRASES[kind]).strip() + "."
-    chance = random.random()
-    if chance < 0.35:
-        # A name that says nothing: only the description tells what the tool is for.
-        name = random.choice(NONSENSE) + random.choice(("", "", "_tool", "2", str(random.randint(1, 99))))
-    elif chance < 0.7:
-        name = random.choice(AFFIXES).replace("*", name)
-    if name in HELD_OUT[kind][0] or description in HELD_OUT[kind][1]:
-        return _card(random, kind, held_out)
-    return ToolCard(name=name, description=description)
+def _held_out_kinds(random: Random, wanted: Sequence[Kind]) -> list[Kind]:
+    chosen = [kind for kind in wanted if random.random() < 0.85]
+    others = [kind for kind in HELD_OUT if kind not in wanted]
+    chosen += random.sample(others, min(len(others), random.choice((0, 1, 1, 2, 2, 3, 4))))
+    random.shuffle(chosen)
+    return chosen
 
 
-Texts = tuple[tuple[str, ...], tuple[str, ...]]
+def _kinds(random: Random, wanted: Sequence[Kind]) -> list[Kind]:
+    chosen = [kind for kind in wanted if random.random() < 0.88]
+    chosen += [kind for kind, share in UNASKED.items() if kind not in wanted and random.random() < share]
+    others = [kind for kind in TOOLS if kind not in MAIN and kind not in wanted]
+    more = random.choices(range(8), EXTRA)[0]
+    chosen += random.sample(others, max(0, min(more, MOST - len(chosen))))
+    random.shuffle(chosen)
+    return chosen
 
+
+def _named(random: Random, kinds: Sequence[Kind], card: Callable[[Random, Kind], ToolCard]) -> dict[Kind, ToolCard]:
+    named: dict[Kind, ToolCard] = {}
+    for kind in kinds:
+        made = card(random, kind)
+        if made.name not in {other.name for other in named.values()}:
+            named[kind] = made
+    return named
+
+
+def _suited(wanted: Sequence[Kind], named: Mapping[Kind, ToolCard]) -> Offer:
+    unfit = _unfit(wanted, named)
+    kept = {kind: card for kind, card in named.items() if kind not in unfit}
+    return Offer(tuple(kept.values()), {kind: card.name for kind, card in kept.items()})
+
+
+def _unfit(wanted: Sequence[Kind], present: Container[Kind]) -> set[Kind]:
+    """Kinds that a careful person might take as well as the right route."""
+    own = [kind for kind in wanted if kind not in MAIN]
+    unfit = {rival for kind in own or wanted or ("",) for rival in RIVALS.get(kind, ())}
+    if any(kind not in present for kind in own):
+        # What its own tool would tell may be found by a search, too.
+        unfit.add("search")
+    return unfit.difference(wanted)
+
+
+def _held_out_card(random: Random, kind: Kind) -> ToolCard:
+    names, descriptions = HELD_OUT[kind]
+    return ToolCard(name=random.choice(names), description=random.choice(descriptions))
+
+
+def _card(random: Random, kind: Kind) -> ToolCard:
+    names, descriptions = TOOLS[kind]
+    while True:
+        name, description = random.choice(names), random.choice(descriptions)
+        if kind in PHRASES and random.random() < 0.5:
+            description = _phrase(random, kind)
+        if random.random() < 0.2:
+            description = description.rstrip(".")
+        chance = random.random()
+        if chance < 0.35:
+            # A name that says nothing: only the description tells what the tool is for.
+            name = _nonsense(random)
+        elif chance < 0.55:
+            name = random.choice(AFFIXES).replace("*", name)
+        elif chance < 0.7:
+            name = _restyled(random, name)
+        if not is_held_out(name, description):
+            return ToolCard(name=name, description=first_sentence(description))
+
+
+def _phrase(random: Random, kind: Kind) -> str:
+    lead, verb, *rest = (random.choice(options) for options in PHRASES[kind])
+    verb = verb[0].lower() + verb[1:] if lead and not lead.endswith(":") else verb
+    return " ".join(part for part in (lead, verb, *rest) if part) + "."
+
+
+def _nonsense(random: Random) -> str:
+    if random.random() < 0.35:
+        syllables = (random.choice("bdfgklmnprstvz") + random.choice("aeiou") for _ in range(random.randint(2, 3)))
+        name = "".join(syllables) + random.choice(("", "", "n", "x", "r"))
+    else:
+        name = random.choice(NONSENSE)
+    name = name.capitalize() if random.random() < 0.2 else name
+    return name + random.choice(("", "", "", "", "_tool", "2", "_v1", "-x", ".run", str(random.randint(1, 99))))
+
+
+def _restyled(random: Random, name: str) -> str:
+    """The words of a name put together in another way."""
+    words: list[str] = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", name)]
+    style = random.randrange(5)
+    if style == 0:
+        return words[0] + "".join(word.capitalize() for word in words[1:])
+    if style == 1:
+        return "".join(word.capitalize() for word in words)
+    return "-_."[style - 2].join(words)
+
+
+def is_held_out(name: str, description: str) -> bool:
+    """Whether a tool is, or nearly is, one of those that are kept for tests."""
+    return _bare(name) in _held_out_names() or _is_near(description)
+
+
+@cache
+def _held_out_names() -> frozenset[str]:
+    return frozenset(_bare(name) for names, _ in HELD_OUT.values() for name in names)
+
+
+@cache
+def _is_near(description: str) -> bool:
+    return any(likeness(description, held) >= NEAR for _, texts in HELD_OUT.values() for held in texts)
+
+
+def likeness(one: str, other: str) -> float:
+    """Share of the words that two descriptions have in common, of all their words that mean something."""
+    left, right = _stems(one), _stems(other)
+    return len(left & right) / max(1, len(left | right))
+
+
+@cache
+def _stems(text: str) -> frozenset[str]:
+    words = re.findall(r"[a-z0-9]+", text.lower())
+    return frozenset(re.sub(r"(?<=...)(ations?|ing|ions?|ed|es?|s)$", "", word) for word in words if word not in _EMPTY)
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _read(*tables: str) -> Mapping[Kind, Texts]:
+    """Names and descriptions by kind: a block each, `kind | names` with names going on in indented lines."""
+    found: dict[Kind, Texts] = {}
+    for block in "\n".join(tables).strip().split("\n\n"):
+        kind, _, rest = block.strip().partition(" | ")
+        names, *descriptions = rest.replace("\n  ", " ").splitlines()
+        found[kind] = tuple(name.strip() for name in names.split(",")), tuple(descriptions)
+    return found
+
+
+MOST = 8
+"""Tools in a catalogue."""
+EXTRA = (0.06, 0.18, 0.2, 0.2, 0.15, 0.1, 0.07, 0.04)
+"""Share of catalogues with 0, 1, ... tools that help with nothing."""
+UNASKED: Mapping[Kind, float] = {"calculator": 0.35, "search": 0.35, "python": 0.12}
+"""How often tools are there without a step for them."""
+NEAR = 0.5
+"""Likeness from which a description counts as a copy of a held-out one."""
+RIVALS: Mapping[Kind, Sequence[Kind]] = {
+    "weather": ("air_quality",),
+    "calendar": ("meeting_room", "video_meeting", "doctor"),
+    "email": ("inbox", "newsletter", "chat_message", "sms"),
+    "sql": ("crm_contact", "invoice", "inventory_order", "web_analytics", "spreadsheet_export"),
+    "translate": ("language_detect", "rewrite", "flashcards", "speak"),
+    "currency": ("crypto", "payment", "bank_account", "stocks"),
+    "reminder": ("alarm", "timer", "notes", "project_board", "memory", "calendar"),
+    "maps": ("taxi", "transit", "location", "car_rental", "parking"),
+    "stocks": ("crypto", "bank_account", "currency"),
+    "": ("joke", "poem_writer", "rewrite", "spell_check", "translate", "image", "quote", "flashcards", "meditation"),
+}
+"""Kinds that could do, or seem to do, what another kind is for; `""` stands for questions that need no tool."""
 AFFIXES = (
-    "my_*",
-    "*_tool",
-    "tools.*",
-    "*.run",
-    "use_*",
-    "*-v2",
-    "mcp_*",
-    "*_api",
-    "do_*",
-    "agent/*",
-    "*_1",
-    "local_*",
-    "*er",
+    "my_*", "*_tool", "tools.*", "*.run", "use_*", "*-v2", "mcp_*", "*_api", "do_*", "agent/*", "*_1", "local_*",
+    "mcp__*", "functions.*", "*-server", "default_api.*", "*_beta", "the_*", "*Tool", "acme.*", "plugin-*", "v1/*",
+)  # fmt: skip
+_EMPTY = frozenset(
+    words_of("""
+a an and any are as at be by for from give given i in into is it its of on one or some something somewhere somebody that
+the this to tool use used what when where which will with you your
+""")
 )
-NONSENSE = (
-    "t",
-    "tool",
-    "helper",
-    "alpha",
-    "beta",
-    "gamma",
-    "blue",
-    "fox",
-    "zorp",
-    "kappa",
-    "unit",
-    "plugin",
-    "skill",
-    "action",
-    "node",
-    "svc",
-    "x",
-    "ferret",
-    "delta",
-    "omega",
-    "quark",
-    "atlas",
-    "hermes",
-    "turing",
-    "apollo",
-    "rover",
-    "pixel",
-    "robin",
-    "mango",
-    "jasper",
-    "nova",
-    "echo",
-    "bolt",
-    "luna",
-    "titan",
-    "iris",
-)
-PHRASES: Mapping[Kind, Sequence[Sequence[str]]] = {
-    "calculator": (
-        ("Computes", "Evaluates", "Works out", "Calculates", "Performs", "Does", "Handles", "Solves", "Takes care of"),
-        (
-            "arithmetic",
-            "a mathematical expression",
-            "sums",
-            "calculations",
-            "maths",
-            "additions and multiplications",
-            "a formula with numbers",
-            "a numerical expression",
-            "plus, minus, times and division",
-        ),
-        (
-            "",
-            "",
-            "exactly",
-            "for you",
-            "and returns the result",
-            "and gives back a number",
-            "with numbers and operators",
-        ),
-    ),
-    "search": (
-        ("Finds", "Looks up", "Retrieves", "Searches for", "Returns", "Fetches", "Gets", "Digs up"),
-        ("facts", "information", "passages", "articles", "texts", "documents", "things", "pages", "knowledge"),
-        (
-            "in documents",
-            "on the web",
-            "on the internet",
-            "in an encyclopedia",
-            "in the archive",
-            "in a library",
-            "about people and places",
-            "that mention a topic",
-            "from a collection",
-            "in our files",
-            "for a question",
-        ),
-    ),
-    "python": (
-        ("Runs", "Executes", "Interprets", "Evaluates"),
-        ("Python code", "a Python program", "a Python script", "Python source", "code in Python"),
-        ("", "", "safely", "and returns what it prints", "in a sandbox"),
-    ),
-}
-"""Parts of descriptions by kind, combined at random; with names that say nothing they teach to read descriptions."""
 
-TOOLS: Mapping[Kind, Texts] = {
-    "calculator": (
-        (
-            "calculator",
-            "calc",
-            "math",
-            "arithmetic",
-            "math_eval",
-            "compute",
-            "evaluate_expression",
-            "number_cruncher",
-            "math.evaluate",
-            "do_math",
-            "Calculator",
-            "tools/calc",
-            "adder",
-            "abacus",
-            "formula",
-        ),
-        (
-            "Computes one arithmetic expression.",
-            "Evaluates a mathematical expression and returns the number.",
-            "Does arithmetic: plus, minus, times, divided by.",
-            "Calculates with numbers exactly.",
-            "Use this for any calculation.",
-            "Adds, subtracts, multiplies and divides.",
-            "Works out sums, differences, products and percentages.",
-            "Solves arithmetic such as 3 * (4 + 5).",
-        ),
-    ),
-    "search": (
-        (
-            "search",
-            "web_search",
-            "wikipedia",
-            "lookup",
-            "find_passages",
-            "document_search",
-            "retriever",
-            "wiki",
-            "knowledge_base",
-            "google",
-            "kb.search",
-            "search_docs",
-            "Search",
-            "ask_archive",
-            "encyclopedia",
-            "library",
-        ),
-        (
-            "Looks up facts in documents.",
-            "Searches the web for a fact.",
-            "Finds passages in Wikipedia.",
-            "Retrieves the passages that fit a query best.",
-            "Answers factual questions about people, places and things.",
-            "Searches the company's documents.",
-            "Use this to look up facts, names, dates and places.",
-            "Full-text search over an encyclopedia.",
-        ),
-    ),
-    "python": (
-        ("python", "run_python", "code", "python_repl", "sandbox", "execute_code", "script", "interpreter"),
-        (
-            "Runs a short Python program.",
-            "Executes Python code in a sandbox and returns its output.",
-            "A Python interpreter for loops, dates and longer calculations.",
-            "Runs code and prints the result.",
-        ),
-    ),
-    "weather": (
-        ("weather", "get_weather", "forecast", "meteo", "weather_api"),
-        ("Tells the weather of a place on a day.", "Weather forecast for a city.", "Current temperature and rain."),
-    ),
-    "calendar": (
-        ("calendar", "events", "agenda", "calendar_search", "my_schedule"),
-        ("Lists the user's appointments.", "Looks into the calendar of a day.", "Finds meetings in the calendar."),
-    ),
-    "email": (
-        ("email", "send_email", "mail", "outbox", "gmail.send"),
-        ("Sends an e-mail.", "Writes to someone by e-mail.", "Sends a message to an address."),
-    ),
-    "sql": (
-        ("sql", "query_database", "warehouse", "orders_db", "db.query"),
-        (
-            "Queries the company's sales database.",
-            "Runs a question against the orders table.",
-            "Looks up customers, orders and invoices in the database.",
-        ),
-    ),
-    "translate": (
-        ("translate", "translator", "deepl", "translation"),
-        ("Translates a text into another language.", "Machine translation of words and sentences."),
-    ),
-    "currency": (
-        ("currency", "exchange_rate", "fx", "convert_currency"),
-        ("Gives today's exchange rate of two currencies.", "Exchange rates of currencies."),
-    ),
-    "reminder": (("reminder", "remind_me", "todo"), ("Sets a reminder.", "Adds an item to the to-do list.")),
-    "image": (("draw", "image", "make_image"), ("Draws a picture.", "Makes an image from a description.")),
-    "music": (("play_music", "spotify", "radio"), ("Plays a song.", "Starts music by an artist.")),
-    "files": (("list_files", "file_finder", "open_file"), ("Lists files by name.", "Opens a file on this computer.")),
-    "maps": (("directions", "maps", "route_finder"), ("Plans a way by car.", "Gives driving directions.")),
-    "stocks": (("stock_price", "ticker", "quotes"), ("Gives the price of a share.", "Latest share prices.")),
-}
+TOOLS = _read(tools_that_help.BLOCKS, tools_at_work.BLOCKS, tools_at_home.BLOCKS, tools_in_town.BLOCKS)
 """Names and descriptions by kind, for training."""
 
 HELD_OUT: Mapping[Kind, Texts] = {

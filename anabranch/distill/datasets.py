@@ -212,6 +212,11 @@ def results(row: Mapping[str, Any]) -> list[str]:
     return [plain_number(match[2]) for match in found if match]
 
 
+def worked(row: Mapping[str, Any]) -> str:
+    """The worked solution of a row as a text, without the marks of its calculations; empty where there is none."""
+    return "\n".join(" ".join(re.sub(r"<<[^<>]*>>", "", step).split()) for step in _steps(row)).strip()
+
+
 def _steps(row: Mapping[str, Any]) -> list[str]:
     steps = _meta(row).get("steps")
     return [step for step in steps if isinstance(step, str)] if isinstance(steps, list) else []

@@ -15,12 +15,25 @@ from anabranch.distill.files import read_jsonl, write_jsonl, write_manifest
 from anabranch.distill.records import MAX_SUB_QUESTIONS, Demonstration
 from anabranch.distill.render import as_messages, training_rows, wanted_tools
 from anabranch.distill.sources import MUSIQUE, STRATEGYQA, Passage, passages, rows_of
+from anabranch.errors import ConfigurationError
 
 PASSES = 3
 """How often each demonstration is shown, each time with another tool catalogue."""
 
 
-def build(data: Path, work: Path, *, seed: int = 1, written: int = 5000, limit: int | None = None) -> dict[str, Any]:
+SOURCES = ("gsm8k", "strategyqa", "musique", "written_sum", "written_other")
+"""Where demonstrations come from; of the written ones, the sums have a name of their own."""
+
+
+def build(
+    data: Path,
+    work: Path,
+    *,
+    seed: int = 1,
+    written: int = 5000,
+    limit: int | None = None,
+    leave_out: Sequence[str] = (),
+) -> dict[str, Any]:
     """Turns data sets and the teachers' replies into rows for training, tuning and tests.
 
     Args:
@@ -29,14 +42,19 @@ def build(data: Path, work: Path, *, seed: int = 1, written: int = 5000, limit: 
         seed: source of chance.
         written: written demonstrations a pass.
         limit: as for `demonstrate`.
+        leave_out: sources (of `SOURCES`) that the decomposer is not trained on; its route test and the solver's rows
+            have all of them.
 
     Returns:
         The manifest with the counts, which is also in `work/build.json`.
 
     Raises:
+        ConfigurationError: an unknown source is to be left out.
         DocumentError: there is no data set, or replies that cannot be read.
         BackendError: a file cannot be written.
     """
+    if unknown := [name for name in leave_out if name not in SOURCES]:
+        raise ConfigurationError(f"unknown source {unknown[0]!r} to leave out; use: {', '.join(SOURCES)}")
     random, inputs = Random(seed), sources.check(data)  # noqa: S311
     skipped = Skipped()
     plans, faults = taught(data, work, limit, skipped)
@@ -58,8 +76,10 @@ def build(data: Path, work: Path, *, seed: int = 1, written: int = 5000, limit: 
         "written": written * PASSES,
         "teacher_faults": faults,
     }
-    counts["decomposer_train"] = write_jsonl(work / "decomposer_train.jsonl", training_rows(shown, random))
-    counts["decomposer_tune"] = write_jsonl(work / "decomposer_tune.jsonl", training_rows(unseen, Random(seed + 1)))  # noqa: S311
+    for name, demonstrations, chance in (("train", shown, random), ("tune", unseen, Random(seed + 1))):  # noqa: S311
+        taken = (d for d in demonstrations if _source(d) not in leave_out)
+        path = work / f"decomposer_{name}.jsonl"
+        counts[f"decomposer_{name}"] = write_jsonl(path, training_rows(taken, chance))
     counts["routes_test"] = write_jsonl(work / "routes_test.jsonl", route_rows(unseen, Random(seed + 2)))  # noqa: S311
     counts |= _build_solver(data, work, plans, Random(seed + 3), written, limit)  # noqa: S311
     write_jsonl(work / "demonstrations.jsonl", (_without_question(d) for d in plans))
@@ -68,12 +88,18 @@ def build(data: Path, work: Path, *, seed: int = 1, written: int = 5000, limit: 
         "prompts": prompts.version(),
         "seed": seed,
         "limit": limit,
+        "without": sorted(leave_out),
         "inputs": inputs,
         **counts,
         "left_out": skipped.described,
     }
     write_manifest(work / "build.json", manifest)
     return manifest
+
+
+def _source(demonstration: Demonstration) -> str:
+    source = demonstration.source
+    return "written_other" if source.startswith("written_") and source not in SOURCES else source
 
 
 def route_rows(demonstrations: Iterable[Demonstration], random: Random) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ from tests.cli.test_light import HEAVY, PROBE
 from tests.distill.test_screen import BAD, OTHER, solver
 from tests.openai_server import OpenAIServer, prompt_of
 
-STAGES = ("demonstrate", "build", "draw", "screen", "train", "prefer", "export", "score")
+STAGES = ("demonstrate", "build", "solutions", "draw", "screen", "train", "prefer", "export", "score")
 
 
 def distill(*arguments: object) -> Result:
@@ -66,6 +66,19 @@ def test_a_failed_stage_says_how_to_go_on(questions: Path, server: OpenAIServer)
     assert "run the same command again to go on" in result.stderr
 
 
+@pytest.mark.loopback
+def test_a_teacher_s_solutions(questions: Path, server: OpenAIServer) -> None:
+    server.script = lambda request: "So many.\nAnswer: 29"
+    command = ("solutions", "--questions", "questions.jsonl", "--work", "work", "--teacher", server.url, "--quiet")
+    made = json.loads(distill(*command).stdout)
+    assert made["rows"] == {"se_a": 1, "se_a_tune": 1, "se_t": 1, "se_t_tune": 1}
+    assert made["teacher_right"] == 1
+    assert server.requests[0]["messages"] == next(read_jsonl(questions / "work" / "se_a.jsonl"))["messages"]
+    assert len(server.requests) == 2
+    assert distill(*command).exit_code == 0
+    assert len(server.requests) == 2
+
+
 def test_a_solver_elsewhere(questions: Path) -> None:
     assert json.loads(distill(*SCREEN).stdout) == {"requests": 6}
     assert len(list(read_jsonl(questions / "work" / "solver_requests.jsonl"))) == 6
@@ -83,6 +96,9 @@ TRAIN = ("train", "--rows", "rows.jsonl", "--held-out", "rows.jsonl", "--out", "
         ((*SCREEN, "--replies", "nowhere.jsonl"), "cannot read nowhere.jsonl", 2),
         (("demonstrate", "--data", "nowhere", "--work", "work"), "nowhere holds none of", 2),
         (("build", "--data", "nowhere", "--work", "work"), "nowhere holds none of", 2),
+        (("build", "--data", ".", "--work", "work", "--leave-out", "x"), "unknown source 'x' to leave out", 2),
+        (("solutions", "--questions", "nowhere.jsonl", "--work", "work"), "cannot read nowhere.jsonl", 2),
+        (("solutions", "--questions", "plans.jsonl", "--work", "work"), "no question of plans.jsonl can be used", 2),
         ((*TRAIN, "--base", "no-such-model"), "neither a folder nor a hub id", 2),
         (("export", "--adapter", "nowhere", "--out", "out"), "cannot read nowhere/adapter_config.json", 1),
         (("score", "routes", "--rows", "nowhere.jsonl", "--out", "out"), "cannot read nowhere.jsonl", 2),

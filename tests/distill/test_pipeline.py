@@ -11,7 +11,7 @@ from anabranch.config import Price
 from anabranch.distill import pipeline, sources
 from anabranch.distill.demonstrate import demonstrate
 from anabranch.distill.files import read_jsonl, write_jsonl
-from anabranch.errors import BackendError, DocumentError, EndpointError
+from anabranch.errors import BackendError, ConfigurationError, DocumentError, EndpointError
 from tests.distill.rows import GSM8K, MUSIQUE, STRATEGYQA
 from tests.fakes import ScriptedChatModel
 
@@ -60,6 +60,26 @@ async def test_the_stages_write_rows(data: Path) -> None:
     assert tuned == ["row-10", "row-11"]
     assert built["prompts"] == made["prompts"]
     assert built["inputs"][sources.GSM8K] == made["inputs"][sources.GSM8K]
+
+
+async def test_sources_can_be_left_out_of_what_a_decomposer_learns(data: Path) -> None:
+    await taught(data)
+    work = data / "work"
+
+    def sources_of(name: str) -> set[str]:
+        return {row["source"] for row in read_jsonl(work / f"{name}.jsonl")}
+
+    built = pipeline.build(data, work, written=60, leave_out=["strategyqa", "musique", "written_other"])
+    assert sources_of("decomposer_train") == {"gsm8k", "written_sum"}
+    assert sources_of("decomposer_tune") <= {"gsm8k", "written_sum"}
+    assert built["without"] == ["musique", "strategyqa", "written_other"]
+    tested = list(read_jsonl(work / "routes_test.jsonl"))
+    pipeline.build(data, work, written=60, leave_out=["gsm8k", "written_sum"])
+    assert sources_of("decomposer_train") > {"strategyqa", "musique", "written_chain"}
+    assert not sources_of("decomposer_train") & {"gsm8k", "written_sum"}
+    assert list(read_jsonl(work / "routes_test.jsonl")) == tested
+    with pytest.raises(ConfigurationError, match="unknown source 'maths'"):
+        pipeline.build(data, work, leave_out=["maths"])
 
 
 async def test_several_teachers_and_people_are_mixed(data: Path) -> None:

@@ -5,9 +5,9 @@ import pytest
 from anabranch.agents.prompts import lines_messages
 from anabranch.codecs import DIRECT, decode_lines
 from anabranch.distill import templates
-from anabranch.distill.catalogues import HELD_OUT, TOOLS, random_offer, shipped
+from anabranch.distill.catalogues import shipped
 from anabranch.distill.records import Demonstration, Step
-from anabranch.distill.render import as_messages, layers, training_rows, wanted_tools, with_answers
+from anabranch.distill.render import as_messages, layers, training_rows, with_answers
 from anabranch.distill.solving import argument_rows, step_rows
 from anabranch.plan import Plan, SubQuestion, slots
 from anabranch.tools import Catalogue, calculator, document_search, python_sandbox
@@ -73,19 +73,6 @@ def test_the_same_seed_gives_the_same_rows() -> None:
 def test_chat_is_direct() -> None:
     chat = Demonstration(id="c", source="test", question="Hello!")
     assert all(row["completion"] == DIRECT for row in training_rows([chat] * 20, Random(1)))
-
-
-def test_held_out_tools_are_never_shown() -> None:
-    names = {name for texts in HELD_OUT.values() for name in texts[0]}
-    descriptions = {text for texts in HELD_OUT.values() for text in texts[1]}
-    random = Random(2)
-    for _ in range(300):
-        for card in random_offer(random, ["calculator", "search"]).cards:
-            assert card.name not in names
-            assert card.description not in descriptions
-    assert TOOLS.keys() == HELD_OUT.keys()
-    held_out = random_offer(random, wanted_tools(CHAIN, random), held_out=True)
-    assert {card.name for card in held_out.cards} <= names
 
 
 def test_solver_rows_fill_slots_on_both_sides() -> None:
