@@ -8,7 +8,7 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
-from openai import DefaultAsyncHttpxClient, Timeout
+from openai import DefaultAsyncHttpxClient, LengthFinishReasonError, Timeout
 from pydantic import PrivateAttr
 
 from anabranch.agents.models import SERVED_TYPE
@@ -21,6 +21,8 @@ class EndpointChatModel(ChatOpenAI):
 
     A connection belongs to the loop that opened it, and ChatOpenAI keeps one pool for all: a second `asyncio.run` in
     the process fails with "Event loop is closed". Here, each loop has one client, and with it one pool of its own.
+
+    A reply that is cut off at the token limit is a reply, with `finish_reason` `length`, also where JSON was asked for.
 
     The client retries what is worth it (no connection, 408, 409, 429, 5xx), with jitter, and waits as long as the
     server's Retry-After says.
@@ -58,7 +60,12 @@ class EndpointChatModel(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return await ChatOpenAI._agenerate(self._here(), messages, stop, run_manager, **kwargs)
+        try:
+            return await ChatOpenAI._agenerate(self._here(), messages, stop, run_manager, **kwargs)
+        except LengthFinishReasonError as error:
+            # With a `response_format`, the client takes a reply that was cut off for a failure. It is one of the model,
+            # as without: its text does not parse, and its tokens count.
+            return self._create_chat_result(error.completion)
 
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
         async for chunk in ChatOpenAI._astream(self._here(), *args, **kwargs):

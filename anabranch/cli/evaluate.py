@@ -8,7 +8,7 @@ from anabranch.cli.failures import guarded, quiet_libraries
 from anabranch.cli.parameters import Debug, DecomposerPrice, MaxSubQuestions, Price, Quiet, Tool
 from anabranch.errors import ConfigurationError
 
-_MODELS = "[LABEL=][lines:|examples:]MODEL, with MODEL as for ask, or batch:NAME to write prompts out for a batch"
+_MODELS = "[LABEL=]MODEL, with MODEL as for ask, or batch:NAME to write prompts out for a batch"
 evaluate = typer.Typer(
     name="eval",
     help="Runs planners and baselines on questions, and reports accuracy and total cost.",
@@ -41,7 +41,8 @@ def run(
             metavar="NAME",
             help="direct, cot, cot:SAMPLES (majority), program, react, two-stage, static[:PROTOCOL], "
             "dynamic[:PROTOCOL], human[:PROTOCOL] (plans of people in the data); "
-            "PROTOCOL is auto, guided, per_node or program; :always plans without the gate. Repeatable. "
+            "PROTOCOL is auto, guided, per_node or program; :always plans without the gate, :sequential answers one "
+            "sub-question at a time. Repeatable. "
             "[default: direct, cot, static]",
             show_default=False,
         ),
@@ -49,7 +50,10 @@ def run(
     solver: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="MODEL", help=f"Models that answer: {_MODELS}. Repeatable. [default: local]", show_default=False
+            metavar="MODEL",
+            help=f"Models that answer: {_MODELS}; small: before one that is too small to join answers. Repeatable. "
+            "[default: local]",
+            show_default=False,
         ),
     ] = None,
     decomposer: Annotated[

@@ -18,9 +18,11 @@ ALONE = ("direct", "cot", "program", "react")
 PLANNING = ("two-stage", "static", "dynamic", "human")
 MOST_SAMPLES = 64
 PROTOCOLS = ("auto", "guided", "per_node", "program")
+OPTIONS = frozenset({"always", "sequential"})
 FORMS = (
     "direct, cot, cot:SAMPLES, program, react, two-stage, static[:PROTOCOL], dynamic[:PROTOCOL] or human[:PROTOCOL], "
-    "with PROTOCOL auto, guided, per_node or program, and :always to plan without the gate"
+    "with PROTOCOL auto, guided, per_node or program, :always to plan without the gate, and :sequential to answer one "
+    "sub-question at a time"
 )
 
 
@@ -32,7 +34,8 @@ class SystemSpec:
         name: as on the command line, such as `static:guided`.
         kind: its first part.
         protocol: how plans run; for chain of thought, the number of samples.
-        always: plan for every question, whatever the gate says.
+        options: `always` to plan for every question, whatever the gate says; `sequential` to answer sub-questions
+            one after the other.
         solver: who answers.
         decomposer: who plans; None for systems that do not, and for the plans of people.
     """
@@ -40,7 +43,7 @@ class SystemSpec:
     name: str
     kind: str
     protocol: str
-    always: bool
+    options: frozenset[str]
     solver: ModelSpec
     decomposer: ModelSpec | None
 
@@ -60,9 +63,9 @@ def cross(names: Sequence[str], decomposers: Sequence[str], solvers: Sequence[st
     planners, answering = [ModelSpec.of(name) for name in decomposers], [ModelSpec.of(name) for name in solvers]
     found: list[SystemSpec] = []
     for name, solver in product(dict.fromkeys(names), answering):
-        kind, protocol, always = _parsed(name)
+        kind, protocol, options = _parsed(name)
         plans: list[ModelSpec | None] = [*planners] if kind in ("two-stage", "static", "dynamic") else [None]
-        found += [SystemSpec(name, kind, protocol, always, solver, plan) for plan in plans]
+        found += [SystemSpec(name, kind, protocol, options, solver, plan) for plan in plans]
     labels = [spec.label for spec in found]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice:
@@ -70,17 +73,17 @@ def cross(names: Sequence[str], decomposers: Sequence[str], solvers: Sequence[st
     return found
 
 
-def _parsed(name: str) -> tuple[str, str, bool]:
+def _parsed(name: str) -> tuple[str, str, frozenset[str]]:
     kind, *parts = name.split(":")
     if kind == "cot" and len(parts) == 1 and parts[0].isdecimal() and 2 <= int(parts[0]) <= MOST_SAMPLES:
-        return kind, parts[0], False
-    always = "always" in parts
-    rest = [part for part in parts if part != "always"]
+        return kind, parts[0], frozenset()
+    options = frozenset(OPTIONS.intersection(parts))
+    rest = [part for part in parts if part not in options]
     protocol = rest[0] if rest else ("guided" if kind == "human" else "auto")
     known = (kind in ALONE and not parts) or (kind in PLANNING and len(rest) <= 1 and protocol in PROTOCOLS)
     if not known or (kind == "two-stage" and parts) or (kind == "dynamic" and protocol in ("guided", "program")):
         raise ConfigurationError(f"unknown system {name!r}; use {FORMS}")
-    return kind, protocol, always
+    return kind, protocol, options
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,8 @@ def build(spec: SystemSpec, models: Models, prices: Prices, *, max_sub_questions
         decomposer=decomposer,
         mode="dynamic" if spec.kind == "dynamic" else "static",
         protocol=cast(RunProtocol, spec.protocol),
-        gate="always" if spec.always else "auto",
+        gate="always" if "always" in spec.options else "auto",
+        sequential="sequential" in spec.options,
         max_sub_questions=max_sub_questions,
     )
 

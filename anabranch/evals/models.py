@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from anabranch.errors import ConfigurationError, EndpointError, MissingReplyErro
 from anabranch.evals.replies import ReplyStore, key_of, request_body, whole
 
 BATCH = "batch:"
-_WRITERS = re.compile(r"(lines|examples):(.+)", re.DOTALL)
+_WRITERS = re.compile(r"(lines|examples|small):(.+)", re.DOTALL)
 _LABEL = re.compile(r"([\w.+ -]+)=(.+)", re.DOTALL)
 
 
@@ -159,13 +159,14 @@ async def _ask(
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model as it is named on the command line: `[LABEL=][lines:|examples:]MODEL`.
+    """A model as it is named on the command line: `[LABEL=][lines:|examples:|small:]MODEL`.
 
     Attributes:
         label: its name in the report.
         name: `batch:NAME` for a model that is served in batches, else as for `resolve_model`.
         writer: how a decomposer writes plans: `lines` (distilled), `examples` (lines, shown examples), or empty for
             what the planner takes (lines for the in-process one and for names that begin with `decomposer`, else JSON).
+            A solver that is too small to join answers has `small` here (`RoleModel.small`).
     """
 
     label: str
@@ -203,17 +204,23 @@ class Models:
     store: ReplyStore
     max_tokens: int = 1024
     progress: Callable[[str], None] = field(default=lambda _line: None)
-    _opened: dict[tuple[str, str], RoleModel] = field(default_factory=dict)
+    _opened: dict[tuple[str, str, bool], RoleModel] = field(default_factory=dict)
 
     def open(self, spec: ModelSpec, role: Role, price: Price | None = None) -> RoleModel:
         """The model of a spec in a role; opened once.
 
         Raises:
-            ConfigurationError, MissingExtraError, EndpointError: as `resolve_model`.
+            ConfigurationError: as `resolve_model`, or `small:` before a decomposer.
+            MissingExtraError, EndpointError: as `resolve_model`.
         """
-        if (spec.name, role) not in self._opened:
-            self._opened[spec.name, role] = self._open(spec, role, price)
-        return self._opened[spec.name, role]
+        small = spec.writer == "small"
+        if small and role == "decomposer":
+            raise ConfigurationError(f"small: is for solvers; name the decomposer {spec.name!r} without it")
+        key = (spec.name, role, small)
+        if key not in self._opened:
+            opened = self._open(spec, role, price)
+            self._opened[key] = replace(opened, small=True) if small else opened
+        return self._opened[key]
 
     def _open(self, spec: ModelSpec, role: Role, price: Price | None) -> RoleModel:
         if spec.name.startswith(BATCH):

@@ -170,7 +170,14 @@ def _describe(spec: SystemSpec, models: Models, settings: dict[str, object]) -> 
     decomposer = models.open(spec.decomposer, "decomposer") if spec.decomposer else None
     served = [served_name(model) if model else None for model in (solver, decomposer)]
     writer = spec.decomposer.writer if spec.decomposer else ""
-    made_of = [spec.name, *served, writer, settings, prompts_version()]
+    made_of = [
+        spec.name,
+        *served,
+        writer,
+        settings,
+        prompts_version(),
+        *(["small"] if spec.solver.writer == "small" else []),
+    ]
     digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
     return Described(
         name=spec.name,

@@ -27,6 +27,8 @@ from anabranch.tools.calling import call_tool
 PASSAGES = 4
 """Passages that systems without a search tool are shown: as many as one search returns."""
 SEARCH = "search"
+MAX_CONCURRENCY = 16
+"""Sub-questions of one question answered at the same time, as the planner has it."""
 SAMPLING_TEMPERATURE = 0.7
 
 
@@ -266,6 +268,7 @@ class Planner:
         protocol: `auto`, `guided` or `per_node`.
         gate: `auto`, or `always` to plan for every question.
         max_sub_questions: most sub-questions in a plan.
+        sequential: answer sub-questions one after the other, also those that do not need each other.
     """
 
     solver: RoleModel
@@ -274,6 +277,7 @@ class Planner:
     protocol: RunProtocol = "auto"
     gate: Literal["auto", "always"] = "auto"
     max_sub_questions: int = 8
+    sequential: bool = False
 
     async def __call__(self, case: Case) -> Outcome:
         """Plans and answers."""
@@ -285,6 +289,7 @@ class Planner:
             gate=self.gate,
             protocol=self.protocol,
             max_sub_questions=self.max_sub_questions,
+            max_concurrency=1 if self.sequential else MAX_CONCURRENCY,
         )
         asked = {"messages": [HumanMessage(case.question)]}
         state: Mapping[str, Any] = {}

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from anabranch.agents.endpoint import CONNECT_SECONDS, EndpointChatModel, timeouts
-from anabranch.agents.models import RoleModel, resolve_model
+from anabranch.agents.models import RoleModel, call, resolve_model, structured_arguments
 from anabranch.config import Price
 from anabranch.graphs.planner import create_planner
 from tests.fakes import ScriptedChatModel
@@ -137,3 +138,15 @@ async def test_a_stream_that_breaks_off_is_an_error() -> None:
 def test_the_time_to_connect_is_short() -> None:
     limits = timeouts(120)
     assert (limits.connect, limits.read) == (CONNECT_SECONDS, 120)
+
+
+async def test_json_that_is_cut_off_is_a_reply() -> None:
+    with OpenAIServer(lambda _: {"content": '{"a": "b', "finish_reason": "length"}) as server:
+        model = RoleModel(EndpointChatModel(**options(server)))
+        arguments = structured_arguments(model.chat, {"type": "object", "properties": {"a": {"type": "string"}}})
+        message = await call(model, [HumanMessage("Q?")], role="solver", runnable=model.chat.bind(**arguments))
+        await model.chat.aclose()  # type: ignore[attr-defined]
+        assert "response_format" in server.requests[0]
+    assert (message.text, message.response_metadata["finish_reason"]) == ('{"a": "b', "length")
+    assert message.usage_metadata
+    assert message.usage_metadata["output_tokens"] > 0

@@ -109,3 +109,13 @@ def test_specs() -> None:
     for bad in ("", "batch:", "lines:", "x="):
         with pytest.raises(ConfigurationError, match=r"has no name|unknown"):
             Models(None, 1).open(ModelSpec.of(bad), "solver")  # type: ignore[arg-type]
+
+
+def test_a_served_solver_may_be_small(store: ReplyStore) -> None:
+    models, spec = Models(store), ModelSpec.of("tiny=small:batch:s135")
+    assert (spec.label, spec.name, spec.writer) == ("tiny", "batch:s135", "small")
+    assert ModelSpec.of("small:batch:s135").label == "s135"
+    assert models.open(spec, "solver").small
+    assert not models.open(ModelSpec.of("batch:s135"), "solver").small
+    with pytest.raises(ConfigurationError, match="small: is for solvers"):
+        models.open(spec, "decomposer")

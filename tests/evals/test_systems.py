@@ -1,18 +1,21 @@
 """Systems: what each asks of its models, and what it makes of the replies."""
 
+import asyncio
 import re
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
 
-from anabranch.agents.decomposer import JsonDecomposer, LineDecomposer
+from anabranch.agents.decomposer import GivenPlan, JsonDecomposer, LineDecomposer
 from anabranch.agents.models import RoleModel
 from anabranch.errors import ConfigurationError, DocumentError
 from anabranch.evals import systems
 from anabranch.evals.catalogue import cross
 from anabranch.evals.examples import Example, Paragraph
 from anabranch.evals.systems import Case, Planner
+from anabranch.plan import Plan, SubQuestion
 from anabranch.tools import calculator
 from tests.evals.rows import ROWS, replying
 from tests.fakes import ScriptedChatModel
@@ -158,6 +161,27 @@ async def test_react_uses_the_same_tools() -> None:
         systems.react(RoleModel(chat, small=True))
 
 
+@pytest.mark.parametrize(("sequential", "at_once"), [(False, 2), (True, 1)])
+async def test_sub_questions_are_answered_at_the_same_time_unless_asked_otherwise(
+    sequential: bool, at_once: int
+) -> None:
+    running, most = 0, 0
+
+    async def look(query: str) -> str:
+        """Looks something up."""
+        nonlocal running, most
+        running, most = running + 1, max(most, running + 1)
+        await asyncio.sleep(0.05)
+        running -= 1
+        return query
+
+    steps = tuple(SubQuestion(id=n, text=f"What is {name}?", route="look") for n, name in ((1, "a"), (2, "b")))
+    _, solver = model(lambda prompt: "325")
+    planner = Planner(solver, GivenPlan(Plan(sub_questions=steps)), protocol="per_node", sequential=sequential)
+    outcome = await planner(Case(EXAMPLE, tools=[tool(look)]))
+    assert (outcome.answer, len(outcome.answers), most) == ("325", 2, at_once)
+
+
 def test_systems_are_crossed_with_models() -> None:
     found = cross(["cot", "static:guided", "human"], ["a=batch:x", "b=batch:y"], ["s=batch:z", "local"])
     assert [spec.label for spec in found] == [
@@ -183,6 +207,15 @@ def test_systems_are_crossed_with_models() -> None:
 def test_unknown_systems_are_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match="unknown system"):
         cross([name], ["local"], ["local"])
+
+
+def test_options_follow_the_protocol() -> None:
+    names = ["static", "static:per_node:sequential", "dynamic:always:sequential"]
+    assert [(spec.protocol, sorted(spec.options)) for spec in cross(names, ["local"], ["local"])] == [
+        ("auto", []),
+        ("per_node", ["sequential"]),
+        ("auto", ["always", "sequential"]),
+    ]
 
 
 def test_two_models_of_one_name_are_refused() -> None:
