@@ -86,7 +86,7 @@ class OpenAIServer:
     def __enter__(self) -> Self:
         version = "HTTP/1.1" if self.keep_alive else "HTTP/1.0"
         handler = type("Handler", (_Handler,), {"server_owner": self, "protocol_version": version})
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
+        self._server = _Listener(("127.0.0.1", self.port), handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
@@ -108,6 +108,10 @@ class OpenAIServer:
     def prompts(self) -> list[str]:
         """The prompts of all requests, as text."""
         return [prompt_of(request) for request in self.requests]
+
+
+class _Listener(ThreadingHTTPServer):
+    request_queue_size = 128  # of connections that come at once; 5 by default
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,8 +1,13 @@
 """Chat models behind OpenAI-compatible addresses. Importing this module imports the OpenAI client."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any, Self
+import importlib
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import BaseMessage
@@ -14,13 +19,15 @@ from pydantic import PrivateAttr
 from anabranch.agents.models import SERVED_TYPE
 
 CONNECT_SECONDS = 5.0
+POOL_CALLS = 32
 
 
 class EndpointChatModel(ChatOpenAI):
     """ChatOpenAI for a process with more than one event loop.
 
     A connection belongs to the loop that opened it, and ChatOpenAI keeps one pool for all: a second `asyncio.run` in
-    the process fails with "Event loop is closed". Here, each loop has one client, and with it one pool of its own.
+    the process fails with "Event loop is closed". Here, each loop has pools of its own. A pool takes up to `POOL_CALLS`
+    calls at a time: for each call, the client looks at all connections of its pool.
 
     A reply that is cut off at the token limit is a reply, with `finish_reason` `length`, also where JSON was asked for.
 
@@ -32,26 +39,28 @@ class EndpointChatModel(ChatOpenAI):
     def _llm_type(self) -> str:
         return SERVED_TYPE
 
-    _of_loop: dict[asyncio.AbstractEventLoop, Any] = PrivateAttr(default_factory=dict)
+    _of_loop: dict[asyncio.AbstractEventLoop, "list[_Pool]"] = PrivateAttr(default_factory=dict)
 
-    def _here(self) -> Self:
-        """The same model with the running loop's connections."""
+    def _pool(self) -> "_Pool":
+        """The running loop's first pool with room for a call."""
         loop = asyncio.get_running_loop()
-        if loop not in self._of_loop:
-            for other in [other for other in list(self._of_loop) if other.is_closed()]:
-                del self._of_loop[other]
+        for other in [other for other in list(self._of_loop) if other.is_closed()]:
+            del self._of_loop[other]
+        pools = self._of_loop.setdefault(loop, [])
+        found = next((pool for pool in pools if pool.calls < POOL_CALLS), None)
+        if found is None:
             limits: Any = self.request_timeout
-            client = self.root_async_client.copy(http_client=DefaultAsyncHttpxClient(timeout=limits))
+            http = DefaultAsyncHttpxClient(timeout=limits, verify=_trusted())
+            client = self.root_async_client.copy(http_client=http)
             mine = {"root_async_client": client, "async_client": client.chat.completions}
-            self._of_loop[loop] = self.model_copy(update=mine)
-        found: Self = self._of_loop[loop]
+            found = _Pool(self.model_copy(update=mine))
+            pools.append(found)
         return found
 
     async def aclose(self) -> None:
         """Closes the running loop's connections; the next call opens new ones."""
-        model = self._of_loop.pop(asyncio.get_running_loop(), None)
-        if model is not None:
-            await model.root_async_client.close()
+        for pool in self._of_loop.pop(asyncio.get_running_loop(), []):
+            await pool.model.root_async_client.close()
 
     async def _agenerate(
         self,
@@ -60,16 +69,44 @@ class EndpointChatModel(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        try:
-            return await ChatOpenAI._agenerate(self._here(), messages, stop, run_manager, **kwargs)
-        except LengthFinishReasonError as error:
-            # With a `response_format`, the client takes a reply that was cut off for a failure. It is one of the model,
-            # as without: its text does not parse, and its tokens count.
-            return self._create_chat_result(error.completion)
+        with self._pool().lent() as model:
+            try:
+                return await ChatOpenAI._agenerate(model, messages, stop, run_manager, **kwargs)
+            except LengthFinishReasonError as error:
+                # With a `response_format`, the client takes a reply that was cut off for a failure. It is one of the
+                # model, as without: its text does not parse, and its tokens count.
+                return self._create_chat_result(error.completion)
 
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
-        async for chunk in ChatOpenAI._astream(self._here(), *args, **kwargs):
-            yield chunk
+        with self._pool().lent() as model:
+            async for chunk in ChatOpenAI._astream(model, *args, **kwargs):
+                yield chunk
+
+
+@dataclass
+class _Pool:
+    """A client with its connections, and how many calls it has under way."""
+
+    model: EndpointChatModel
+    calls: int = 0
+
+    @contextmanager
+    def lent(self) -> Iterator[EndpointChatModel]:
+        """Counts a call."""
+        self.calls += 1
+        try:
+            yield self.model
+        finally:
+            self.calls -= 1
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates that are trusted; reading them takes longer than a call."""
+    # httpx, or httpx2 since version 3 of the client: its own way to find them.
+    library: Any = importlib.import_module(DefaultAsyncHttpxClient.__base__.__module__.partition(".")[0])
+    context: ssl.SSLContext = library.create_ssl_context()
+    return context
 
 
 def timeouts(read: float) -> Timeout:

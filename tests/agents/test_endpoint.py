@@ -11,7 +11,7 @@ from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from anabranch.agents.endpoint import CONNECT_SECONDS, EndpointChatModel, timeouts
+from anabranch.agents.endpoint import CONNECT_SECONDS, POOL_CALLS, EndpointChatModel, timeouts
 from anabranch.agents.models import RoleModel, call, resolve_model, structured_arguments
 from anabranch.config import Price
 from anabranch.graphs.planner import create_planner
@@ -53,6 +53,19 @@ async def test_connections_are_kept(server: OpenAIServer) -> None:
     await model.aclose()
     await ask(model)  # opens another
     await model.aclose()
+
+
+async def test_many_calls_at_a_time_are_spread_over_pools(server: OpenAIServer) -> None:
+    model = EndpointChatModel(**options(server))
+    await asyncio.gather(*(ask(model) for _ in range(POOL_CALLS + 3)))
+    (pools,) = model._of_loop.values()
+    assert len(pools) == 2
+    assert [pool.calls for pool in pools] == [0, 0]
+    opened = len(server.connections)
+    await ask(model)
+    assert len(server.connections) == opened
+    await model.aclose()
+    assert not model._of_loop
 
 
 # In processes of their own: a loop that ends leaves its connections to be collected, with a warning that is off by
