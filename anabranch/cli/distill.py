@@ -212,6 +212,9 @@ def train(
     out: Out,
     base: Base = "HuggingFaceTB/SmolLM2-135M-Instruct",
     base_name: BaseName = None,
+    start: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="An adapter to go on from.", show_default=False)
+    ] = None,
     rank: Annotated[int, typer.Option(metavar="N", min=1, help="LoRA's rank.")] = 16,
     alpha: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="LoRA's scale. [default: twice the rank]", show_default=False)

@@ -29,12 +29,14 @@ class Recipe(Schedule):
         alpha: LoRA's scale, as a multiple of 1 / rank; twice the rank if None.
         dropout: on LoRA's input; anything but 0 takes a slower forward pass.
         layers: names of the linear layers that get an adapter.
+        start: folder of an adapter to go on from, whose rank, scale and layers are kept; None for a new one.
     """
 
     rank: int = 16
     alpha: int | None = None
     dropout: float = 0.0
     layers: tuple[str, ...] = LAYERS
+    start: str | None = None
 
 
 def train(
@@ -53,14 +55,13 @@ def train(
     Raises:
         DocumentError: a file of rows cannot be read.
         ModelUnavailableError: the base model cannot be loaded.
-        ConfigurationError: no row can be used, or the base has none of LoRA's layers.
+        ConfigurationError: no row can be used, the base has none of LoRA's layers, or the adapter to go on from does
+            not fit it or is in `out`.
         ModelError: the loss is no longer a number.
         BackendError: a checkpoint cannot be written.
     """
     torch.manual_seed(recipe.seed)
-    alpha = recipe.alpha or 2 * recipe.rank
-    lora = Lora(rank=recipe.rank, alpha=alpha, dropout=recipe.dropout, layers=tuple(recipe.layers))
-    student = Student(model, recipe.base, lora, recompute=recipe.recompute)
+    student = Student(model, recipe.base, _adapter(recipe, out), recompute=recipe.recompute)
     shown, test = (tokenized(path, student.tokenizer, ["completion"], recipe.max_tokens) for path in (rows, held_out))
     check_rows({rows: shown, held_out: test})
     order = [
@@ -79,10 +80,22 @@ def train(
         return {"held_out": total / sum(len(batch.targets) for batch in tests)}
 
     stamp = {"rows": digest(rows), "held_out": digest(held_out)}
+    if recipe.start:
+        stamp["adapter"] = digest(Path(recipe.start) / "adapter_model.safetensors")
     progress = Loop(student, recipe, out, stamp).run(batches, lambda b: summed(b) / len(b.targets), evaluate)
     facts = {"stage": "train", "train": shown.described, "held_out": test.described, "inputs": stamp, **(notes or {})}
     manifest(student, recipe, progress, out=out, **facts)
     return out
+
+
+def _adapter(recipe: Recipe, out: Path) -> Lora | Path:
+    """The adapter to go on from, or what a new one is like."""
+    if recipe.start is None:
+        alpha = recipe.alpha or 2 * recipe.rank
+        return Lora(rank=recipe.rank, alpha=alpha, dropout=recipe.dropout, layers=tuple(recipe.layers))
+    if Path(recipe.start).resolve() == out.resolve():
+        raise ConfigurationError(f"{out} is the adapter to start from; name another folder for the new one")
+    return Path(recipe.start)
 
 
 def check_rows(files: dict[Path, Read]) -> None:

@@ -265,6 +265,16 @@ def test_a_full_disk_is_said_and_the_training_gone_on_with(
     assert manifest(out)["teacher"] == "me"
 
 
+def test_training_goes_on_from_an_adapter(model: Path, adapter: Path, rows: tuple[Path, Path], tmp_path: Path) -> None:
+    how = recipe(epochs=1, evaluations=24, learning_rate=1e-6, start=str(adapter), rank=8)
+    made = manifest(fine_tuned(model, rows, tmp_path / "more", how))
+    assert made["losses"][0]["held_out"] == pytest.approx(manifest(adapter)["losses"][-1]["held_out"], abs=2e-3)
+    assert made["rank"] == 4, "the adapter's own"
+    assert len(made["inputs"]["adapter"]) == 16
+    with pytest.raises(ConfigurationError, match="name another folder"):
+        fine_tuned(model, rows, adapter, how)
+
+
 def test_bad_inputs_are_named(model: Path, rows: tuple[Path, Path], tmp_path: Path) -> None:
     empty = tmp_path / "empty.jsonl"
     empty.write_text('{"messages": 3}\n')
