@@ -2,8 +2,10 @@
 
 import logging
 import re
+import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,7 +85,8 @@ class PassageIndex:
 
     def __init__(self, passages: Sequence[Document]) -> None:
         # Importing it takes 250 to 400 ms (numpy), so programs that search nothing do not pay for it.
-        from bm25s import BM25
+        with _without_jax():
+            from bm25s import BM25
 
         # On import it sets its own logger to DEBUG, which programs with logging set up would get to see.
         logging.getLogger("bm25s").setLevel(logging.WARNING)
@@ -159,6 +162,19 @@ whom whose why will with would you your s t
 """
 STOP_WORDS = frozenset(map(_singular, _FUNCTION_WORDS.split()))
 """Words of a query that tell nothing, unless it has no others; in the form that `tokenize` gives them."""
+
+
+@contextmanager
+def _without_jax() -> Iterator[None]:
+    """Keeps an import from seeing JAX. On import bm25s runs an operation of it, which takes three quarters of a GPU."""
+    hidden = "jax" not in sys.modules
+    if hidden:
+        sys.modules["jax"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hidden:
+            sys.modules.pop("jax", None)
 
 
 def _loaded(documents: str | Path | Iterable[str | Path | Document]) -> list[Document]:

@@ -1,5 +1,8 @@
 import asyncio
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -143,6 +146,21 @@ async def test_works_beside_other_calls() -> None:
     tool = document_search(VALLEY)
     answers = await asyncio.gather(*(tool.ainvoke({"query": "ferry"}) for _ in range(20)))
     assert set(answers) == {tool.invoke("ferry")}
+
+
+def test_searching_leaves_jax_alone(tmp_path: Path) -> None:
+    (tmp_path / "jax.py").write_text("print('imported')")
+    script = """
+from langchain_core.documents import Document
+from anabranch.tools import document_search
+tool = document_search([Document("The bridge was built in 1932.")])
+print("1932" in tool.invoke({"query": "bridge"}))
+import jax
+"""
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    environment = os.environ | {"PYTHONPATH": paths}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "True\nimported\n", done.stderr
 
 
 def test_tokenize() -> None:
