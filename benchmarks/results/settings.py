@@ -1,0 +1,132 @@
+"""Where models, data and interpreters are, which servers there are, and how the run goes.
+
+A trained adapter has one name in all places: `d` writes plans, `s` answers; `135`, `05` and `15` are SmolLM2-135M and
+Qwen2.5-Coder-0.5B and -1.5B; `m` and `x` were trained on mathematics alone and on all else, `t` and `a` on a teacher's
+solutions and on the data's own, `p` is after the preference stage.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.results.stage import GATE, Interpreter
+
+REPO = Path(__file__).resolve().parents[2]
+SMOLLM2, QWEN05, QWEN15 = "smollm2", "qwen05", "qwen15"
+HUB = {
+    SMOLLM2: "HuggingFaceTB/SmolLM2-135M-Instruct",
+    QWEN05: "Qwen/Qwen2.5-Coder-0.5B-Instruct",
+    QWEN15: "Qwen/Qwen2.5-Coder-1.5B-Instruct",
+}
+FETCHED = {SMOLLM2: "conv_s", QWEN05: "conv_05", QWEN15: "conv_15"}
+"""The stage that makes a model's folder."""
+SERVERS = {QWEN15: ("srvA", 8001), SMOLLM2: ("srvB", 8002), QWEN05: ("srvC", 8003)}
+"""The stage of a model's server, and its port."""
+SERVED = {
+    SMOLLM2: ("d135", "s135"),
+    QWEN05: ("d05", "s05t", "s05a", "d05m", "d05x", "s05x"),
+    QWEN15: ("d15", "d15p"),
+}
+"""The adapters on each server."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are, and how the run goes.
+
+    Attributes:
+        models: folder of the base models.
+        data: folder that `prepare.py` wrote.
+        out: for adapters, records and the state.
+        training: a Python with torch, transformers and peft (and gguf, for models that come as such).
+        package: one with `anabranch[eval]`.
+        vllm: one with vLLM and aiohttp.
+        install: shell command that servers wait for; empty for none.
+        by_hand: whether models, the install and serving benchmarks wait for gates.
+        slower: how much longer everything may take than on the machine that our results are from.
+        dry: whether everything is tiny, on a processor, with one server for all names.
+    """
+
+    models: Path
+    data: Path
+    out: Path
+    training: Interpreter
+    package: Interpreter
+    vllm: Interpreter
+    install: str = ""
+    by_hand: bool = False
+    slower: float = 1.0
+    dry: bool = False
+
+    @property
+    def control(self) -> Path:
+        """The scheduler's folder of control files."""
+        return self.out / "ctl"
+
+    def gate(self, name: str) -> tuple[str, ...]:
+        """The need for a gate, when the run goes by hand."""
+        return (GATE + name,) if self.by_hand else ()
+
+    def model(self, name: str) -> str:
+        """The folder of a base model."""
+        return str(self.models / name)
+
+    def address(self, model: str) -> str:
+        """Of the server of a base model and of the adapters on it."""
+        port = SERVERS[QWEN15 if self.dry else model][1]
+        return f"http://127.0.0.1:{port}"
+
+    def served(self, name: str) -> str:
+        """A model on a server, as anabranch is told."""
+        on = next((model for model, names in SERVED.items() if name == model or name in names), QWEN15)
+        return f"{self.address(on)}/v1#{name}"
+
+    def runs(self, python: Interpreter, module: str, *options: object) -> tuple[str, ...]:
+        """A command that runs one of the project's modules."""
+        return (*python.words, "-m", module, *map(str, options))
+
+    def environment(self, python: Interpreter, **more: str) -> dict[str, str]:
+        """For one of the project's modules. Some libraries import JAX, which would take most of the GPU's memory."""
+        return {**python.seeing(REPO).environment, "PYTHONUNBUFFERED": "1", "JAX_PLATFORMS": "cpu", **more}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that `read_settings` reads."""
+    parser.add_argument(
+        "--models", type=Path, default=Path("models"), help="folder of the base models (see weights.py)"
+    )
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder that prepare.py wrote")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="for all that is made")
+    for name, about in (("training", "torch, transformers, peft"), ("package", "anabranch[eval]"), ("vllm", "vLLM")):
+        parser.add_argument(
+            f"--{name}",
+            type=Interpreter.read,
+            default=Interpreter(),
+            metavar="'[NAME=VALUE ...] PYTHON'",
+            help=f"a Python with {about}; this one where none is given",
+        )
+    parser.add_argument("--install", default="", help="shell command that the servers wait for, if any")
+    parser.add_argument(
+        "--by-hand",
+        action="store_true",
+        help="models (gates ev-c, ev-q), the install (ev-v), serving "
+        "benchmarks (ev-bench, -bench2, -bench4) and their measuring (ev-m1 to -m4) wait for gates",
+    )
+    parser.add_argument("--slower", type=float, default=1.0, help="all times and time limits are so many times as long")
+    parser.add_argument("--dry", action="store_true", help="tiny, on a processor, one server for all names")
+
+
+def read_settings(arguments: argparse.Namespace) -> Settings:
+    """The settings that the command line gives."""
+    return Settings(
+        models=arguments.models.resolve(),
+        data=arguments.data.resolve(),
+        out=arguments.out.resolve(),
+        training=arguments.training,
+        package=arguments.package,
+        vllm=arguments.vllm,
+        install=arguments.install,
+        by_hand=arguments.by_hand,
+        slower=arguments.slower,
+        dry=arguments.dry,
+    )

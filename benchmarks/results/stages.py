@@ -1,0 +1,273 @@
+"""The stages: models, training, servers, adapters, preferences, evaluations, serving speed; the urgent ones first."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.results.settings import FETCHED, HUB, QWEN05, QWEN15, REPO, SERVED, SERVERS, SMOLLM2, Settings
+from benchmarks.results.stage import Stage
+
+TOOLS = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
+EVALUATIONS = (
+    ("base", ("srvA", "srvB", "srvC"), 420),
+    ("d135", ("l_d135", "l_s135", "srvA", "srvC", "ev_base?"), 300),
+    ("d05", ("l_d05", "srvA", "ev_d15?"), 300),
+    ("d15", ("l_d15", "screen15?"), 300),
+    ("cross", ("l_s05a", "l_s05x", "l_d05m", "l_d05x", "l_s05t", "srvA"), 300),
+    ("d15p", ("l_d15p",), 300),
+    ("small", ("l_d15p", "l_s135", "l_d135", "l_d05", "srvA"), 200),
+)
+"""Groups of `evaluations.py`, what they need and how many seconds they get."""
+
+
+def all_stages(settings: Settings) -> list[Stage]:
+    """All stages of a run."""
+    made = [
+        *_models(settings),
+        *_first_adapters(settings),
+        *_servers(settings),
+        *(_adapter(settings, name, model) for model, names in SERVED.items() for name in names),
+        *_more_adapters(settings),
+        *_routes(settings),
+        *_preference(settings),
+        *(_evaluation(settings, *each) for each in EVALUATIONS),
+        *_merged(settings),
+        *([] if settings.dry else _serving(settings)),
+    ]
+    return [replace(stage, seconds=stage.seconds * settings.slower) for stage in made]
+
+
+def _nothing(name: str, *needs: str) -> Stage:
+    return Stage(name, needs, ("true",))
+
+
+def _models(s: Settings) -> list[Stage]:
+    if s.dry:
+        return [*(_nothing(name) for name in FETCHED.values()), _nothing("site")]
+    gates = {SMOLLM2: (), QWEN05: s.gate("c"), QWEN15: s.gate("q")}
+    made = [
+        Stage(
+            FETCHED[name],
+            gates[name],
+            s.runs(s.training, "benchmarks.results.weights", s.models / name, HUB[name]),
+            REPO,
+            s.environment(s.training),
+            seconds=3600,
+        )
+        for name in FETCHED
+    ]
+    return [*made, Stage("site", s.gate("v"), ("bash", "-c", s.install or "true"))]
+
+
+def _train(
+    s: Settings,
+    name: str,
+    needs: tuple[str, ...],
+    model: str,
+    rows: tuple[Path, Path],
+    rate: float,
+    batch_tokens: int,
+    seconds: int,
+    *more: str,
+    limit: int = 0,
+) -> Stage:
+    """Trains an adapter: `rows` are those to train on and those held out, `limit` is when it is killed."""
+    options: list[object] = [
+        "--base",
+        HUB[model],
+        "--learning-rate",
+        rate,
+        "--batch-tokens",
+        512 if s.dry else batch_tokens,
+    ]
+    options += ["--max-seconds", 8 if s.dry else seconds * s.slower, *more]
+    return Stage(
+        name,
+        needs,
+        s.runs(s.training, "anabranch.distill.train", s.model(model), *rows, s.out / name, *options),
+        REPO,
+        s.environment(s.training, PYTORCH_CUDA_ALLOC_CONF="expandable_segments:True"),
+        interrupt=True,
+        seconds=limit or seconds + 200,
+    )
+
+
+def _files(folder: Path, stem: str, held_out: str = "_tune_small") -> tuple[Path, Path]:
+    name = stem.removesuffix("_train")
+    return folder / f"{stem}.jsonl", folder / f"{name}{held_out}.jsonl"
+
+
+def _first_adapters(s: Settings) -> list[Stage]:
+    plans, solver = _files(s.data / "w3", "decomposer_train"), _files(s.data / "w3", "solver_train")
+    return [
+        _train(s, "d135", ("conv_s",), SMOLLM2, plans, 1e-3, 12288, 170, "--epochs", "2"),
+        _train(s, "s135", ("conv_s",), SMOLLM2, solver, 1e-3, 12288, 120),
+        _train(s, "d05", ("conv_05", "d15?"), QWEN05, plans, 4e-4, 8192, 120),
+        _train(s, "d15", ("conv_15", "d135?"), QWEN15, plans, 2e-4, 6144, 270),
+    ]
+
+
+def _more_adapters(s: Settings) -> list[Stage]:
+    """For the comparison of distilled decomposers with distilled solvers, on two domains."""
+    work = s.out / "se_math"
+    options = ("--questions", s.data / "gsm8k_se.jsonl", "--work", work, "--teacher", s.served(QWEN15), "-q")
+    mathematics, other = (_files(s.data / f"w3_{name}", "decomposer_train") for name in ("math", "other"))
+    own = _files(s.data / "se_math", "se_a")
+    elsewhere = _files(s.data / "se_other", "se_a", "_tune")
+    taught = _files(work, "se_t", "_tune")
+    return [
+        _command(s, "se_t", ("srvA",), "distill", "solutions", *options),
+        _train(s, "s05a", ("conv_05", "d15?"), QWEN05, own, 4e-4, 4096, 50),
+        _train(s, "d05m", ("s05a?",), QWEN05, mathematics, 4e-4, 4096, 60),
+        _train(s, "d05x", ("d05m?",), QWEN05, other, 4e-4, 4096, 60),
+        _train(s, "s05x", ("s05t?",), QWEN05, elsewhere, 4e-4, 4096, 25, "--epochs", "3"),
+        _train(s, "s05t", ("se_t", "d05?"), QWEN05, taught, 4e-4, 4096, 50, limit=900),
+    ]
+
+
+def _command(s: Settings, name: str, needs: tuple[str, ...], *options: object) -> Stage:
+    """One of anabranch's commands."""
+    return Stage(name, needs, s.runs(s.package, "anabranch.cli", *options), REPO, s.environment(s.package))
+
+
+def _servers(s: Settings) -> list[Stage]:
+    if s.dry:
+        names = [QWEN15, SMOLLM2, QWEN05, *(name for names in SERVED.values() for name in names)]
+        return [_server(s, QWEN15, names, 0), _nothing("srvB", "srvA"), _nothing("srvC", "srvA")]
+    return [
+        _server(s, QWEN15, [QWEN15], 10, "--max-loras", "2", *TOOLS),
+        _server(s, SMOLLM2, [SMOLLM2], 5, "--max-loras", "3"),
+        _server(s, QWEN05, [QWEN05], 5, "--max-loras", "6", *TOOLS),
+    ]
+
+
+def _server(s: Settings, model: str, names: list[str], cache_gb: int, *more: str) -> Stage:
+    stage, port = SERVERS[model]
+    shared = ["--gpu-memory-utilization", "0.1", "--kv-cache-memory-bytes", str(cache_gb * 10**9)]
+    large = [*shared, "--max-num-seqs", "512", "--enforce-eager", "--enable-lora", "--max-lora-rank", "16", *more]
+    small = ["--dtype", "float32", "--max-num-seqs", "16", "--enforce-eager"]
+    options = ["--model", s.model(model), "--served-model-name", *names, "--host", "127.0.0.1", "--port", str(port)]
+    options += ["--generation-config", "vllm", "--disable-uvicorn-access-log", "--enable-prefix-caching"]
+    options += ["--max-model-len", "8192" if model == QWEN15 else "4096", *(small if s.dry else large)]
+    return Stage(
+        stage,
+        (FETCHED[model], "site"),
+        (*s.vllm.words, "-m", "vllm.entrypoints.openai.api_server", *options),
+        s.out,
+        {**s.vllm.environment, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "JAX_PLATFORMS": "cpu"},
+        health=f"http://127.0.0.1:{port}/health",
+    )
+
+
+def _adapter(s: Settings, name: str, model: str) -> Stage:
+    """Puts a trained adapter on its server."""
+    needs = (SERVERS[model][0], name)
+    if s.dry:
+        return _nothing(f"l_{name}", *needs)
+    body = json.dumps({"lora_name": name, "lora_path": str(s.out / name)})
+    post = ("-X", "POST", "-H", "Content-Type: application/json", "-d", body)
+    address = f"{s.address(model)}/v1/load_lora_adapter"
+    return Stage(f"l_{name}", needs, ("curl", "-sS", "--fail-with-body", *post, address), again=True)
+
+
+def _routes(s: Settings) -> list[Stage]:
+    rows = s.data / "w3" / f"routes_test{'_small' if s.dry else ''}.jsonl"
+    return [
+        _command(
+            s,
+            f"routes_{name}",
+            (f"l_{name}",),
+            *("distill", "score", "routes", "--rows", rows, "--out", s.out / f"routes_{name}"),
+            *("--decomposer", s.served(name), "-q"),
+        )
+        for name in ("d135", "d05", "d15", "d15p")
+    ]
+
+
+def _preference(s: Settings) -> list[Stage]:
+    asked, work = s.data / "gsm8k_draw.jsonl", s.out / "p15"
+    draw = ("--work", work, "--decomposer", s.served("d15"), "--samples", 4, "--limit", 4 if s.dry else 1600, "-q")
+    screen = ("--plans", work / "drawn_plans.jsonl", "--work", work, "--solver", s.served(QWEN15))
+    files = (s.out / "d15", work / "pairs.jsonl", work / "pairs_tune.jsonl", s.out / "d15p")
+    options: list[object] = ["--base", HUB[QWEN15], "--learning-rate", 2e-5, "--beta", 0.1, "--sft-weight", 1.0]
+    options += ["--epochs", 2]
+    options += ["--batch-tokens", 512 if s.dry else 4096, "--max-seconds", 8 if s.dry else 100 * s.slower]
+    return [
+        _command(s, "draw15", ("l_d15",), "distill", "draw", "--questions", asked, *draw),
+        _command(
+            s,
+            "screen15",
+            ("draw15",),
+            *("distill", "screen", "--questions", asked, *screen, "--alone", 4, "--max-tokens", 400, "-q"),
+        ),
+        Stage(
+            "d15p",
+            ("screen15",),
+            s.runs(s.training, "anabranch.distill.preference", s.model(QWEN15), *files, *options),
+            REPO,
+            s.environment(s.training, PYTORCH_CUDA_ALLOC_CONF="expandable_segments:True"),
+            interrupt=True,
+        ),
+    ]
+
+
+def _evaluation(s: Settings, group: str, needs: tuple[str, ...], seconds: int) -> Stage:
+    seconds = 400 if s.dry else seconds
+    options: list[object] = ["--data", s.data / "eval", "--out", s.out / "ev", "--groups", group]
+    options += ["--seconds", seconds * s.slower]
+    options += ["--jobs", 2 if s.dry else 10]
+    if s.dry:
+        options += ["--limit", 2, "--max-tokens", 48]
+        options += [part for server in "abc" for part in (f"--{server}", f"{s.address(QWEN15)}/v1")]
+    command = s.runs(s.package, "benchmarks.results.evaluations", *options)
+    return Stage(f"ev_{group}", needs, command, REPO, s.environment(s.package), seconds=seconds + 60)
+
+
+def _merged(s: Settings) -> list[Stage]:
+    return [
+        Stage(
+            f"merge{size}",
+            (f"d{size}",),
+            s.runs(s.training, "benchmarks.serving.merge", s.model(model), s.out / f"d{size}", s.out / f"merged{size}"),
+            REPO,
+            s.environment(s.training),
+        )
+        for size, model in (("135", SMOLLM2), ("15", QWEN15))
+    ]
+
+
+def _serving(s: Settings) -> list[Stage]:
+    """Speed is measured alone: when a person says so, or after the evaluations and one after the other."""
+    plan = (
+        ("135", "bench", "offline-merged,merged,lora", 3, 8),
+        ("15", "bench2", "offline-merged,merged", 2, 10),
+        ("135", "bench2", "merged-x4,merged-api1", 2, 5),
+        ("135", "bench4", "merged-ngram,merged-guidance,merged-fp8,merged-x2,merged-api8", 5, 5),
+    )
+    made: list[Stage] = []
+    for number, (size, gate, only, together, cache_gb) in enumerate(plan, 1):
+        before = tuple(f"ev_{group}?" for group, *_ in EVALUATIONS) if number == 1 else (f"bench{number - 1}?",)
+        model, label = (SMOLLM2, "decomposer-135m") if size == "135" else (QWEN15, "decomposer-1.5b")
+        engine = {"max_model_len": 2048, "kv_cache_memory_bytes": cache_gb * 10**9, "gpu_memory_utilization": 0.15}
+        options: list[object] = [
+            "--base",
+            s.model(model),
+            "--adapter",
+            s.out / f"d{size}",
+            "--merged",
+            s.out / f"merged{size}",
+        ]
+        options += ["--label", label, "--out", s.out / "bench", "--only", only, "--together", together]
+        options += ["--processes", 6, "--start-seconds", 240, "--seconds", 400, "--engine", json.dumps(engine)]
+        options += ["--when", s.control / f"ev-m{number}"] if s.by_hand else []
+        made.append(
+            Stage(
+                f"bench{number}",
+                (f"merge{size}", *(s.gate(gate) or before)),
+                s.runs(s.vllm, "benchmarks.serving.run", s.data / "prompts.json", *options),
+                REPO,
+                s.environment(s.vllm),
+                seconds=700,
+            )
+        )
+    return made

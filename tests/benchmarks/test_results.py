@@ -1,0 +1,94 @@
+"""The schedule behind docs/results.md, on stages that are trivial commands."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.results.schedule import Schedule
+from benchmarks.results.settings import add_options, read_settings
+from benchmarks.results.stage import Stage
+from benchmarks.results.stages import all_stages
+
+
+def stage(name: str, script: str, *needs: str, seconds: float = 60) -> Stage:
+    return Stage(name, needs, (sys.executable, "-S", "-c", script), seconds=seconds)
+
+
+def states(schedule: Schedule) -> dict[str, str]:
+    return {name: standing.state for name, standing in schedule.standings.items()}
+
+
+def test_stages_run_once_what_they_need_is_there(tmp_path: Path) -> None:
+    note = f"open({str(tmp_path / 'order')!r}, 'a').write"
+    stages = [
+        stage("last", f"{note}('last ')", "first", "broken?"),
+        stage("first", f"{note}('first ')"),
+        stage("broken", "raise SystemExit(3)"),
+        stage("behind", f"{note}('never')", "broken"),
+        stage("slow", "import time; time.sleep(60)", seconds=0.5),
+    ]
+    schedule = Schedule(stages, tmp_path / "run")
+    schedule.run()
+    assert states(schedule) == {
+        "last": "done",
+        "first": "done",
+        "broken": "failed",
+        "behind": "waiting",
+        "slow": "failed",
+    }
+    assert (tmp_path / "order").read_text() == "first last "
+    assert "ended with status 3" in (schedule.log / "broken").read_text()
+    assert json.loads((schedule.folder / "state.json").read_text())["stages"]["first"]["state"] == "done"
+
+
+def test_a_schedule_that_is_started_again_goes_on(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    stages = [
+        stage("kept", f"open({str(done)!r}, 'x')"),  # a second time fails
+        stage("mended", "raise SystemExit(1)", "kept"),
+    ]
+    Schedule(stages, tmp_path / "run").run()
+    again = Schedule([stages[0], stage("mended", "pass", "kept")], tmp_path / "run")
+    again.run()
+    assert states(again) == {"kept": "done", "mended": "done"}
+
+
+def test_files_control_it(tmp_path: Path) -> None:
+    stages = [
+        stage("gated", "pass", "ev:go"),
+        stage("left_out", "raise SystemExit(1)"),
+        stage("long", "import time; time.sleep(60)"),
+    ]
+    schedule = Schedule(stages, tmp_path)
+    (schedule.control / "skip-left_out").touch()
+    schedule.step()
+    assert states(schedule) == {"gated": "waiting", "left_out": "skipped", "long": "running"}
+    (schedule.control / "kill-long").touch()
+    (schedule.control / "ev-go").touch()
+    schedule.run()
+    assert states(schedule) == {"gated": "done", "left_out": "skipped", "long": "killed"}
+
+
+@pytest.mark.parametrize(
+    ("stages", "problem"),
+    [
+        ([stage("a", ""), stage("a", "")], "two stages"),
+        ([stage("a", "", "b")], "no stage is called"),
+        ([stage("a", "", "b?"), stage("b", "", "a")], "circle"),
+    ],
+)
+def test_stages_that_cannot_be_are_refused(stages: list[Stage], problem: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=problem):
+        Schedule(stages, tmp_path)
+
+
+@pytest.mark.parametrize("options", [[], ["--dry"], ["--by-hand"]])
+def test_the_stages_of_the_run_fit_together(options: list[str], tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    settings = read_settings(parser.parse_args(options))
+    names = set(Schedule(all_stages(settings), tmp_path).stages)
+    assert {"d135", "d15", "d15p", "srvA", "ev_base", "ev_d15p"} <= names
