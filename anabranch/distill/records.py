@@ -1,5 +1,6 @@
 """Demonstrations: questions with steps whose routes are not fixed yet."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -13,6 +14,9 @@ Kind = str
 
 FALLBACKS: Mapping[Kind, Sequence[Kind]] = {"fact": ("search",), "arithmetic": ("calculator", "python"), "logic": ()}
 """Kinds of tools that can answer a kind of step, best first; a kind that is not listed needs its own tool."""
+
+
+_GIVEN = re.compile(r",? (if|given|assuming|considering) [^?]*\?$")
 
 
 class Step(BaseModel):
@@ -49,14 +53,26 @@ class Demonstration(BaseModel):
     def plan(self, tools: Mapping[Kind, str]) -> Plan:
         """The plan over a tool catalogue; one step that no tool answers is no plan.
 
+        A sum that a tool works out has its numbers in its text. Where all sums are left to the solver, which has the
+        question before it, they are asked for in short.
+
         Args:
             tools: names of the tools in the catalogue, by kind.
         """
         routes = [route(step.kind, tools) for step in self.steps]
         if routes == [SOLVE]:
             return Plan()
-        texts = enumerate(zip(self.steps, routes, strict=True), 1)
-        return Plan(sub_questions=tuple(SubQuestion(id=n, text=step.text, route=r) for n, (step, r) in texts))
+        texts = [step.text for step in self.steps]
+        if all(step.kind == "arithmetic" for step in self.steps) and set(routes) == {SOLVE}:
+            texts = _in_short(texts)
+        made = enumerate(zip(texts, routes, strict=True), 1)
+        return Plan(sub_questions=tuple(SubQuestion(id=n, text=text, route=r) for n, (text, r) in made))
+
+
+def _in_short(texts: Sequence[str]) -> list[str]:
+    """Sub-questions without what they say of the numbers; each as it is where two would be the same."""
+    short = [_GIVEN.sub("?", text) for text in texts]
+    return short if len(set(short)) == len(short) else list(texts)
 
 
 def route(kind: Kind, tools: Mapping[Kind, str]) -> str:

@@ -10,12 +10,14 @@ from langchain_core.tools import ToolException
 from anabranch.agents import prompts
 from anabranch.codecs import DIRECT, DONE, encode_lines
 from anabranch.distill.catalogues import Offer, random_offer
-from anabranch.distill.records import Demonstration, Step, route
+from anabranch.distill.records import FALLBACKS, Demonstration, Step, route
 from anabranch.plan import Answer, Plan, SubQuestion, fill, slots
 from anabranch.tools.calculator import calculate
 
 DYNAMIC_SHARE = 0.1
 REPLAN_SHARE = 0.06
+SHORT_SHARE = 0.3
+"""Share of the demonstrations that get a tool for their sums by chance only, and so mostly leave them to the solver."""
 
 _ROLES = {"system": "system", "human": "user", "ai": "assistant"}
 _FAILURES = (
@@ -40,7 +42,10 @@ def training_rows(demonstrations: Iterable[Demonstration], random: Random) -> It
         random: source of chance.
     """
     for demonstration in demonstrations:
-        offer = random_offer(random, wanted_tools(demonstration, random))
+        wanted = wanted_tools(demonstration, random)
+        if random.random() < SHORT_SHARE:
+            wanted = [kind for kind in wanted if kind not in FALLBACKS["arithmetic"]]
+        offer = random_offer(random, wanted)
         chance = random.random()
         made = None
         if chance < DYNAMIC_SHARE:

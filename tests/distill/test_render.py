@@ -33,6 +33,28 @@ def test_routes_come_from_the_catalogue() -> None:
     assert not single.plan({"search": "search"}).is_direct
 
 
+SUMS = Demonstration(
+    id="s",
+    source="test",
+    question="Ryan caught 3 times the 20 fish of Jason, and Jeffery twice as many as Ryan. How many did all catch?",
+    steps=(
+        Step(text="How many fish did Ryan catch, if he caught 3 times 20?", kind="arithmetic"),
+        Step(text="How many fish did Jeffery catch, given {1} and 2?", kind="arithmetic"),
+        Step(text="How many fish did all catch, if they caught {1}, {2} and 20?", kind="arithmetic"),
+    ),
+)
+
+
+def test_sums_for_the_solver_are_asked_for_in_short() -> None:
+    short = ["How many fish did Ryan catch?", "How many fish did Jeffery catch?", "How many fish did all catch?"]
+    assert [q.text for q in SUMS.plan({"search": "wiki"}).sub_questions] == short
+    assert [q.text for q in SUMS.plan({"calculator": "sums"}).sub_questions] == [step.text for step in SUMS.steps]
+    alike = SUMS.model_copy(
+        update={"steps": (*SUMS.steps, Step(text="How many fish did all catch?", kind="arithmetic"))}
+    )
+    assert alike.plan({}).sub_questions[0].text == SUMS.steps[0].text, "two would be the same"
+
+
 def test_shipped_cards_are_those_of_the_tools(tmp_path: object) -> None:
     tools = Catalogue([calculator(), document_search(["README.md"]), python_sandbox()])
     assert list(shipped("calculator", "search", "python").cards) == list(tools.cards)
