@@ -143,7 +143,9 @@ def draw(
     temperature: Annotated[float, typer.Option(metavar="X", min=0, help="Of several plans; one is greedy.")] = 0.8,
     tool: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Tool to plan with. Repeatable. [default: calculator]", show_default=False),
+        typer.Option(
+            metavar="NAME", help="Tool to plan with, or none. Repeatable. [default: calculator]", show_default=False
+        ),
     ] = None,
     examples: Annotated[bool, typer.Option("--examples", help="Show worked examples, to an untrained model.")] = False,
     limit: Limit = None,

@@ -67,7 +67,7 @@ def draw(values: Values) -> None:
     """Runs the stage `draw`."""
     from anabranch.distill import drawing
 
-    tools = {"tools": tuple(values["tool"])} if values["tool"] else {}
+    tools = {"tools": tuple(name for name in values["tool"] if name != "none")} if values["tool"] else {}
     options = _of(drawing.Drawing, {**values, **tools, "price": _price(values)})
     questions, work = Path(values["questions"]), Path(values["work"])
     how = drawing.Drawing(**options)

@@ -18,6 +18,8 @@ DYNAMIC_SHARE = 0.1
 REPLAN_SHARE = 0.06
 SHORT_SHARE = 0.3
 """Share of the demonstrations that get a tool for their sums by chance only, and so mostly leave them to the solver."""
+NO_TOOLS_SHARE = 0.08
+NO_TOOLS = Offer((), {})
 
 _ROLES = {"system": "system", "human": "user", "ai": "assistant"}
 _FAILURES = (
@@ -45,7 +47,7 @@ def training_rows(demonstrations: Iterable[Demonstration], random: Random) -> It
         wanted = wanted_tools(demonstration, random)
         if random.random() < SHORT_SHARE:
             wanted = [kind for kind in wanted if kind not in FALLBACKS["arithmetic"]]
-        offer = random_offer(random, wanted)
+        offer = NO_TOOLS if random.random() < NO_TOOLS_SHARE else random_offer(random, wanted)
         chance = random.random()
         made = None
         if chance < DYNAMIC_SHARE:

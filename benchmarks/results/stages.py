@@ -186,7 +186,8 @@ def _routes(s: Settings) -> list[Stage]:
 
 def _preference(s: Settings) -> list[Stage]:
     asked, work = s.data / "gsm8k_draw.jsonl", s.out / "p15"
-    draw = ("--work", work, "--decomposer", s.served("d15"), "--samples", 4, "--limit", 4 if s.dry else 1600, "-q")
+    draw: list[object] = ["--work", work, "--decomposer", s.served("d15"), "--tool", "none", "--samples", 4]
+    draw += ["--limit", 4 if s.dry else 1600, "-q"]
     screen = ("--plans", work / "drawn_plans.jsonl", "--work", work, "--solver", s.served(QWEN15))
     files = (s.out / "d15", work / "pairs.jsonl", work / "pairs_tune.jsonl", s.out / "d15p")
     options: list[object] = ["--base", HUB[QWEN15], "--learning-rate", 2e-5, "--beta", 0.1, "--sft-weight", 1.0]

@@ -37,6 +37,13 @@ async def test_each_plan_is_kept_once_with_its_prompt(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "draw.json").read_text())["settings"]["samples"] == 3
 
 
+async def test_plans_can_be_drawn_without_tools(tmp_path: Path) -> None:
+    model = ScriptedChatModel(script=[TWO] * 3)
+    await draw(questions(tmp_path), tmp_path, model, Drawing(samples=1, tools=()))
+    system = next(read_jsonl(tmp_path / "drawn_plans.jsonl"))["messages"][0]["content"]
+    assert system.partition("Routes:\n")[2].splitlines() == ["solve: reasoning or general knowledge, without a tool."]
+
+
 async def test_screening_takes_what_was_drawn(tmp_path: Path) -> None:
     await draw(questions(tmp_path), tmp_path, ScriptedChatModel(script=[ONE] * 3), Drawing(samples=1))
     bad: dict[str, list[str]] = {}
