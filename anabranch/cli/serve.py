@@ -137,7 +137,7 @@ def decomposer(
     adapter: Annotated[
         str,
         typer.Option(metavar="NAME", help="An adapter of this package, or the folder of one or of merged weights."),
-    ] = "decomposer-135m",
+    ] = "decomposer-1.5b",
     base: Annotated[
         str | None,
         typer.Option(

@@ -57,7 +57,7 @@ class DecomposerArguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    adapter: str = "decomposer-135m"
+    adapter: str = "decomposer-1.5b"
     base: str | None = None
     accelerator: str | None = None
     engine: dict[str, Any] = Field(default_factory=dict)

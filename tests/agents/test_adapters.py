@@ -32,6 +32,13 @@ def test_the_package_comes_with_both() -> None:
         assert "## Scores" in (folder / "README.md").read_text()
 
 
+def test_the_package_comes_with_one_to_serve() -> None:
+    folder = adapters.shipped_adapter("decomposer-1.5b")
+    assert folder is not None
+    assert (folder / "adapter_model.safetensors").stat().st_size <= 40_000_000
+    assert "## Scores" in (folder / "README.md").read_text()
+
+
 def test_another_base_model_wears_none(shipped: Path) -> None:
     assert adapter_folder("decomposer", "some/other-model") is None
 

@@ -78,7 +78,8 @@ class Command:
 
 
 def started(*options: str) -> Command:
-    command = [sys.executable, "-m", "anabranch.cli", "serve", "decomposer", "--port", "0", *options]
+    command = [sys.executable, "-m", "anabranch.cli", "serve", "decomposer", "--port", "0"]
+    command += ["--adapter", "decomposer-135m", *options]
     environment = os.environ | {"ANABRANCH_VLLM_PYTHON": str(PYTHON), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
