@@ -100,7 +100,7 @@ def test_a_damaged_adapter(tmp_path: Path) -> None:
 
 
 def test_something_that_is_neither(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="use one of decomposer-1.5b, decomposer-135m") as caught:
+    with pytest.raises(ConfigurationError, match=r"use one of decomposer-1\.5b, decomposer-135m") as caught:
         find_weights(str(tmp_path), None, lora=False, say=said)
     assert "solver" not in str(caught.value)
 
