@@ -141,8 +141,8 @@ def _fetch(name: str, finished: Path, temporary: Path, progress: Progress, sourc
     except OutOfReachError as error:
         if name != DEFAULT_MODEL:
             raise ModelUnavailableError(
-                f"{name} cannot be downloaded ({error}); go online, or copy the model to a folder and set "
-                "ANABRANCH_LOCAL_MODEL to it"
+                f"{name} cannot be downloaded ({error}); go online, or copy the model to a folder and name that "
+                "instead: --base, or ANABRANCH_LOCAL_MODEL"
             ) from error
         shutil.rmtree(finished, ignore_errors=True)
     else:
