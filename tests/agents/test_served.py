@@ -186,7 +186,7 @@ OUTAGES: dict[str, tuple[Reply, str]] = {
 @pytest.mark.parametrize("case", OUTAGES)
 async def test_without_a_fallback_an_outage_is_one_line(serve: Serve, case: str) -> None:
     reply, advice = OUTAGES[case]
-    decomposer = served(serve(reply).url, read=0.3)
+    decomposer = served(serve(reply).url, read=1.0)
     with pytest.raises(EndpointError) as caught:
         await decompose(decomposer, REQUEST)
     assert str(caught.value).startswith("the decomposer model failed: ")
@@ -197,7 +197,7 @@ async def test_without_a_fallback_an_outage_is_one_line(serve: Serve, case: str)
 @pytest.mark.parametrize("case", OUTAGES)
 async def test_with_a_fallback_an_outage_is_a_note(serve: Serve, case: str) -> None:
     reply, advice = OUTAGES[case]
-    decomposer = served(serve(reply).url, read=0.3, fallback=scripted("1 [solve] Why?"))
+    decomposer = served(serve(reply).url, read=1.0, fallback=scripted("1 [solve] Why?"))
     draft = await decompose(decomposer, REQUEST)
     assert texts(draft) == ["Why?"]
     assert draft.weak
