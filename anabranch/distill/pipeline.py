@@ -58,19 +58,12 @@ def build(
     random, inputs = Random(seed), sources.check(data)  # noqa: S311
     skipped = Skipped()
     plans, faults = taught(data, work, limit, skipped)
-    train = [d for d in plans if d.split == "train"]
-    tune = [d for d in plans if d.split == "tune"]
     strategy = list(datasets.strategyqa(rows_of(data, STRATEGYQA, skipped), skipped))[:limit]
     chains = list(datasets.musique(rows_of(data, MUSIQUE, skipped), skipped))[:limit]
-    kept = len(strategy) - min(60, len(strategy) // 10)
-    unseen = [*tune[:400], *strategy[kept:], *templates.written(Random(seed + 1000), min(written, 400))]  # noqa: S311
-    shown: list[Demonstration] = []
-    for number in range(PASSES):
-        more = [d.model_copy(update={"id": f"{number}-{d.id}"}) for d in templates.written(random, written)]
-        shown += [*train, *strategy[:kept], *chains, *chains, *more]
+    shown, unseen = _divided(plans, strategy, chains, random, written=written, seed=seed)
     counts: dict[str, Any] = {
-        "plans": len(train),
-        "tune_plans": len(tune),
+        "plans": sum(d.split == "train" for d in plans),
+        "tune_plans": sum(d.split == "tune" for d in plans),
         "strategyqa": len(strategy),
         "musique": len(chains),
         "written": written * PASSES,
@@ -95,6 +88,26 @@ def build(
     }
     write_manifest(work / "build.json", manifest)
     return manifest
+
+
+def _divided(
+    plans: Sequence[Demonstration],
+    strategy: Sequence[Demonstration],
+    chains: Sequence[Demonstration],
+    random: Random,
+    *,
+    written: int,
+    seed: int,
+) -> tuple[list[Demonstration], list[Demonstration]]:
+    """Demonstrations to train on, in passes, and those that are held out; with written ones in both."""
+    train, tune = ([d for d in plans if d.split == split] for split in ("train", "tune"))
+    kept = len(strategy) - min(60, len(strategy) // 10)
+    unseen = [*tune[:400], *strategy[kept:], *templates.written(Random(seed + 1000), min(written, 400))]  # noqa: S311
+    shown: list[Demonstration] = []
+    for number in range(PASSES):
+        more = [d.model_copy(update={"id": f"{number}-{d.id}"}) for d in templates.written(random, written)]
+        shown += [*train, *strategy[:kept], *chains, *chains, *more]
+    return shown, unseen
 
 
 def _source(demonstration: Demonstration) -> str:

@@ -16,7 +16,7 @@ FALLBACKS: Mapping[Kind, Sequence[Kind]] = {"fact": ("search",), "arithmetic": (
 """Kinds of tools that can answer a kind of step, best first; a kind that is not listed needs its own tool."""
 
 
-_GIVEN = re.compile(r",? (if|given|assuming|considering) [^?]*\?$")
+_GIVEN = re.compile(r", (if|given|assuming|considering) [^?]*\?$")
 
 
 class Step(BaseModel):

@@ -27,8 +27,6 @@ from anabranch.tools.calling import call_tool
 PASSAGES = 4
 """Passages that systems without a search tool are shown: as many as one search returns."""
 SEARCH = "search"
-MAX_CONCURRENCY = 16
-"""Sub-questions of one question answered at the same time, as the planner has it."""
 SAMPLING_TEMPERATURE = 0.7
 
 
@@ -281,6 +279,7 @@ class Planner:
 
     async def __call__(self, case: Case) -> Outcome:
         """Plans and answers."""
+        more: dict[str, Any] = {"max_concurrency": 1} if self.sequential else {}
         planner = create_planner(
             decomposer=self.decomposer or GivenPlan(case.human_plan()),
             solver=self.solver,
@@ -289,7 +288,7 @@ class Planner:
             gate=self.gate,
             protocol=self.protocol,
             max_sub_questions=self.max_sub_questions,
-            max_concurrency=1 if self.sequential else MAX_CONCURRENCY,
+            **more,
         )
         asked = {"messages": [HumanMessage(case.question)]}
         state: Mapping[str, Any] = {}

@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=320)
     arguments = parser.parse_args()
     cards = Catalogue(builtin_tool(name) for name in arguments.tools).cards
-    rows = [json.loads(line) for file in arguments.data for line in file.open(encoding="utf-8")]
+    rows = [json.loads(line) for file in arguments.data for line in _lines(file)]
     questions = {row["id"]: row["question"] for row in rows}
     chosen = list(questions.items())[: arguments.n or None]
     rendered = {
@@ -38,6 +38,11 @@ def main() -> None:
     }
     arguments.out.write_text(json.dumps(rendered, ensure_ascii=False), encoding="utf-8")
     print(f"{len(chosen)} prompts in {arguments.out}")
+
+
+def _lines(file: Path) -> list[str]:
+    # Not splitlines(): JSON may hold U+2028, which is no end of a line.
+    return [line for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
 
 
 if __name__ == "__main__":

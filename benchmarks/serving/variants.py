@@ -26,8 +26,8 @@ class Variant:
         about: one line for the table.
         engine: engine arguments, by their Python names.
         servers: API server processes of an engine; 0 for the offline engine.
-        engines: engines that share the accelerator, each a server of its own; a small model leaves one engine's
-            processor core, not the accelerator, the limit.
+        engines: engines that share the accelerator, each a server of its own; with a small model, one
+            engine's processor core may be the limit, and not the accelerator.
         merged: whether the adapter is merged into the weights.
         steps: what is measured, in this order.
     """

@@ -49,6 +49,8 @@ def test_sums_for_the_solver_are_asked_for_in_short() -> None:
     short = ["How many fish did Ryan catch?", "How many fish did Jeffery catch?", "How many fish did all catch?"]
     assert [q.text for q in SUMS.plan({"search": "wiki"}).sub_questions] == short
     assert [q.text for q in SUMS.plan({"calculator": "sums"}).sub_questions] == [step.text for step in SUMS.steps]
+    away = Step(text="How many fish were given away if half were?", kind="arithmetic")
+    assert SUMS.model_copy(update={"steps": (*SUMS.steps, away)}).plan({}).sub_questions[3].text == away.text
     alike = SUMS.model_copy(
         update={"steps": (*SUMS.steps, Step(text="How many fish did all catch?", kind="arithmetic"))}
     )
