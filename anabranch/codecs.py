@@ -37,7 +37,7 @@ DONE = "DONE"
 _LINE = re.compile(
     rf"([0-9]{{1,6}})[.):]? ?\[({ROUTE_PATTERN})(?: after ([0-9]{{1,6}}(?:[, ]+[0-9]{{1,6}})*))?\] ?(.*)", re.DOTALL
 )
-_WORD = r"[^{}\[\]\\\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+_WORD = "[!-Z^-z|~\u00a1-\u167f\u1681-\u1fff\u200b-\u2027\u202a-\u202e\u2030-\u205e\u2060-\u2fff\u3001-\ud7ff\ue000-\U0010ffff]"
 _FENCE = re.compile(r"^[ \t]*```(?:json)?[ \t]*\r?\n\s*(.*)", re.DOTALL | re.MULTILINE)
 _ESCAPE = re.compile(r"\\(\\|n|r)")
 _ESCAPES = {"\\": "\\", "n": "\n", "r": "\r"}
