@@ -2,6 +2,7 @@
 
 from hypothesis import strategies as st
 
+from anabranch.codecs import _WORD
 from anabranch.plan import ROUTE_PATTERN, Plan, SubQuestion, escape, slots
 
 AWKWARD = [
@@ -34,6 +35,14 @@ routes = (
     | st.sampled_from(["search", "mcp:files/read", "v1.2-x"])
     | st.from_regex(ROUTE_PATTERN, fullmatch=True)
 )
+
+NOT_IN_WORDS = r"[^{}\[\]\\\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ud800-\udfff]"
+"""The characters of words, by what is not among them; hypothesis would list those that are, one by one."""
+
+
+def matching(pattern: str) -> st.SearchStrategy[str]:
+    """Texts that `line_pattern` matches."""
+    return st.from_regex(pattern.replace(_WORD, NOT_IN_WORDS), fullmatch=True)
 
 
 @st.composite

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from llguidance import LLMatcher, LLTokenizer
 
 from anabranch.codecs import (
+    _WORD,
     DIRECT,
     DONE,
     decode_json,
@@ -19,9 +20,10 @@ from anabranch.codecs import (
     encode_lines,
     json_schema,
     line_pattern,
+    matches_lines,
 )
 from anabranch.plan import Plan, SubQuestion
-from tests.strategies import any_text, plans
+from tests.strategies import NOT_IN_WORDS, any_text, matching, plans
 
 TOKENIZER = LLTokenizer("byte")
 
@@ -46,9 +48,20 @@ class Limits:
     max_words: int = 6
 
     @property
+    def options(self) -> dict[str, Any]:
+        names = ("known", "first_id", "chained", "empty", "max_words")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def pattern(self) -> str:
-        options = {"known": self.known, "first_id": self.first_id, "chained": self.chained, "empty": self.empty}
-        return line_pattern(self.routes, self.size, max_words=self.max_words, **options)  # type: ignore[arg-type]
+        return line_pattern(self.routes, self.size, **self.options)
+
+    @property
+    def texts(self) -> st.SearchStrategy[str]:
+        return matching(self.pattern)
+
+    def matches(self, text: str) -> bool:
+        return matches_lines(text, self.routes, self.size, **self.options)
 
     @property
     def base(self) -> Plan:
@@ -70,6 +83,13 @@ def limits(draw: st.DrawFn) -> Limits:
     )
 
 
+def test_characters_of_words() -> None:
+    allowed, others = re.compile(_WORD), re.compile(NOT_IN_WORDS)
+    characters = [chr(code) for code in range(0x110000)]
+    assert [c for c in characters if bool(allowed.fullmatch(c)) != bool(others.fullmatch(c))] == []
+    assert not any(allowed.fullmatch(c) for c in characters if c.isspace())
+
+
 def accepts(pattern: str, text: str) -> bool:
     """Whether llguidance, which constrains generation, takes the text for a full match."""
     matcher = LLMatcher(TOKENIZER, LLMatcher.grammar_from_regex(pattern), log_level=0)
@@ -81,7 +101,7 @@ def accepts(pattern: str, text: str) -> bool:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(limits(), st.data())
 def test_whatever_matches_is_a_plan_that_fits(limit: Limits, data: st.DataObject) -> None:
-    text = data.draw(st.from_regex(limit.pattern, fullmatch=True))
+    text = data.draw(limit.texts)
     plan = decode_lines(text, base=limit.base)
     plan.check(limit.routes, len(limit.known) + limit.size)
     new = plan.sub_questions[len(limit.known) :]
@@ -90,6 +110,19 @@ def test_whatever_matches_is_a_plan_that_fits(limit: Limits, data: st.DataObject
     if not limit.chained:
         assert {d for q in new for d in q.depends_on} <= set(limit.known)
     assert accepts(limit.pattern, text)
+    assert limit.matches(text)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(limits(), st.data())
+def test_matching_without_the_pattern_is_the_same(limit: Limits, data: st.DataObject) -> None:
+    text = data.draw(limit.texts | plain_plans(limit).map(encode_lines))
+    place = data.draw(st.integers(0, len(text)))
+    piece = data.draw(
+        st.sampled_from([*" {}[]\\\n\t0123a\u00a0", "{1}", "{01}", "] ", " [", " a", "\n2 [solve] a", ""])
+    )
+    changed = text[:place] + piece + text[place + data.draw(st.integers(0, 3)) :]
+    assert limit.matches(changed) == bool(re.fullmatch(limit.pattern, changed))
 
 
 @st.composite
@@ -113,6 +146,7 @@ def test_ordinary_plans_match(limit: Limits, data: st.DataObject) -> None:
     text = encode_lines(data.draw(plain_plans(wide)))
     assert re.fullmatch(wide.pattern, text)
     assert accepts(wide.pattern, text)
+    assert wide.matches(text)
 
 
 BASIC = Limits(["search"], 2, known=[2, 3], first_id=5, max_words=20)
@@ -157,6 +191,7 @@ BASIC = Limits(["search"], 2, known=[2, 3], first_id=5, max_words=20)
 def test_both_engines_agree_on_the_pattern(text: str, matches: bool) -> None:
     assert bool(re.fullmatch(BASIC.pattern, text)) == matches
     assert accepts(BASIC.pattern, text) == matches
+    assert BASIC.matches(text) == matches
 
 
 def test_a_layer_may_not_refer_to_itself() -> None:

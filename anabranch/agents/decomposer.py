@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
 
 from anabranch.agents import prompts
 from anabranch.agents.models import RoleModel, call, call_for_json, resolve_model
-from anabranch.codecs import DIRECT, DONE, decode_json, decode_lines, json_schema, line_pattern
+from anabranch.codecs import DIRECT, DONE, decode_json, decode_lines, json_schema, line_pattern, matches_lines
 from anabranch.config import PlanningMode, read_settings
 from anabranch.errors import PlanError, PlanReferenceError
 from anabranch.plan import Answer, Plan
 from anabranch.tools.catalogue import ToolCard
+
+Grammar = Literal["always", "on_demand"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,9 @@ class LineDecomposer:
     Args:
         model: the chat model.
         constrain: turns the pattern of all valid plans into call arguments of the model; None leaves it free.
+        grammar: `always` constrains every call. `on_demand` leaves the model free at first, and asks again with the
+            constraint only where that reply is no plan. At temperature 0 both give the same plans: a model that stays
+            within the pattern by itself would have written the same under it.
         examples: whether worked examples go into the prompt (for a model that was not trained on the codec).
         max_tokens: most tokens a plan may take.
 
@@ -110,11 +116,13 @@ class LineDecomposer:
         model: RoleModel,
         *,
         constrain: Callable[[str], Mapping[str, Any]] | None = None,
+        grammar: Grammar = "always",
         examples: bool = False,
         max_tokens: int = 320,
     ) -> None:
         self.model = model
         self.constrain = constrain
+        self.grammar = grammar
         self.examples = examples
         self.max_tokens = max_tokens
         self.weak = model.small
@@ -130,13 +138,18 @@ class LineDecomposer:
             feedback=request.feedback,
             examples=self.examples,
         )
-        arguments = dict(self.constrain(self.pattern(request))) if self.constrain else {}
+        if not self.constrain or self.grammar == "on_demand":
+            text, cut = await self._reply(messages)
+            if not self.constrain or (not cut and matches_lines(text, **_shape(request))):
+                return WrittenPlan(_whole_lines(text, cut), weak=self.weak)
+        text, cut = await self._reply(messages, **self.constrain(self.pattern(request)))
+        return WrittenPlan(_whole_lines(text, cut), weak=self.weak)
+
+    async def _reply(self, messages: Sequence[BaseMessage], **arguments: Any) -> tuple[str, bool]:
+        """The model's text, and whether it was cut off at the token limit."""
         runnable = self.model.chat.bind(max_tokens=self.max_tokens, **arguments)
         reply = await call(self.model, messages, role="decomposer", stream=False, runnable=runnable)
-        text = str(reply.text)
-        if reply.response_metadata.get("finish_reason") == "length" and "\n" in text:
-            text = text.rpartition("\n")[0]
-        return WrittenPlan(text, weak=self.weak)
+        return str(reply.text), reply.response_metadata.get("finish_reason") == "length"
 
     def read(self, text: str, request: PlanRequest) -> Plan:
         """Reads lines."""
@@ -145,15 +158,23 @@ class LineDecomposer:
     @staticmethod
     def pattern(request: PlanRequest) -> str:
         """Regular expression of the plans that fit a request."""
-        dynamic = request.mode == "dynamic"
-        return line_pattern(
-            request.routes,
-            request.max_sub_questions,
-            known=[id_ for id_ in request.asked.ids if id_ in request.answers and request.answers[id_].ok],
-            first_id=request.asked.next_id,
-            chained=not dynamic,
-            empty=DONE if request.asked.sub_questions else DIRECT,
-        )
+        return line_pattern(**_shape(request))
+
+
+def _shape(request: PlanRequest) -> dict[str, Any]:
+    """What the lines of a plan that fits a request may be: the arguments of `line_pattern` and `matches_lines`."""
+    return {
+        "routes": request.routes,
+        "max_sub_questions": request.max_sub_questions,
+        "known": [id_ for id_ in request.asked.ids if id_ in request.answers and request.answers[id_].ok],
+        "first_id": request.asked.next_id,
+        "chained": request.mode != "dynamic",
+        "empty": DONE if request.asked.sub_questions else DIRECT,
+    }
+
+
+def _whole_lines(text: str, cut: bool) -> str:
+    return text.rpartition("\n")[0] if cut and "\n" in text else text
 
 
 @dataclass(frozen=True)

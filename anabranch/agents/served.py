@@ -11,7 +11,14 @@ from importlib.util import find_spec
 from typing import Any
 
 from anabranch.agents.breaker import CircuitBreaker
-from anabranch.agents.decomposer import Decomposer, LineDecomposer, PlanRequest, WrittenPlan, resolve_decomposer
+from anabranch.agents.decomposer import (
+    Decomposer,
+    Grammar,
+    LineDecomposer,
+    PlanRequest,
+    WrittenPlan,
+    resolve_decomposer,
+)
 from anabranch.agents.models import SERVED_TYPE, RoleModel
 from anabranch.codecs import DIRECT, DONE
 from anabranch.config import Fallback
@@ -26,6 +33,9 @@ _SIZE = re.compile(r"(?:^|[-_])([0-9]+(?:\.[0-9]+)?)([mb])(?=$|[-_])", re.IGNORE
 class ServedDecomposer(LineDecomposer):
     """A distilled decomposer behind an OpenAI-compatible address, held to valid plans by vLLM's structured outputs.
 
+    It writes freely at first, and is asked again under the grammar only where that is no plan: a trained decomposer
+    rarely needs it, and on a busy server the grammar halves the plans a second (see docs/results.md).
+
     Where the server is away (no connection, no reply in time, 408, 429, 5xx, or a reply that cannot be read, each after
     the client's own retries), the fallback takes over, and after several such failures in a row the server is left
     alone for a while. A refusal (such as an unknown model or a wrong key) is an error all the same.
@@ -37,6 +47,7 @@ class ServedDecomposer(LineDecomposer):
             without a plan), another writer of lines, or None to raise the error.
         seconds: most seconds for a plan, retries included.
         breaker: says when the server is asked; one of its own if None.
+        grammar: `on_demand` as above, or `always` (see `LineDecomposer`).
         max_tokens: most tokens a plan may take.
 
     Raises:
@@ -50,9 +61,10 @@ class ServedDecomposer(LineDecomposer):
         fallback: Fallback | Decomposer | None = None,
         seconds: float = 60.0,
         breaker: CircuitBreaker | None = None,
+        grammar: Grammar = "on_demand",
         max_tokens: int = 320,
     ) -> None:
-        super().__init__(model, constrain=structured_outputs, max_tokens=max_tokens)
+        super().__init__(model, constrain=structured_outputs, grammar=grammar, max_tokens=max_tokens)
         if fallback == "local" and not (find_spec("torch") and find_spec("llguidance")):
             raise MissingExtraError("the fallback to the in-process model needs: pip install 'anabranch[local]'")
         self.weak = is_small(name_of(model))

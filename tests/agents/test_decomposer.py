@@ -25,6 +25,7 @@ from anabranch.errors import BudgetExceededError, ConfigurationError, EndpointEr
 from anabranch.plan import Answer, Plan, SubQuestion
 from anabranch.tools.catalogue import ToolCard
 from tests.fakes import Reply, ScriptedChatModel
+from tests.strategies import matching
 
 CARDS = (ToolCard(name="search", description="Finds facts."),)
 ASKED = Plan(sub_questions=(SubQuestion(id=1, text="Who?", route="search"), SubQuestion(id=2, text="When?")))
@@ -211,7 +212,7 @@ async def test_a_whole_plan_keeps_its_last_line() -> None:
     assert len(draft.plan.ids) == 2
 
 
-@given(st.from_regex(LineDecomposer.pattern(FRESH), fullmatch=True), st.integers(min_value=0))
+@given(matching(LineDecomposer.pattern(FRESH)), st.integers(min_value=0))
 def test_a_plan_that_fits_the_pattern_may_be_cut_anywhere(text: str, place: int) -> None:
     """Whatever a server held to the pattern writes until its last token is a plan, once the first line has a text."""
     header = re.match(r"1 \[\w+\] ", text)
@@ -228,6 +229,32 @@ async def test_the_pattern_of_a_request_is_passed_on() -> None:
     chat = scripted("DIRECT")
     await decompose(lines(chat, constrain=lambda pattern: {"pattern": pattern}, max_tokens=9), FRESH)
     assert chat.bound[0] == {"max_tokens": 9, "pattern": LineDecomposer.pattern(FRESH)}
+
+
+@pytest.mark.parametrize("plan", ["DIRECT", "1 [search] Who?\n2 [solve] Is {1} old?"])
+async def test_a_plan_that_was_written_freely_is_not_asked_for_again(plan: str) -> None:
+    chat = scripted(plan)
+    decomposer = lines(chat, constrain=lambda pattern: {"pattern": pattern}, grammar="on_demand")
+    assert await decomposer.write(FRESH) == plan
+    assert chat.bound == [{"max_tokens": 320}]
+
+
+@pytest.mark.parametrize(
+    "free",
+    [
+        "1 [calculator] a",
+        "1 [search] Who?\n3 [solve] Is {1} old?",
+        "Here is the plan:\n1 [search] Who?",
+        "DONE",
+        "",
+        cut("1 [search] Who?\n2 [solve] Is {1} ol"),
+    ],
+)
+async def test_anything_else_is_asked_for_again_with_the_pattern(free: Reply) -> None:
+    chat = scripted(free, "1 [search] Who?")
+    decomposer = lines(chat, constrain=lambda pattern: {"pattern": pattern}, grammar="on_demand")
+    assert await decomposer.write(FRESH) == "1 [search] Who?"
+    assert chat.bound == [{"max_tokens": 320}, {"max_tokens": 320, "pattern": LineDecomposer.pattern(FRESH)}]
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ async def test_a_plan_is_asked_for_as_vllm_wants_it(serve: Serve) -> None:
     assert texts(draft) == ["Who?", "Is {1} old?"]
     assert draft.problems == ()
     (sent,) = server.requests
-    assert sent["structured_outputs"] == {"regex": LineDecomposer.pattern(REQUEST)}
+    assert "structured_outputs" not in sent
     assert {name: sent[name] for name in ("model", "temperature", "max_completion_tokens")} == {
         "model": "decomposer-135m",
         "temperature": 0,
@@ -99,6 +99,24 @@ async def test_a_plan_is_asked_for_as_vllm_wants_it(serve: Serve) -> None:
     assert "response_format" not in sent
     # The same prompt as the in-process decomposer's, without worked examples.
     assert [message["role"] for message in sent["messages"]] == ["system", "user"]
+
+
+async def test_what_is_no_plan_is_asked_for_again_under_the_grammar(serve: Serve) -> None:
+    server = serve("Let me think.", PLAN)
+    with booking(Ledger()) as ledger:
+        draft = await decompose(served(server.url), REQUEST)
+    assert texts(draft) == ["Who?", "Is {1} old?"]
+    assert draft.problems == ()
+    free, held = server.requests
+    assert held == free | {"structured_outputs": {"regex": LineDecomposer.pattern(REQUEST)}}
+    assert ledger.by_role["decomposer"].output_tokens == 3 + len(PLAN.split())
+
+
+async def test_the_grammar_can_hold_every_call(serve: Serve) -> None:
+    server = serve(PLAN)
+    await decompose(served(server.url, grammar="always"), REQUEST)
+    (sent,) = server.requests
+    assert sent["structured_outputs"] == {"regex": LineDecomposer.pattern(REQUEST)}
 
 
 async def test_what_it_takes_is_counted(serve: Serve) -> None:
@@ -266,7 +284,7 @@ async def test_refusals_are_errors_and_not_repeated(
 
 async def test_half_a_plan_is_asked_for_again(serve: Serve) -> None:
     server = serve("1 [search] Who?\n2 [sol", PLAN)
-    draft = await decompose(served(server.url), REQUEST)
+    draft = await decompose(served(server.url, grammar="always"), REQUEST)
     assert texts(draft) == ["Who?", "Is {1} old?"]
     assert "not a sub-question" in draft.problems[0]
 
