@@ -159,7 +159,21 @@ def load_base(model: Path, dtype: torch.dtype) -> tuple[Any, Any]:
         raise ModelUnavailableError(f"cannot load {model}: {error}; give the folder of a transformers model") from error
     if not tokenizer.chat_template or tokenizer.eos_token_id is None:
         raise ModelUnavailableError(f"{model} has no chat template or end-of-turn token; take a model tuned for chat")
+    _check_end_of_turn(tokenizer, model)
     return tokenizer, network
+
+
+def _check_end_of_turn(tokenizer: Any, model: Path) -> None:
+    """Files converted from other formats name the wrong token at times, and what is trained on it never stops."""
+    turn = {"role": "user", "content": "a"}
+    prompt = tokenizer.apply_chat_template([turn], add_generation_prompt=True, tokenize=False)
+    whole = tokenizer.apply_chat_template([turn, {"role": "assistant", "content": "b"}], tokenize=False)
+    rest = whole.removeprefix(f"{prompt}b").strip()
+    if rest and rest != whole.strip() and not rest.startswith(tokenizer.eos_token):
+        raise ModelUnavailableError(
+            f"the chat template of {model} ends a turn with {rest[:20]!r}, and its tokenizer with "
+            f"{tokenizer.eos_token!r}; correct eos_token in tokenizer_config.json"
+        )
 
 
 def check_adapter(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Makes a base model's folder: `python -m benchmarks.results.weights FOLDER HUB_NAME`.
 
 A folder that has the model stays as it is. Where `FOLDER.gguf` is there, its weights are turned into bfloat16 (for
-machines without a hub); else the model is fetched from the Hugging Face hub.
+machines without a hub), and a tokenizer that the folder has already stays (what transformers 5.17 reads from SmolLM2's
+GGUF file ends a turn with the wrong token); else the model is fetched from the Hugging Face hub.
 """
 
 import argparse
@@ -38,12 +39,12 @@ def convert(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
     del model.config.quantization_config  # the weights are plain by now; without this, save_pretrained refuses
     model.hf_quantizer, model.is_quantized = None, False
     model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    if not (folder / "tokenizer.json").exists():
+        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
 
 
 if __name__ == "__main__":

@@ -290,6 +290,16 @@ def test_bad_inputs_are_named(model: Path, rows: tuple[Path, Path], tmp_path: Pa
         fine_tuned(model, rows, empty / "out", recipe())
 
 
+def test_a_tokenizer_with_the_wrong_end_of_turn(model: Path, rows: tuple[Path, Path], tmp_path: Path) -> None:
+    """As some GGUF files are read; a model that is trained on it writes on until the token limit."""
+    wrong = tmp_path / "wrong"
+    shutil.copytree(model, wrong)
+    config = json.loads((wrong / "tokenizer_config.json").read_text())
+    (wrong / "tokenizer_config.json").write_text(json.dumps(config | {"eos_token": "<|im_start|>"}))
+    with pytest.raises(ModelUnavailableError, match=r"ends a turn with '<\|im_end\|>', and its tokenizer"):
+        fine_tuned(wrong, rows, tmp_path / "out", recipe())
+
+
 def test_preferences_turn_to_the_better_plans(model: Path, adapter: Path, tmp_path: Path) -> None:
     from anabranch.distill.preference import prefer
 
