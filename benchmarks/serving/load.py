@@ -1,7 +1,8 @@
 """A closed-loop load on OpenAI-compatible servers, from several processes, so that the client is not the limit.
 
 Replies are kept as bytes and read when the clock has stopped. One request in `STREAM_EVERY` is streamed; those give the
-time to the first token.
+time to the first token. With the grammar on demand, a client reads the reply as the decomposer does, and asks again
+under the grammar if it is no plan; the two count as one request.
 """
 
 import asyncio
@@ -10,13 +11,13 @@ import multiprocessing
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
 import aiohttp
 
-from benchmarks.serving.prompts import Prompts
+from benchmarks.serving.prompts import Grammar, Prompts
 
 STREAM_EVERY = 16
 TIMEOUT = 300.0
@@ -24,7 +25,10 @@ TIMEOUT = 300.0
 
 @dataclass
 class Exchange:
-    """One request and what came back; times are of the machine's monotonic clock, in seconds."""
+    """One request and what came back; times are of the machine's monotonic clock, in seconds.
+
+    `no_plan` is the reply before the last, where the grammar was needed.
+    """
 
     id: str
     streamed: bool
@@ -34,15 +38,17 @@ class Exchange:
     status: int = 0
     body: bytes = b""
     error: str = ""
+    no_plan: bytes = b""
 
 
 @dataclass(frozen=True)
 class Share:
-    """What one client process sends."""
+    """What one client process sends: for each request its id, whether it is streamed, and a body or two."""
 
     urls: Sequence[str]
     concurrency: int
-    requests: list[tuple[str, bool, bytes]]
+    requests: list[tuple[str, bool, list[bytes]]]
+    prompts: Prompts
 
 
 def drive(
@@ -52,24 +58,26 @@ def drive(
     *,
     concurrency: int,
     requests: int,
-    constrained: bool,
+    grammar: Grammar,
     processes: int = 4,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Sends `requests` prompts from `concurrency` clients, spread evenly over servers; figures, and the plans by id."""
     rows = [prompts.measured[n % len(prompts.measured)] for n in range(requests)]
     bodies = []
     for place, row in enumerate(rows):
-        stream = place % STREAM_EVERY == 0
-        bodies.append((row["id"], stream, prompts.body(row, model, constrained=constrained, stream=stream)))
+        stream = place % STREAM_EVERY == 0 and grammar != "on_demand"
+        held = {"always": [True], "never": [False], "on_demand": [False, True]}[grammar]
+        bodies.append((row["id"], stream, [prompts.body(row, model, held=each, stream=stream) for each in held]))
     processes = min(processes, concurrency)
+    pattern = replace(prompts, rows=[])
     shares = [
-        Share(urls, concurrency // processes + (n < concurrency % processes), bodies[n::processes])
+        Share(urls, concurrency // processes + (n < concurrency % processes), bodies[n::processes], pattern)
         for n in range(processes)
     ]
     exchanges = _in_processes(shares)
     replies = [_read(exchange) for exchange in exchanges]
     figures = summarize(exchanges, replies, prompts)
-    return {"concurrency": concurrency, "constrained": constrained, **figures}, replies
+    return {"concurrency": concurrency, "grammar": grammar, **figures}, replies
 
 
 def summarize(exchanges: Sequence[Exchange], replies: Sequence[dict[str, Any]], prompts: Prompts) -> dict[str, Any]:
@@ -95,6 +103,7 @@ def summarize(exchanges: Sequence[Exchange], replies: Sequence[dict[str, Any]], 
         "first_token_p50": percentile(firsts, 50),
         "first_token_p99": percentile(firsts, 99),
         "first_token_n": len(firsts),
+        "asked_again": sum(bool(e.no_plan) for e in exchanges),
         "cut": sum(reply["finish"] == "length" for _, reply in done),
         "valid": sum(prompts.valid(reply["text"], cut=reply["finish"] == "length") for _, reply in done),
     }
@@ -133,23 +142,36 @@ async def _send(share: Share, barrier: Barrier) -> list[Exchange]:
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
         barrier.wait()
         clients = (share.urls[n % len(share.urls)] for n in range(share.concurrency))
-        await asyncio.gather(*(_client(session, url, todo) for url in clients))
+        await asyncio.gather(*(_client(session, url, todo, share.prompts) for url in clients))
     return exchanges
 
 
-async def _client(session: Any, url: str, todo: Iterator[tuple[Exchange, bytes]]) -> None:
-    for exchange, body in todo:
+async def _client(session: Any, url: str, todo: Iterator[tuple[Exchange, list[bytes]]], prompts: Prompts) -> None:
+    for exchange, (body, *instead) in todo:
         exchange.began = time.monotonic()
         try:
-            async with session.post(f"{url}/chat/completions", data=body) as response:
-                exchange.status = response.status
-                if exchange.streamed:
-                    await _read_stream(exchange, response)
-                else:
-                    exchange.body = await response.read()
+            await _post(session, url, exchange, body)
+            if instead and not _is_plan(exchange, prompts):
+                exchange.no_plan = exchange.body
+                await _post(session, url, exchange, instead[0])
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             exchange.error = type(error).__name__
         exchange.ended = time.monotonic()
+
+
+async def _post(session: Any, url: str, exchange: Exchange, body: bytes) -> None:
+    async with session.post(f"{url}/chat/completions", data=body) as response:
+        exchange.status = response.status
+        if exchange.streamed:
+            await _read_stream(exchange, response)
+        else:
+            exchange.body = await response.read()
+
+
+def _is_plan(exchange: Exchange, prompts: Prompts) -> bool:
+    """Whether a whole plan came; what failed is not asked for again."""
+    reply = _read(exchange)
+    return reply["text"] is None or (reply["finish"] != "length" and prompts.valid(reply["text"], cut=False))
 
 
 async def _read_stream(exchange: Exchange, response: Any) -> None:
@@ -174,12 +196,13 @@ def _read(exchange: Exchange) -> dict[str, Any]:
         usage = next(event["usage"] for event in reversed(events) if event.get("usage"))
     except (ValueError, LookupError, StopIteration) as error:
         return failed | {"error": f"unreadable reply: {type(error).__name__}"}
+    before = json.loads(exchange.no_plan)["usage"] if exchange.no_plan else {}
     return {
         "id": exchange.id,
         "text": text,
         "finish": choices[-1]["finish_reason"],
-        "tokens_in": usage["prompt_tokens"],
-        "tokens_out": usage["completion_tokens"],
+        "tokens_in": usage["prompt_tokens"] + before.get("prompt_tokens", 0),
+        "tokens_out": usage["completion_tokens"] + before.get("completion_tokens", 0),
     }
 
 

@@ -4,7 +4,10 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+Grammar = Literal["always", "on_demand", "never"]
+"""Which replies are held to the pattern: all, those that are asked for again because they were no plan, or none."""
 
 WARM_UP = 32
 """The last prompts are for warming up and are not measured."""
@@ -46,15 +49,15 @@ class Prompts:
             text = text.rpartition("\n")[0] or text.rstrip()
         return re.fullmatch(self.pattern, text) is not None
 
-    def body(self, row: dict[str, Any], model: str, *, constrained: bool, stream: bool) -> bytes:
-        """One request, ready to send."""
+    def body(self, row: dict[str, Any], model: str, *, held: bool, stream: bool) -> bytes:
+        """One request, ready to send; `held` to the pattern or not."""
         request: dict[str, Any] = {
             "model": model,
             "messages": row["messages"],
             "max_tokens": self.max_tokens,
             "temperature": 0,
         }
-        if constrained:
+        if held:
             request["structured_outputs"] = {"regex": self.pattern}
         if stream:
             request |= {"stream": True, "stream_options": {"include_usage": True}}

@@ -74,8 +74,8 @@ def _chosen(only: str, merged: str | None) -> list[Variant]:
 def _limited(variant: Variant, arguments: argparse.Namespace) -> Variant:
     """The variant with what the command line says otherwise."""
     steps: list[Step] = [
-        (level, min(requests, arguments.most or requests), constrained)
-        for level, requests, constrained in variant.steps
+        (level, min(requests, arguments.most or requests), grammar)
+        for level, requests, grammar in variant.steps
         if not arguments.levels or level in (0, *arguments.levels)
     ]
     servers = arguments.servers if arguments.servers and variant.servers else variant.servers
@@ -120,8 +120,7 @@ def _record(subject: Subject, step: Step, arguments: argparse.Namespace, began: 
     row |= figures | {"start_s": subject.seconds_to_start, "at_s": time.monotonic() - began}
     with (arguments.out / "results.jsonl").open("a") as sink:
         sink.write(json.dumps(row) + "\n")
-    kind = "constrained" if step[2] else "free"
-    with (arguments.out / f"plans-{variant.name}-{step[0]}-{kind}.jsonl").open("w") as sink:
+    with (arguments.out / f"plans-{variant.name}-{step[0]}-{step[2]}.jsonl").open("w") as sink:
         sink.writelines(json.dumps(reply) + "\n" for reply in replies)
     shown = {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
     print(json.dumps(shown), flush=True)

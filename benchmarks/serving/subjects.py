@@ -79,14 +79,14 @@ class Subject:
 
     def measure(self, step: Step, processes: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """One measurement; figures, and plans by id."""
-        concurrency, requests, constrained = step
+        concurrency, requests, grammar = step
         if not self.variant.servers:
             requests = min(requests, len(self.prompts.measured))
-            order = json.dumps({"constrained": constrained, "count": requests})
+            order = json.dumps({"grammar": grammar, "count": requests})
             heard = self._processes[0].told(order, "result ", time.monotonic() + 600)
             return (json.loads(heard.removeprefix("result ")) if heard else {"errors": requests}), []
         urls = [process.url for process in self._processes]
-        self._warm_up(urls, min(concurrency, len(self.prompts.warm_up)), constrained)
+        self._warm_up(urls, min(concurrency, len(self.prompts.warm_up)))
         for process in self._processes:
             process.post("/reset_prefix_cache")
         return load.drive(
@@ -95,7 +95,7 @@ class Subject:
             self.prompts,
             concurrency=concurrency,
             requests=requests,
-            constrained=constrained,
+            grammar=grammar,
             processes=processes,
         )
 
@@ -108,9 +108,10 @@ class Subject:
         """The ends of its logs."""
         return "\n".join(process.last_lines(count) for process in self._processes)
 
-    def _warm_up(self, urls: list[str], count: int, constrained: bool) -> None:
+    def _warm_up(self, urls: list[str], count: int) -> None:
+        """With the grammar, so that it is compiled before the clock runs."""
         warm = Prompts(self.prompts.pattern, self.prompts.max_tokens, self.prompts.warm_up * 2)
-        load.drive(urls, NAME, warm, concurrency=count, requests=count, constrained=constrained, processes=1)
+        load.drive(urls, NAME, warm, concurrency=count, requests=count, grammar="always", processes=1)
 
 
 class Engine:

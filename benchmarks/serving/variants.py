@@ -1,4 +1,4 @@
-"""What is measured, by importance. All servers have prefix caching; `constrained` means the pattern of all plans.
+"""What is measured, by importance. All servers have prefix caching; the grammar is the pattern of all plans.
 
 A variant is started once. Its steps reuse it, so a step costs seconds where another variant costs a start.
 """
@@ -7,13 +7,21 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-Step = tuple[int, int, bool]
-"""Concurrent clients, requests, constrained. For the offline engine the first is 0."""
+from benchmarks.serving.prompts import Grammar
 
-LEVELS: tuple[Step, ...] = ((1024, 4096, True), (256, 2048, True), (32, 640, True), (1, 24, True))
-BOTH: tuple[Step, ...] = (LEVELS[0], (1024, 4096, False), *LEVELS[1:], (256, 2048, False))
-LARGE: tuple[Step, ...] = (LEVELS[0], (1024, 4096, False))
-OFFLINE: tuple[Step, ...] = ((0, 4096, True), (0, 4096, False))
+Step = tuple[int, int, Grammar]
+"""Concurrent clients, requests, grammar. For the offline engine the first is 0."""
+
+LEVELS: tuple[Step, ...] = (
+    (1024, 4096, "on_demand"),
+    (256, 2048, "on_demand"),
+    (32, 640, "on_demand"),
+    (1, 24, "on_demand"),
+)
+MOST: tuple[Step, ...] = (LEVELS[0], (1024, 4096, "never"), *LEVELS[1:])
+ALL: tuple[Step, ...] = (*MOST, (1024, 4096, "always"), (256, 2048, "never"))
+LARGE: tuple[Step, ...] = MOST[:2]
+OFFLINE: tuple[Step, ...] = ((0, 4096, "on_demand"), (0, 4096, "never"), (0, 4096, "always"))
 MANY = {"max_num_seqs": 1024, "max_num_batched_tokens": 16384}
 
 
@@ -38,7 +46,7 @@ class Variant:
     servers: int = 1
     engines: int = 1
     merged: bool = False
-    steps: tuple[Step, ...] = BOTH
+    steps: tuple[Step, ...] = MOST
 
 
 def _backend(name: str) -> dict[str, Any]:
@@ -48,14 +56,22 @@ def _backend(name: str) -> dict[str, Any]:
 NGRAM = {"speculative_config": {"method": "ngram", "num_speculative_tokens": 4, "prompt_lookup_max": 4}}
 VARIANTS = [
     Variant("offline-merged", "vLLM's own engine, merged weights", MANY, 0, merged=True, steps=OFFLINE),
-    Variant("merged", "merged weights, 4 API processes", MANY, 4, merged=True),
+    Variant("merged", "merged weights, 4 API processes", MANY, 4, merged=True, steps=ALL),
     Variant("offline", "vLLM's own engine, LoRA", MANY, 0, steps=OFFLINE),
     Variant("lora", "server, LoRA, 4 API processes", MANY, 4),
     Variant("merged-x4", "4 engines on one accelerator, 1 API process each", MANY, 1, 4, merged=True),
+    Variant("merged-x6", "6 engines on one accelerator, 1 API process each", MANY, 1, 6, merged=True, steps=LARGE),
     Variant("merged-x2", "2 engines on one accelerator, 2 API processes each", MANY, 2, 2, merged=True, steps=LARGE),
     Variant("merged-api1", "1 API process", MANY, 1, merged=True, steps=LARGE),
     Variant("merged-api8", "8 API processes", MANY, 8, merged=True, steps=LARGE),
-    Variant("merged-guidance", "llguidance, not xgrammar", MANY | _backend("guidance"), 4, merged=True, steps=LARGE),
+    Variant(
+        "merged-guidance",
+        "llguidance, not xgrammar",
+        MANY | _backend("guidance"),
+        4,
+        merged=True,
+        steps=((1024, 4096, "always"),),
+    ),
     Variant(
         "merged-ngram", "n-gram speculation, 4 tokens", MANY | NGRAM, 4, merged=True, steps=(LEVELS[0], *LEVELS[2:])
     ),
