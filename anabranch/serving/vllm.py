@@ -31,6 +31,10 @@ PHASES = {
     "Starting vLLM server": "opening the port",
 }
 """What vLLM's log says on the way up."""
+ON_A_GPU = {"OMP_NUM_THREADS": "1", "VLLM_USE_FLASHINFER_SAMPLER": "0"}
+"""With a thread for each core, an engine of a small model was seen to take four cores and more for its bookkeeping,
+while the GPU waited (https://github.com/vllm-project/vllm/pull/45124). Greedy decoding needs no sampler, which would
+be compiled at the first start."""
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _PROBE = """
 from importlib.metadata import packages_distributions
@@ -211,6 +215,8 @@ def _environment(device: str) -> Mapping[str, str]:
         # wait for each other: with a thread for each of two busy cores it wrote 10 tokens a second, with one 26.
         threads = str(max(1, (os.cpu_count() or 2) // 2))
         wanted |= {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": threads}
+    else:
+        wanted |= ON_A_GPU
     return {name: value for name, value in wanted.items() if name not in os.environ}
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from benchmarks.results.stage import GATE, Interpreter
 
+ON_A_GPU = {"OMP_NUM_THREADS": "1", "VLLM_USE_FLASHINFER_SAMPLER": "0"}
+"""As `anabranch serve decomposer` sets it (see `anabranch/serving/vllm.py`)."""
+
 REPO = Path(__file__).resolve().parents[2]
 SMOLLM2, QWEN05, QWEN15 = "smollm2", "qwen05", "qwen15"
 HUB = {
@@ -42,7 +45,7 @@ class Settings:
         package: one with `anabranch[eval]`.
         vllm: one with vLLM and aiohttp.
         install: shell command that servers wait for; empty for none.
-        by_hand: whether models, the install and serving benchmarks wait for gates.
+        by_hand: whether models and the install wait for gates.
         slower: how much longer everything may take than on the machine that our results are from.
         dry: whether everything is tiny, on a processor, with one server for all names.
     """
@@ -81,6 +84,11 @@ class Settings:
         on = next((model for model, names in SERVED.items() if name == model or name in names), QWEN15)
         return f"{self.address(on)}/v1#{name}"
 
+    @property
+    def vllm_environment(self) -> dict[str, str]:
+        """For vLLM: no threads that compete with its own, and no sampler, which greedy decoding does not need."""
+        return {**self.environment(self.vllm), **ON_A_GPU}
+
     def runs(self, python: Interpreter, module: str, *options: object) -> tuple[str, ...]:
         """A command that runs one of the project's modules."""
         return (*python.words, "-m", module, *map(str, options))
@@ -107,10 +115,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument("--install", default="", help="shell command that the servers wait for, if any")
     parser.add_argument(
-        "--by-hand",
-        action="store_true",
-        help="models (gates ev-c, ev-q), the install (ev-v), serving "
-        "benchmarks (ev-bench, -bench2, -bench4) and their measuring (ev-m1 to -m4) wait for gates",
+        "--by-hand", action="store_true", help="models (gates ev-c, ev-q) and the install (ev-v) wait for gates"
     )
     parser.add_argument("--slower", type=float, default=1.0, help="all times and time limits are so many times as long")
     parser.add_argument("--dry", action="store_true", help="tiny, on a processor, one server for all names")

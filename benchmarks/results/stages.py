@@ -18,6 +18,19 @@ EVALUATIONS = (
     ("small", ("l_d15p", "l_s135", "l_d135", "l_d05", "srvA"), 200),
 )
 """Groups of `evaluations.py`, what they need and how many seconds they get."""
+QUICK = {
+    "mode": 0,
+    "cudagraph_mode": "FULL_DECODE_ONLY",
+    "cudagraph_capture_sizes": [1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
+}
+"""How the evaluations' servers are compiled, to start soon: not at all, but with CUDA graphs of decoding."""
+SPEEDS = (
+    ("135", "offline-merged,merged,merged-quick,lora", 4, 6),
+    ("15", "offline-merged,merged", 2, 8),
+    ("135", "merged-x4", 1, 3),
+    ("135", "merged-x6,merged-api1,merged-threads,merged-ngram,merged-guidance,merged-fp8", 2, 3),
+)
+"""Groups of serving speeds: size, variants, how many are started at a time, gigabytes of cache for each engine."""
 
 
 def all_stages(settings: Settings) -> list[Stage]:
@@ -103,7 +116,7 @@ def _first_adapters(s: Settings) -> list[Stage]:
         _train(s, "d135", ("conv_s",), SMOLLM2, plans, 1e-3, 12288, 170, "--epochs", "2"),
         _train(s, "s135", ("conv_s",), SMOLLM2, solver, 1e-3, 12288, 120),
         _train(s, "d05", ("conv_05", "d15?"), QWEN05, plans, 4e-4, 8192, 120),
-        _train(s, "d15", ("conv_15", "d135?"), QWEN15, plans, 2e-4, 6144, 270),
+        _train(s, "d15", ("conv_15",), QWEN15, plans, 2e-4, 6144, 170),
     ]
 
 
@@ -144,7 +157,8 @@ def _servers(s: Settings) -> list[Stage]:
 def _server(s: Settings, model: str, names: list[str], cache_gb: int, *more: str) -> Stage:
     stage, port = SERVERS[model]
     shared = ["--gpu-memory-utilization", "0.1", "--kv-cache-memory-bytes", str(cache_gb * 10**9)]
-    large = [*shared, "--max-num-seqs", "512", "--enforce-eager", "--enable-lora", "--max-lora-rank", "16", *more]
+    large = [*shared, "--max-num-seqs", "512", "--compilation-config", json.dumps(QUICK)]
+    large += ["--enable-lora", "--max-lora-rank", "16", *more]
     small = ["--dtype", "float32", "--max-num-seqs", "16", "--enforce-eager"]
     options = ["--model", s.model(model), "--served-model-name", *names, "--host", "127.0.0.1", "--port", str(port)]
     options += ["--generation-config", "vllm", "--disable-uvicorn-access-log", "--enable-prefix-caching"]
@@ -154,7 +168,7 @@ def _server(s: Settings, model: str, names: list[str], cache_gb: int, *more: str
         (FETCHED[model], "site"),
         (*s.vllm.words, "-m", "vllm.entrypoints.openai.api_server", *options),
         s.out,
-        {**s.vllm.environment, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "JAX_PLATFORMS": "cpu"},
+        {**s.vllm_environment, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"},
         health=f"http://127.0.0.1:{port}/health",
     )
 
@@ -238,37 +252,36 @@ def _merged(s: Settings) -> list[Stage]:
 
 
 def _serving(s: Settings) -> list[Stage]:
-    """Speed is measured alone: when a person says so, or after the evaluations and one after the other."""
-    plan = (
-        ("135", "bench", "offline-merged,merged,lora", 3, 8),
-        ("15", "bench2", "offline-merged,merged", 2, 10),
-        ("135", "bench2", "merged-x4,merged-api1", 2, 5),
-        ("135", "bench4", "merged-ngram,merged-guidance,merged-fp8,merged-x2,merged-api8", 5, 5),
-    )
-    made: list[Stage] = []
-    for number, (size, gate, only, together, cache_gb) in enumerate(plan, 1):
-        before = tuple(f"ev_{group}?" for group, *_ in EVALUATIONS) if number == 1 else (f"bench{number - 1}?",)
-        model, label = (SMOLLM2, "decomposer-135m") if size == "135" else (QWEN15, "decomposer-1.5b")
-        engine = {"max_model_len": 2048, "kv_cache_memory_bytes": cache_gb * 10**9, "gpu_memory_utilization": 0.15}
-        options: list[object] = [
-            "--base",
-            s.model(model),
-            "--adapter",
-            s.out / f"d{size}",
-            "--merged",
-            s.out / f"merged{size}",
-        ]
-        options += ["--label", label, "--out", s.out / "bench", "--only", only, "--together", together]
-        options += ["--processes", 6, "--start-seconds", 240, "--seconds", 400, "--engine", json.dumps(engine)]
-        options += ["--when", s.control / f"ev-m{number}"] if s.by_hand else []
+    """Speed is measured alone: when the evaluations are over and their servers stopped, one group after the other."""
+    evaluations = tuple(f"ev_{group}?" for group, *_ in EVALUATIONS)
+    off = " ".join(str(s.control / f"kill-{stage}") for stage, _ in SERVERS.values())
+    made = [Stage("servers_off", (*evaluations, "merge135?", "merge15?"), _shell(f"touch {off}; sleep 15"))]
+    for number in range(1, len(SPEEDS) + 1):
+        before = "servers_off?" if number == 1 else f"speed{number - 1}?"
+        # The first two groups start at the same time: most of a measurement is starting, which would disturb it.
+        made.append(_speed(s, number, "servers_off?" if number <= 2 else before))
+        up = f"[ -e {s.out}/ready1 ] && [ -e {s.out}/ready2 ]" if number == 1 else "true"
         made.append(
             Stage(
-                f"bench{number}",
-                (f"merge{size}", *(s.gate(gate) or before)),
-                s.runs(s.vllm, "benchmarks.serving.run", s.data / "prompts.json", *options),
-                REPO,
-                s.environment(s.vllm),
-                seconds=700,
+                f"go{number}",
+                (before,),
+                _shell(f"for i in $(seq 300); do {up} && break; sleep 1; done; touch {s.out}/go{number}"),
             )
         )
     return made
+
+
+def _shell(command: str) -> tuple[str, ...]:
+    return "bash", "-c", command
+
+
+def _speed(s: Settings, number: int, after: str) -> Stage:
+    size, only, together, cache_gb = SPEEDS[number - 1]
+    model, label = (SMOLLM2, "decomposer-135m") if size == "135" else (QWEN15, "decomposer-1.5b")
+    engine = {"max_model_len": 2048, "kv_cache_memory_bytes": cache_gb * 10**9, "gpu_memory_utilization": 0.1}
+    options: list[object] = ["--base", s.model(model), "--adapter", s.out / f"d{size}"]
+    options += ["--merged", s.out / f"merged{size}", "--label", label, "--out", s.out / "bench", "--only", only]
+    options += ["--together", together, "--processes", 6, "--start-seconds", 280, "--seconds", 900]
+    options += ["--engine", json.dumps(engine), "--ready", s.out / f"ready{number}", "--when", s.out / f"go{number}"]
+    command = s.runs(s.vllm, "benchmarks.serving.run", s.data / "prompts.json", *options)
+    return Stage(f"speed{number}", (f"merge{size}", after), command, REPO, s.vllm_environment, seconds=1200)

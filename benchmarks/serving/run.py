@@ -4,7 +4,8 @@ Results are added to FOLDER/results.jsonl after each measurement, so that a run 
 With `--together`, that many processes are started at the same time and measured one after the other: most of a short
 run is starting. They share the accelerator's memory, so give each its part with `--engine`, for example
 `'{"kv_cache_memory_bytes": 12884901888, "gpu_memory_utilization": 0.2}'`. With `--when FILE` nothing is measured before
-that file is there, so that starts can overlap with other work on the machine, and measurements do not.
+that file is there, so that starts can overlap with other work on the machine, and measurements do not; `--ready FILE`
+says when they could begin.
 """
 
 import argparse
@@ -53,6 +54,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=6, help="client processes")
     parser.add_argument("--together", type=int, default=1)
     parser.add_argument("--when", type=Path, help="measure once this file is there")
+    parser.add_argument("--ready", type=Path, help="make this file when the first group is up")
     parser.add_argument("--start-seconds", type=float, default=300)
     parser.add_argument("--seconds", type=float, default=3600, help="no variant is started after this time")
     return parser.parse_args()
@@ -91,6 +93,8 @@ def _measure_group(group: Sequence[Variant], weights: Weights, arguments: argpar
     try:
         # All are up before the first is measured: a start takes processor time.
         up = [subject for subject in subjects if _waited(subject, deadline)]
+        if arguments.ready:
+            arguments.ready.touch()
         while arguments.when and not arguments.when.exists():
             time.sleep(0.2)
         for subject in up:

@@ -46,7 +46,12 @@ class Subject:
         self.seconds_to_start = 0.0
         self._began = time.monotonic()
         self._processes = [
-            Engine(self._command(weights, prompts, variant.engine | engine, port), port, log.with_suffix(f".{n}.log"))
+            Engine(
+                self._command(weights, prompts, engine | variant.engine, port),
+                port,
+                log.with_suffix(f".{n}.log"),
+                variant.environment,
+            )
             for n, port in enumerate(_free_ports(variant.engines))
         ]
 
@@ -117,10 +122,12 @@ class Subject:
 class Engine:
     """One process: a server on a port, or the offline engine, spoken to over its streams; its log goes to a file."""
 
-    def __init__(self, command: list[str], port: int, log: Path) -> None:
+    def __init__(self, command: list[str], port: int, log: Path, environment: dict[str, str]) -> None:
         self.log = log
         self._port = port
         self._sink = log.open("w")
+        # For /reset_prefix_cache; and engines that start together must not write into one cache of compiled code.
+        more = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_CACHE_ROOT": str(log.with_suffix(".cache").resolve()), **environment}
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -128,8 +135,7 @@ class Engine:
             stderr=self._sink,
             text=True,
             start_new_session=True,
-            # For /reset_prefix_cache; and engines that start together must not write into one cache of compiled code.
-            env=os.environ | {"VLLM_SERVER_DEV_MODE": "1", "VLLM_CACHE_ROOT": str(log.with_suffix(".cache").resolve())},
+            env={name: value for name, value in {**os.environ, **more}.items() if value or name not in environment},
         )
 
     @property

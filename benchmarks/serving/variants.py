@@ -22,7 +22,7 @@ MOST: tuple[Step, ...] = (LEVELS[0], (1024, 4096, "never"), *LEVELS[1:])
 ALL: tuple[Step, ...] = (*MOST, (1024, 4096, "always"), (256, 2048, "never"))
 LARGE: tuple[Step, ...] = MOST[:2]
 OFFLINE: tuple[Step, ...] = ((0, 4096, "on_demand"), (0, 4096, "never"), (0, 4096, "always"))
-MANY = {"max_num_seqs": 1024, "max_num_batched_tokens": 16384}
+MANY: dict[str, Any] = {"max_num_seqs": 1024, "max_num_batched_tokens": 16384}
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Variant:
         engines: engines that share the accelerator, each a server of its own; with a small model, one
             engine's processor core may be the limit, and not the accelerator.
         merged: whether the adapter is merged into the weights.
+        environment: variables of its processes; empty ones are taken away.
         steps: what is measured, in this order.
     """
 
@@ -47,16 +48,36 @@ class Variant:
     engines: int = 1
     merged: bool = False
     steps: tuple[Step, ...] = MOST
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 def _backend(name: str) -> dict[str, Any]:
     return {"structured_outputs_config": {"backend": name}}
 
 
+GRAPHS = [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512]
+QUICK = {"compilation_config": {"mode": 0, "cudagraph_mode": "FULL_DECODE_ONLY", "cudagraph_capture_sizes": GRAPHS}}
 NGRAM = {"speculative_config": {"method": "ngram", "num_speculative_tokens": 4, "prompt_lookup_max": 4}}
 VARIANTS = [
     Variant("offline-merged", "vLLM's own engine, merged weights", MANY, 0, merged=True, steps=OFFLINE),
     Variant("merged", "merged weights, 4 API processes", MANY, 4, merged=True, steps=ALL),
+    Variant(
+        "merged-quick",
+        "not compiled, CUDA graphs of decoding alone",
+        MANY | QUICK,
+        4,
+        merged=True,
+        steps=LARGE,
+    ),
+    Variant(
+        "merged-threads",
+        "as many threads for the processor's part as there are cores (vLLM's default)",
+        MANY,
+        4,
+        merged=True,
+        steps=LARGE,
+        environment={"OMP_NUM_THREADS": ""},
+    ),
     Variant("offline", "vLLM's own engine, LoRA", MANY, 0, steps=OFFLINE),
     Variant("lora", "server, LoRA, 4 API processes", MANY, 4),
     Variant("merged-x4", "4 engines on one accelerator, 1 API process each", MANY, 1, 4, merged=True),

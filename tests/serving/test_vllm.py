@@ -142,6 +142,16 @@ def test_health_is_asked_where_it_can_be_reached(tmp_path: Path, cache: Path, ho
     assert vllm.program(weights, CUDA, host=host, port=1).health == health
 
 
+def test_on_a_gpu_the_environment_is_set_where_the_user_has_not(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    monkeypatch.delenv("VLLM_USE_FLASHINFER_SAMPLER", raising=False)
+    env = vllm.program(Weights("decomposer-x", model_folder(tmp_path / "m")), CUDA, host="127.0.0.1", port=1).env
+    assert "OMP_NUM_THREADS" not in env
+    assert env["VLLM_USE_FLASHINFER_SAMPLER"] == "0"
+
+
 def test_on_a_cpu_the_environment_is_set_where_the_user_has_not(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
