@@ -248,7 +248,10 @@ class Models:
         model = self.open(spec, "decomposer", price)
         if not spec.writer or model.small:
             return resolve_decomposer(model)
-        return LineDecomposer(model, constrain=structured_outputs, examples=spec.writer == "examples")
+        examples = spec.writer == "examples"  # for who was not trained on lines, and needs the grammar more often
+        return LineDecomposer(
+            model, constrain=structured_outputs, grammar="always" if examples else "on_demand", examples=examples
+        )
 
 
 def served_name(model: RoleModel) -> str:

@@ -98,6 +98,7 @@ async def test_decomposers_write_as_their_spec_says(
         assert found.examples is examples
         assert found.constrain is not None
         assert found.constrain("a|b") == {"extra_body": {"structured_outputs": {"regex": "a|b"}}}
+        assert found.grammar == ("always" if examples else "on_demand")
 
 
 def test_specs() -> None:

@@ -98,7 +98,12 @@ async def test_requests_are_openais_batch_format(tmp_path: Path) -> None:
     assert rows[0]["url"] == "/v1/chat/completions"
     body = rows[0]["body"]
     assert (body["model"], body["temperature"], body["max_tokens"]) == ("planner", 0, 320)
-    assert body["structured_outputs"]["regex"].startswith("(DIRECT|1 ")
+    assert "structured_outputs" not in body
+    take(options.out, answer(options.out, 1, lambda _prompt: "I would rather not."))
+    await wave(options)
+    again = [json.loads(line)["body"] for line in (options.out / "requests.jsonl").read_text().splitlines()]
+    assert [row["structured_outputs"]["regex"][:10] for row in again] == ["(DIRECT|1 "] * 3
+    assert again[0] == body | {"structured_outputs": again[0]["structured_outputs"]}
 
 
 async def test_replies_that_are_none_are_told(tmp_path: Path) -> None:
