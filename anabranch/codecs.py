@@ -219,26 +219,42 @@ def matches_lines(
     chained: bool = True,
     empty: str | None = DIRECT,
     max_words: int = 48,
+    cut: bool = False,
 ) -> bool:
-    """Whether a text is a full match of `line_pattern` of the same arguments."""
-    if empty and text == empty:
+    """Whether a text is a full match of `line_pattern` of the same arguments; if it was `cut`, the beginning of one."""
+    if empty and (empty.startswith(text) if cut else text == empty):
         return True
     lines = text.split("\n")
     if len(lines) > max_sub_questions:
         return False
-    allowed = set(map(str, known))
+    names, allowed = (SOLVE, *routes), set(map(str, known))
     for number, line in enumerate(lines, first_id):
-        head, closed, words = line.partition("] ")
-        id_, opened, route = head.partition(" [")
-        if id_ != str(number) or not (opened and closed) or route not in (SOLVE, *routes):
-            return False
-        if words.count(" ") >= max_words or not _PIECES.fullmatch(words):
-            return False
-        if not allowed.issuperset(_SLOT.findall(words)):
+        head = next((head for name in names if line.startswith(head := f"{number} [{name}] ")), None)
+        words = line.removeprefix(head or "")
+        if cut and number == first_id + len(lines) - 1:
+            if head is None:
+                return any(f"{number} [{name}] ".startswith(line) for name in names)
+            return _begins_words(words, allowed, max_words)
+        if head is None or not _are_words(words, allowed, max_words):
             return False
         if chained:
             allowed.add(str(number))
     return True
+
+
+def _are_words(words: str, allowed: set[str], most: int) -> bool:
+    return words.count(" ") < most and bool(_PIECES.fullmatch(words)) and allowed.issuperset(_SLOT.findall(words))
+
+
+def _begins_words(words: str, allowed: set[str], most: int) -> bool:
+    whole, opened, id_ = words.rpartition("{")
+    if opened and "}" not in id_:
+        if not any(name.startswith(id_) for name in allowed):
+            return False
+        words = whole
+    if words.count(" ") >= most:
+        return False
+    return not words or _are_words(words.removesuffix(" "), allowed, most)
 
 
 def _number(item: Any, place: int) -> int:

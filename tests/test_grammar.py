@@ -60,8 +60,8 @@ class Limits:
     def texts(self) -> st.SearchStrategy[str]:
         return matching(self.pattern)
 
-    def matches(self, text: str) -> bool:
-        return matches_lines(text, self.routes, self.size, **self.options)
+    def matches(self, text: str, *, cut: bool = False) -> bool:
+        return matches_lines(text, self.routes, self.size, **self.options, cut=cut)
 
     @property
     def base(self) -> Plan:
@@ -98,6 +98,13 @@ def accepts(pattern: str, text: str) -> bool:
     return bool(matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting())
 
 
+def begins(pattern: str, text: str) -> bool:
+    """Whether llguidance takes the text for the beginning of a match."""
+    matcher = LLMatcher(TOKENIZER, LLMatcher.grammar_from_regex(pattern), log_level=0)
+    tokens = TOKENIZER.tokenize_str(text)
+    return bool(matcher.try_consume_tokens(tokens) == len(tokens))
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(limits(), st.data())
 def test_whatever_matches_is_a_plan_that_fits(limit: Limits, data: st.DataObject) -> None:
@@ -123,6 +130,9 @@ def test_matching_without_the_pattern_is_the_same(limit: Limits, data: st.DataOb
     )
     changed = text[:place] + piece + text[place + data.draw(st.integers(0, 3)) :]
     assert limit.matches(changed) == bool(re.fullmatch(limit.pattern, changed))
+    assert limit.matches(text[:place], cut=True) or not limit.matches(text)
+    whole = changed[: place + len(piece)]
+    assert limit.matches(whole, cut=True) == begins(limit.pattern, whole)
 
 
 @st.composite

@@ -140,7 +140,7 @@ class LineDecomposer:
         )
         if not self.constrain or self.grammar == "on_demand":
             text, cut = await self._reply(messages)
-            if not self.constrain or (not cut and matches_lines(text, **_shape(request))):
+            if not self.constrain or matches_lines(text, **_shape(request), cut=cut):
                 return WrittenPlan(_whole_lines(text, cut), weak=self.weak)
         text, cut = await self._reply(messages, **self.constrain(self.pattern(request)))
         return WrittenPlan(_whole_lines(text, cut), weak=self.weak)

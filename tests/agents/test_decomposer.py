@@ -231,9 +231,16 @@ async def test_the_pattern_of_a_request_is_passed_on() -> None:
     assert chat.bound[0] == {"max_tokens": 9, "pattern": LineDecomposer.pattern(FRESH)}
 
 
-@pytest.mark.parametrize("plan", ["DIRECT", "1 [search] Who?\n2 [solve] Is {1} old?"])
-async def test_a_plan_that_was_written_freely_is_not_asked_for_again(plan: str) -> None:
-    chat = scripted(plan)
+@pytest.mark.parametrize(
+    ("free", "plan"),
+    [
+        ("DIRECT", "DIRECT"),
+        ("1 [search] Who?\n2 [solve] Is {1} old?", "1 [search] Who?\n2 [solve] Is {1} old?"),
+        (cut("1 [search] Who?\n2 [solve] Is {1} ol"), "1 [search] Who?"),
+    ],
+)
+async def test_a_plan_that_was_written_freely_is_not_asked_for_again(free: Reply, plan: str) -> None:
+    chat = scripted(free)
     decomposer = lines(chat, constrain=lambda pattern: {"pattern": pattern}, grammar="on_demand")
     assert await decomposer.write(FRESH) == plan
     assert chat.bound == [{"max_tokens": 320}]
@@ -247,7 +254,8 @@ async def test_a_plan_that_was_written_freely_is_not_asked_for_again(plan: str) 
         "Here is the plan:\n1 [search] Who?",
         "DONE",
         "",
-        cut("1 [search] Who?\n2 [solve] Is {1} ol"),
+        cut("1 [search] Who?\n2 [solve] Is {2} ol"),
+        cut("1 [search] and who" + " and who" * 30),
     ],
 )
 async def test_anything_else_is_asked_for_again_with_the_pattern(free: Reply) -> None:
