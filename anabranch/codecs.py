@@ -12,10 +12,10 @@ Lines, one sub-question each, in plan order:
 have no slot in the text follow the route after the word `after`. In texts a backslash is written `\\` and a line
 break `\n`, so a line is always one sub-question and can be used as soon as it is complete.
 
-`line_pattern` is a regular expression that only plans valid for a given catalogue match: all of them but those with
-brackets, braces, backslashes or double spaces in a text, or with an `after`. Decoders that constrain generation
-(llguidance here, vLLM's structured outputs elsewhere) take it as it is. `matches_lines` says of a text what the pattern
-would, without 50 milliseconds for Python to compile it.
+`LineGrammar.pattern` is a regular expression that only plans valid for a given catalogue match: all of them but those
+with brackets, braces, backslashes or double spaces in a text, or with an `after`. Decoders that constrain generation
+(llguidance here, vLLM's structured outputs elsewhere) take it as it is. `LineGrammar.matches` says of a text what the
+pattern would, without 50 milliseconds for Python to compile it.
 
 Its form matters to servers: xgrammar, which vLLM takes for regular expressions, looks up what may follow inside a word
 (15 to 50 microseconds a token), but walks all tokens where single characters are counted or where a space is optional
@@ -26,6 +26,7 @@ Unicode's, and xgrammar 0.2.7 cannot compile a class of what is *not* allowed on
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -174,19 +175,11 @@ def json_schema(routes: Sequence[str], max_sub_questions: int) -> dict[str, Any]
     }
 
 
-def line_pattern(
-    routes: Sequence[str],
-    max_sub_questions: int,
-    *,
-    known: Sequence[int] = (),
-    first_id: int = 1,
-    chained: bool = True,
-    empty: str | None = DIRECT,
-    max_words: int = 48,
-) -> str:
-    """Regular expression of all plans, as lines, that a decomposer may write.
+@dataclass(frozen=True)
+class LineGrammar:
+    """All plans, as lines, that a decomposer may write.
 
-    Args:
+    Attributes:
         routes: names of the tools.
         max_sub_questions: most lines.
         known: ids of earlier sub-questions that have answers, to which slots may refer.
@@ -194,52 +187,49 @@ def line_pattern(
         chained: whether a line may refer to the lines before it (False for one layer of a dynamic plan).
         empty: the word that stands for no sub-questions, or None where there must be at least one.
         max_words: most words in a text.
-
-    Returns:
-        A pattern for full matches, without anchors, in the dialect that Python's `re` and Rust's `regex` share.
     """
-    names = "|".join(re.escape(route) for route in [SOLVE, *routes])
-    pattern = ""
-    for number in reversed(range(first_id, first_id + max_sub_questions)):
-        allowed = [*known, *(range(first_id, number) if chained else ())]
-        word = rf"({_WORD}|\{{({'|'.join(map(str, allowed))})\}})+" if allowed else f"{_WORD}+"
-        text = rf"{word}( {word}){{0,{max_words - 1}}}"
-        following = rf"(\n{pattern})?" if pattern else ""
-        pattern = rf"{number} \[({names})\] {text}{following}"
-    return f"({empty}|{pattern})" if empty else f"({pattern})"
 
+    routes: Sequence[str]
+    max_sub_questions: int
+    known: Sequence[int] = ()
+    first_id: int = 1
+    chained: bool = True
+    empty: str | None = DIRECT
+    max_words: int = 48
 
-def matches_lines(
-    text: str,
-    routes: Sequence[str],
-    max_sub_questions: int,
-    *,
-    known: Sequence[int] = (),
-    first_id: int = 1,
-    chained: bool = True,
-    empty: str | None = DIRECT,
-    max_words: int = 48,
-    cut: bool = False,
-) -> bool:
-    """Whether a text is a full match of `line_pattern` of the same arguments; if it was `cut`, the beginning of one."""
-    if empty and (empty.startswith(text) if cut else text == empty):
-        return True
-    lines = text.split("\n")
-    if len(lines) > max_sub_questions:
-        return False
-    names, allowed = (SOLVE, *routes), set(map(str, known))
-    for number, line in enumerate(lines, first_id):
-        head = next((head for name in names if line.startswith(head := f"{number} [{name}] ")), None)
-        words = line.removeprefix(head or "")
-        if cut and number == first_id + len(lines) - 1:
-            if head is None:
-                return any(f"{number} [{name}] ".startswith(line) for name in names)
-            return _begins_words(words, allowed, max_words)
-        if head is None or not _are_words(words, allowed, max_words):
+    @property
+    def pattern(self) -> str:
+        """Regular expression for full matches, without anchors, in the dialect that Python and Rust's `regex` share."""
+        names = "|".join(re.escape(route) for route in [SOLVE, *self.routes])
+        pattern = ""
+        for number in reversed(range(self.first_id, self.first_id + self.max_sub_questions)):
+            allowed = [*self.known, *(range(self.first_id, number) if self.chained else ())]
+            word = rf"({_WORD}|\{{({'|'.join(map(str, allowed))})\}})+" if allowed else f"{_WORD}+"
+            text = rf"{word}( {word}){{0,{self.max_words - 1}}}"
+            following = rf"(\n{pattern})?" if pattern else ""
+            pattern = rf"{number} \[({names})\] {text}{following}"
+        return f"({self.empty}|{pattern})" if self.empty else f"({pattern})"
+
+    def matches(self, text: str, *, cut: bool = False) -> bool:
+        """Whether a text is a full match of the pattern; if it was `cut`, the beginning of one."""
+        if self.empty and (self.empty.startswith(text) if cut else text == self.empty):
+            return True
+        lines = text.split("\n")
+        if len(lines) > self.max_sub_questions:
             return False
-        if chained:
-            allowed.add(str(number))
-    return True
+        names, allowed = (SOLVE, *self.routes), set(map(str, self.known))
+        for number, line in enumerate(lines, self.first_id):
+            head = next((head for name in names if line.startswith(head := f"{number} [{name}] ")), None)
+            words = line.removeprefix(head or "")
+            if cut and number == self.first_id + len(lines) - 1:
+                if head is None:
+                    return any(f"{number} [{name}] ".startswith(line) for name in names)
+                return _begins_words(words, allowed, self.max_words)
+            if head is None or not _are_words(words, allowed, self.max_words):
+                return False
+            if self.chained:
+                allowed.add(str(number))
+        return True
 
 
 def _are_words(words: str, allowed: set[str], most: int) -> bool:

@@ -23,7 +23,7 @@ from anabranch.agents.decomposer import LineDecomposer, PlanRequest
 from anabranch.agents.local import prepare
 from anabranch.agents.local.engine import LocalEngine
 from anabranch.agents.local.generation import Options
-from anabranch.codecs import line_pattern
+from anabranch.codecs import LineGrammar
 from anabranch.config import LOCAL_MODEL
 from anabranch.tools import Catalogue, calculator
 
@@ -54,7 +54,7 @@ LONG = [
     "How many years passed between the birth of the founder of Craigslist and the birth of the founder of eBay?",
 ]
 """Questions whose plans take about 64 tokens."""
-PATTERN = line_pattern(["search", "calculator"], 8, empty=None)
+PATTERN = LineGrammar(["search", "calculator"], 8, empty=None).pattern
 TOKENS = 64
 
 Measured = tuple[int, int]

@@ -41,7 +41,7 @@ NOT_IN_WORDS = r"[^{}\[\]\\\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u20
 
 
 def matching(pattern: str) -> st.SearchStrategy[str]:
-    """Texts that `line_pattern` matches."""
+    """Texts that a `LineGrammar.pattern` matches."""
     return st.from_regex(pattern.replace(_WORD, NOT_IN_WORDS), fullmatch=True)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,13 +14,12 @@ from anabranch.codecs import (
     _WORD,
     DIRECT,
     DONE,
+    LineGrammar,
     decode_json,
     decode_lines,
     encode_json,
     encode_lines,
     json_schema,
-    line_pattern,
-    matches_lines,
 )
 from anabranch.plan import Plan, SubQuestion
 from tests.strategies import NOT_IN_WORDS, any_text, matching, plans
@@ -35,46 +34,18 @@ def sub(id_: int, text: str = "q", *depends_on: int, route: str = "solve") -> Su
 # The pattern of all plans
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Arguments of `line_pattern`."""
-
-    routes: list[str]
-    size: int
-    known: list[int] = field(default_factory=list)
-    first_id: int = 1
-    chained: bool = True
-    empty: str | None = DIRECT
-    max_words: int = 6
-
-    @property
-    def options(self) -> dict[str, Any]:
-        names = ("known", "first_id", "chained", "empty", "max_words")
-        return {name: getattr(self, name) for name in names}
-
-    @property
-    def pattern(self) -> str:
-        return line_pattern(self.routes, self.size, **self.options)
-
-    @property
-    def texts(self) -> st.SearchStrategy[str]:
-        return matching(self.pattern)
-
-    def matches(self, text: str, *, cut: bool = False) -> bool:
-        return matches_lines(text, self.routes, self.size, **self.options, cut=cut)
-
-    @property
-    def base(self) -> Plan:
-        return Plan(sub_questions=tuple(map(sub, self.known)))
+def asked_before(grammar: LineGrammar) -> Plan:
+    """A plan of the earlier sub-questions."""
+    return Plan(sub_questions=tuple(map(sub, grammar.known)))
 
 
 @st.composite
-def limits(draw: st.DrawFn) -> Limits:
+def limits(draw: st.DrawFn) -> LineGrammar:
     """Random catalogues, ids, and limits."""
     known = sorted(draw(st.sets(st.integers(1, 40), max_size=3)))
-    return Limits(
+    return LineGrammar(
         routes=draw(st.lists(st.sampled_from(["search", "a.b", "mcp:x/y", "v1-2", "SOLVE"]), max_size=3, unique=True)),
-        size=draw(st.integers(1, 4)),
+        max_sub_questions=draw(st.integers(1, 4)),
         known=known,
         first_id=max(known, default=0) + draw(st.integers(1, 3)),
         chained=draw(st.booleans()),
@@ -107,10 +78,10 @@ def begins(pattern: str, text: str) -> bool:
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(limits(), st.data())
-def test_whatever_matches_is_a_plan_that_fits(limit: Limits, data: st.DataObject) -> None:
-    text = data.draw(limit.texts)
-    plan = decode_lines(text, base=limit.base)
-    plan.check(limit.routes, len(limit.known) + limit.size)
+def test_whatever_matches_is_a_plan_that_fits(limit: LineGrammar, data: st.DataObject) -> None:
+    text = data.draw(matching(limit.pattern))
+    plan = decode_lines(text, base=asked_before(limit))
+    plan.check(limit.routes, len(limit.known) + limit.max_sub_questions)
     new = plan.sub_questions[len(limit.known) :]
     assert [q.id for q in new] == list(range(limit.first_id, limit.first_id + len(new)))
     assert bool(new) == (text != limit.empty)
@@ -122,8 +93,8 @@ def test_whatever_matches_is_a_plan_that_fits(limit: Limits, data: st.DataObject
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(limits(), st.data())
-def test_matching_without_the_pattern_is_the_same(limit: Limits, data: st.DataObject) -> None:
-    text = data.draw(limit.texts | plain_plans(limit).map(encode_lines))
+def test_matching_without_the_pattern_is_the_same(limit: LineGrammar, data: st.DataObject) -> None:
+    text = data.draw(matching(limit.pattern) | plain_plans(limit).map(encode_lines))
     place = data.draw(st.integers(0, len(text)))
     piece = data.draw(
         st.sampled_from([*" {}[]\\\n\t0123a\u00a0", "{1}", "{01}", "] ", " [", " a", "\n2 [solve] a", ""])
@@ -136,10 +107,10 @@ def test_matching_without_the_pattern_is_the_same(limit: Limits, data: st.DataOb
 
 
 @st.composite
-def plain_plans(draw: st.DrawFn, limit: Limits) -> Plan:
+def plain_plans(draw: st.DrawFn, limit: LineGrammar) -> Plan:
     """Plans over a catalogue with ordinary texts: words with single spaces, slots, no other dependencies."""
     new: list[SubQuestion] = []
-    for id_ in range(limit.first_id, limit.first_id + draw(st.integers(1, limit.size))):
+    for id_ in range(limit.first_id, limit.first_id + draw(st.integers(1, limit.max_sub_questions))):
         allowed = [*limit.known, *([q.id for q in new] if limit.chained else [])]
         words = st.sampled_from(
             ["Who?", "is", "ä", "数", "😀", "$1", "#2", '"x"', "(1-2)*3", *(f"{{{d}}}" for d in allowed)]
@@ -151,15 +122,15 @@ def plain_plans(draw: st.DrawFn, limit: Limits) -> Plan:
 
 @settings(max_examples=60)
 @given(limits(), st.data())
-def test_ordinary_plans_match(limit: Limits, data: st.DataObject) -> None:
-    wide = Limits(**{**vars(limit), "max_words": 40})
+def test_ordinary_plans_match(limit: LineGrammar, data: st.DataObject) -> None:
+    wide = replace(limit, max_words=40)
     text = encode_lines(data.draw(plain_plans(wide)))
     assert re.fullmatch(wide.pattern, text)
     assert accepts(wide.pattern, text)
     assert wide.matches(text)
 
 
-BASIC = Limits(["search"], 2, known=[2, 3], first_id=5, max_words=20)
+BASIC = LineGrammar(["search"], 2, known=[2, 3], first_id=5, max_words=20)
 
 
 @pytest.mark.parametrize(
@@ -205,20 +176,20 @@ def test_both_engines_agree_on_the_pattern(text: str, matches: bool) -> None:
 
 
 def test_a_layer_may_not_refer_to_itself() -> None:
-    layer = Limits([], 2, known=[1], first_id=2, chained=False)
+    layer = LineGrammar([], 2, known=[1], first_id=2, chained=False)
     assert re.fullmatch(layer.pattern, "2 [solve] {1}\n3 [solve] {1}")
     assert not re.fullmatch(layer.pattern, "2 [solve] {1}\n3 [solve] {2}")
 
 
 @pytest.mark.parametrize(("empty", "words"), [(DIRECT, [DIRECT]), (DONE, [DONE]), (None, [])])
 def test_the_word_for_no_sub_questions(empty: str | None, words: list[str]) -> None:
-    pattern = Limits([], 1, empty=empty).pattern
+    pattern = LineGrammar([], 1, empty=empty).pattern
     assert [word for word in ("", DIRECT, DONE) if re.fullmatch(pattern, word)] == words
 
 
 def test_the_defaults_serve_a_large_catalogue() -> None:
     routes = [f"server:tool_{number}/v1.0" for number in range(60)]
-    pattern = line_pattern(routes, 16)
+    pattern = LineGrammar(routes, 16).pattern
     text = "\n".join(f"{n} [{routes[n]}] " + ("{1} " * 40 if n > 1 else "x" * 240).strip() for n in range(1, 17))
     assert re.fullmatch(pattern, text)
     assert accepts(pattern, text)

@@ -9,7 +9,7 @@ from langchain_core.messages import BaseMessage
 
 from anabranch.agents import prompts
 from anabranch.agents.models import RoleModel, call, call_for_json, resolve_model
-from anabranch.codecs import DIRECT, DONE, decode_json, decode_lines, json_schema, line_pattern, matches_lines
+from anabranch.codecs import DIRECT, DONE, LineGrammar, decode_json, decode_lines, json_schema
 from anabranch.config import PlanningMode, read_settings
 from anabranch.errors import PlanError, PlanReferenceError
 from anabranch.plan import Answer, Plan
@@ -140,7 +140,7 @@ class LineDecomposer:
         )
         if not self.constrain or self.grammar == "on_demand":
             text, cut = await self._reply(messages)
-            if not self.constrain or matches_lines(text, **_shape(request), cut=cut):
+            if not self.constrain or _grammar(request).matches(text, cut=cut):
                 return WrittenPlan(_whole_lines(text, cut), weak=self.weak)
         text, cut = await self._reply(messages, **self.constrain(self.pattern(request)))
         return WrittenPlan(_whole_lines(text, cut), weak=self.weak)
@@ -158,19 +158,18 @@ class LineDecomposer:
     @staticmethod
     def pattern(request: PlanRequest) -> str:
         """Regular expression of the plans that fit a request."""
-        return line_pattern(**_shape(request))
+        return _grammar(request).pattern
 
 
-def _shape(request: PlanRequest) -> dict[str, Any]:
-    """What the lines of a plan that fits a request may be: the arguments of `line_pattern` and `matches_lines`."""
-    return {
-        "routes": request.routes,
-        "max_sub_questions": request.max_sub_questions,
-        "known": [id_ for id_ in request.asked.ids if id_ in request.answers and request.answers[id_].ok],
-        "first_id": request.asked.next_id,
-        "chained": request.mode != "dynamic",
-        "empty": DONE if request.asked.sub_questions else DIRECT,
-    }
+def _grammar(request: PlanRequest) -> LineGrammar:
+    return LineGrammar(
+        request.routes,
+        request.max_sub_questions,
+        known=[id_ for id_ in request.asked.ids if id_ in request.answers and request.answers[id_].ok],
+        first_id=request.asked.next_id,
+        chained=request.mode != "dynamic",
+        empty=DONE if request.asked.sub_questions else DIRECT,
+    )
 
 
 def _whole_lines(text: str, cut: bool) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from anabranch.agents import prompts
-from anabranch.codecs import line_pattern
+from anabranch.codecs import LineGrammar
 from anabranch.config import Price
 from anabranch.distill.batch import Job, Replies, Sampling
 from anabranch.distill.catalogues import shipped
@@ -106,7 +106,7 @@ async def draw(
 def _job(question: Question, how: Drawing) -> Job:
     cards = shipped(*how.tools).cards
     messages = prompts.lines_messages(question.question, cards, examples=how.examples)
-    pattern = line_pattern([card.name for card in cards], MAX_SUB_QUESTIONS)
+    pattern = LineGrammar([card.name for card in cards], MAX_SUB_QUESTIONS).pattern
     return Job(id=question.id, messages=as_messages(messages), pattern=pattern)
 
 

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from anabranch.agents import prompts
-from anabranch.codecs import line_pattern
+from anabranch.codecs import LineGrammar
 from anabranch.distill import datasets, solving, sources, teacher, templates
 from anabranch.distill.catalogues import random_offer
 from anabranch.distill.datasets import Skipped
@@ -125,7 +125,7 @@ def route_rows(demonstrations: Iterable[Demonstration], random: Random) -> Itera
             "source": demonstration.source,
             "messages": as_messages(prompts.lines_messages(demonstration.question, offer.cards)),
             "routes": routes,
-            "pattern": line_pattern(routes, MAX_SUB_QUESTIONS),
+            "pattern": LineGrammar(routes, MAX_SUB_QUESTIONS).pattern,
             "plan": demonstration.plan(offer.tools).model_dump(),
         }
 

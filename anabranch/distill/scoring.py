@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from anabranch.agents import prompts
-from anabranch.codecs import line_pattern
+from anabranch.codecs import LineGrammar
 from anabranch.distill import evaluate
 from anabranch.distill.batch import Job, Replies, Sampling
 from anabranch.distill.catalogues import shipped
@@ -32,7 +32,7 @@ async def plans_of(
         examples: whether its prompt has worked examples.
     """
     offer = shipped("calculator")
-    pattern = line_pattern(["calculator"], MAX_SUB_QUESTIONS)
+    pattern = LineGrammar(["calculator"], MAX_SUB_QUESTIONS).pattern
     jobs = [
         Job(
             id=str(row["id"]),

@@ -10,13 +10,13 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from anabranch.agents import prompts
-from anabranch.codecs import decode_lines, line_pattern
+from anabranch.codecs import LineGrammar, decode_lines
 from anabranch.distill.batch import Job, Replies
 from anabranch.distill.datasets import plain_number, results
 from anabranch.distill.evaluate import right_answer
@@ -28,6 +28,7 @@ from anabranch.errors import PlanError
 from anabranch.plan import Plan
 
 TOOLS = ("calculator", "search", "python")
+GRAMMAR = LineGrammar(TOOLS, MAX_SUB_QUESTIONS)
 """Tools that candidate plans may name."""
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _SLOT = re.compile(r"\{\d+\}")
@@ -166,11 +167,6 @@ def read_candidates(path: Path, questions: Mapping[str, Question], bad: dict[str
     return list(found.values())
 
 
-@cache
-def _grammar() -> re.Pattern[str]:
-    return re.compile(line_pattern(TOOLS, MAX_SUB_QUESTIONS))
-
-
 @lru_cache(maxsize=100_000)
 def plan_of(text: str) -> tuple[Plan | None, str]:
     """The plan that a text is, or None and why it is none that a decomposer could write."""
@@ -179,7 +175,7 @@ def plan_of(text: str) -> tuple[Plan | None, str]:
         plan.check(TOOLS, MAX_SUB_QUESTIONS)
     except PlanError as error:
         return None, str(error)
-    if not _grammar().fullmatch(text):
+    if not GRAMMAR.matches(text):
         return None, "it has what the grammar does not allow, such as brackets or other ids than 1, 2, 3"
     return plan, ""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -166,8 +167,11 @@ def load_base(model: Path, dtype: torch.dtype) -> tuple[Any, Any]:
 def _check_end_of_turn(tokenizer: Any, model: Path) -> None:
     """Files converted from other formats name the wrong token at times, and what is trained on it never stops."""
     turn = {"role": "user", "content": "a"}
-    prompt = tokenizer.apply_chat_template([turn], add_generation_prompt=True, tokenize=False)
-    whole = tokenizer.apply_chat_template([turn, {"role": "assistant", "content": "b"}], tokenize=False)
+    try:
+        prompt = tokenizer.apply_chat_template([turn], add_generation_prompt=True, tokenize=False)
+        whole = tokenizer.apply_chat_template([turn, {"role": "assistant", "content": "b"}], tokenize=False)
+    except TemplateError:
+        return  # one that wants other messages; rows that it refuses are counted when they are read
     rest = whole.removeprefix(f"{prompt}b").strip()
     if rest and rest != whole.strip() and not rest.startswith(tokenizer.eos_token):
         raise ModelUnavailableError(

@@ -32,9 +32,9 @@ PHASES = {
 }
 """What vLLM's log says on the way up."""
 ON_A_GPU = {"OMP_NUM_THREADS": "1", "VLLM_USE_FLASHINFER_SAMPLER": "0"}
-"""With a thread for each core, an engine of a small model was seen to take four cores and more for its bookkeeping,
-while the GPU waited (https://github.com/vllm-project/vllm/pull/45124). Greedy decoding needs no sampler, which would
-be compiled at the first start."""
+"""With a thread for each core, an engine of a small model was seen to take two to five cores for its bookkeeping,
+while the GPU waited (https://github.com/vllm-project/vllm/pull/45124). Greedy decoding does not need FlashInfer's
+sampler, which is compiled when it is first used."""
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _PROBE = """
 from importlib.metadata import packages_distributions

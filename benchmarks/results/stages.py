@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.results.settings import FETCHED, HUB, QWEN05, QWEN15, REPO, SERVED, SERVERS, SMOLLM2, Settings
 from benchmarks.results.stage import Stage
+from benchmarks.serving.variants import QUICK
 
 TOOLS = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
 EVALUATIONS = (
@@ -18,12 +19,6 @@ EVALUATIONS = (
     ("small", ("l_d15p", "l_s135", "l_d135", "l_d05", "srvA"), 200),
 )
 """Groups of `evaluations.py`, what they need and how many seconds they get."""
-QUICK = {
-    "mode": 0,
-    "cudagraph_mode": "FULL_DECODE_ONLY",
-    "cudagraph_capture_sizes": [1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
-}
-"""How the evaluations' servers are compiled, to start soon: not at all, but with CUDA graphs of decoding."""
 SPEEDS = (
     ("135", "offline-merged,merged,merged-quick,lora", 4, 6),
     ("15", "offline-merged,merged", 2, 8),
@@ -157,7 +152,13 @@ def _servers(s: Settings) -> list[Stage]:
 def _server(s: Settings, model: str, names: list[str], cache_gb: int, *more: str) -> Stage:
     stage, port = SERVERS[model]
     shared = ["--gpu-memory-utilization", "0.1", "--kv-cache-memory-bytes", str(cache_gb * 10**9)]
-    large = [*shared, "--max-num-seqs", "512", "--compilation-config", json.dumps(QUICK)]
+    large = [
+        *shared,
+        "--max-num-seqs",
+        "512",
+        "--compilation-config",
+        json.dumps(QUICK["compilation_config"]),
+    ]  # to start soon
     large += ["--enable-lora", "--max-lora-rank", "16", *more]
     small = ["--dtype", "float32", "--max-num-seqs", "16", "--enforce-eager"]
     options = ["--model", s.model(model), "--served-model-name", *names, "--host", "127.0.0.1", "--port", str(port)]

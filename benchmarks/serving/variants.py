@@ -57,6 +57,7 @@ def _backend(name: str) -> dict[str, Any]:
 
 GRAPHS = [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512]
 QUICK = {"compilation_config": {"mode": 0, "cudagraph_mode": "FULL_DECODE_ONLY", "cudagraph_capture_sizes": GRAPHS}}
+"""Nothing is compiled, and only decoding has CUDA graphs."""
 NGRAM = {"speculative_config": {"method": "ngram", "num_speculative_tokens": 4, "prompt_lookup_max": 4}}
 VARIANTS = [
     Variant("offline-merged", "vLLM's own engine, merged weights", MANY, 0, merged=True, steps=OFFLINE),

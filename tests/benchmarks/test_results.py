@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.results.schedule import Schedule
-from benchmarks.results.settings import add_options, read_settings
+from benchmarks.results.settings import ON_A_GPU, add_options, read_settings
 from benchmarks.results.stage import Stage
 from benchmarks.results.stages import all_stages
 
@@ -92,3 +92,9 @@ def test_the_stages_of_the_run_fit_together(options: list[str], tmp_path: Path) 
     settings = read_settings(parser.parse_args(options))
     names = set(Schedule(all_stages(settings), tmp_path).stages)
     assert {"d135", "d15", "d15p", "srvA", "ev_base", "ev_d15p"} <= names
+
+
+def test_servers_are_started_as_the_product_starts_them() -> None:
+    from anabranch.serving import vllm  # which a bare machine that runs the schedule cannot import
+
+    assert ON_A_GPU == vllm.ON_A_GPU

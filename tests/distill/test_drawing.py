@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from anabranch.codecs import line_pattern
+from anabranch.codecs import LineGrammar
 from anabranch.distill import screen
 from anabranch.distill.drawing import Drawing, draw
 from anabranch.distill.files import read_jsonl, write_jsonl
@@ -81,5 +81,5 @@ def test_plans_are_held_to_the_catalogue() -> None:
 
     question = screen.Question(id="q", question="How many?", answer="1")
     job = _job(question, Drawing(tools=("search", "calculator")))
-    assert job.pattern == line_pattern(["search", "calculator"], 8)
+    assert job.pattern == LineGrammar(["search", "calculator"], 8).pattern
     assert "search:" in job.messages[0]["content"]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from anabranch.agents.local import LocalChatModel
 from anabranch.agents.local.chat import _ENGINES
-from anabranch.codecs import decode_lines, line_pattern
+from anabranch.codecs import LineGrammar, decode_lines
 from anabranch.errors import ConfigurationError, ModelError, ModelUnavailableError
 
 MESSAGES = [SystemMessage("Answer in one word."), HumanMessage("What is the capital of France?")]
@@ -68,7 +68,7 @@ class TestWithTheModel:
         assert message.usage_metadata["total_tokens"] == message.usage_metadata["input_tokens"] + 3
 
     def test_bound_options_hold(self, model: LocalChatModel) -> None:
-        bound = model.bind(pattern=line_pattern(["search"], 2, max_words=3), max_tokens=100)
+        bound = model.bind(pattern=LineGrammar(["search"], 2, max_words=3).pattern, max_tokens=100)
         decode_lines(bound.invoke(MESSAGES).text)
         assert model.bind(pattern="Par(is|ma)", stop=["is"]).invoke(MESSAGES).text in ("Par", "Parma")
 

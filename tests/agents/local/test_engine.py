@@ -7,7 +7,7 @@ import pytest
 
 from anabranch.agents.local.engine import LocalEngine
 from anabranch.agents.local.generation import Generation, Options
-from anabranch.codecs import decode_lines, json_schema, line_pattern
+from anabranch.codecs import LineGrammar, decode_lines, json_schema
 from anabranch.errors import ConfigurationError, QuestionError
 from tests.agents.local.conftest import PEFT_WARNING, chat
 
@@ -25,7 +25,7 @@ CATALOGUES: list[list[str]] = [[], ["search"], ["calculator", "search", "my-tool
 @pytest.mark.parametrize("temperature", [0.0, 0.8, 2.0])
 @pytest.mark.parametrize("routes", CATALOGUES)
 def test_every_output_under_the_pattern_is_a_plan(engine: LocalEngine, routes: list[str], temperature: float) -> None:
-    pattern = line_pattern(routes, 3, max_words=3)
+    pattern = LineGrammar(routes, 3, max_words=3).pattern
     for seed, question in enumerate(QUESTIONS):
         options = Options(pattern=pattern, temperature=temperature, seed=seed, max_tokens=200)
         written = engine.generate(chat(question), options)
@@ -35,7 +35,7 @@ def test_every_output_under_the_pattern_is_a_plan(engine: LocalEngine, routes: l
 
 @pytest.mark.parametrize("empty", ["DONE", None])
 def test_later_layers_of_a_dynamic_plan(engine: LocalEngine, empty: str | None) -> None:
-    pattern = line_pattern(["search"], 2, known=[1, 2], first_id=3, chained=False, empty=empty, max_words=3)
+    pattern = LineGrammar(["search"], 2, known=[1, 2], first_id=3, chained=False, empty=empty, max_words=3).pattern
     written = engine.generate(chat(QUESTIONS[1]), Options(pattern=pattern, temperature=1.0, seed=3))
     assert written.text == empty or written.text.startswith("3 [")
 
@@ -49,9 +49,9 @@ def slow_and_fast(engine: LocalEngine, question: str, **options: Any) -> tuple[G
 @pytest.mark.parametrize(
     "options",
     [
-        {"pattern": line_pattern(["search", "calculator"], 4, empty=None)},
+        {"pattern": LineGrammar(["search", "calculator"], 4, empty=None).pattern},
         {"json_schema": json_schema(["search"], 3)},
-        {"pattern": line_pattern(["search"], 4, empty=None), "temperature": 0.7, "seed": 5},
+        {"pattern": LineGrammar(["search"], 4, empty=None).pattern, "temperature": 0.7, "seed": 5},
         {},
     ],
     ids=["pattern", "json", "drawn", "free"],
@@ -64,7 +64,9 @@ def test_lookup_and_reuse_do_not_change_the_output(engine: LocalEngine, question
 
 
 def test_lookup_saves_steps(engine: LocalEngine) -> None:
-    plain, fast = slow_and_fast(engine, QUESTIONS[0], pattern=line_pattern(["search"], 4, empty=None), max_tokens=48)
+    plain, fast = slow_and_fast(
+        engine, QUESTIONS[0], pattern=LineGrammar(["search"], 4, empty=None).pattern, max_tokens=48
+    )
     assert fast.steps < 0.7 * plain.steps
 
 
@@ -138,14 +140,16 @@ def test_json_fits_the_schema(engine: LocalEngine) -> None:
     assert set(json.loads(written.text)) == {"name", "age"}
 
 
-@pytest.mark.parametrize(("limit", "pattern"), [(1, None), (7, None), (9, line_pattern(["search"], 4, empty=None))])
+@pytest.mark.parametrize(
+    ("limit", "pattern"), [(1, None), (7, None), (9, LineGrammar(["search"], 4, empty=None).pattern)]
+)
 def test_the_limit_is_kept(engine: LocalEngine, limit: int, pattern: str | None) -> None:
     written = engine.generate(chat(QUESTIONS[0]), Options(max_tokens=limit, pattern=pattern))
     assert (written.output_tokens, written.stop_reason) == (limit, "length")
 
 
 def test_stop_strings(engine: LocalEngine) -> None:
-    options = Options(pattern=line_pattern(["search"], 4, empty=None), max_tokens=60)
+    options = Options(pattern=LineGrammar(["search"], 4, empty=None).pattern, max_tokens=60)
     whole = engine.generate(chat(QUESTIONS[1]), options).text
     cut = engine.generate(chat(QUESTIONS[1]), Options(pattern=options.pattern, max_tokens=60, stop=["\n2 ["]))
     assert cut.text == whole.split("\n2 [")[0]
@@ -208,7 +212,7 @@ def test_a_prompt_longer_than_the_context_is_refused(engine: LocalEngine) -> Non
 @pytest.mark.slow
 def test_a_question_of_the_greatest_length_works(engine: LocalEngine) -> None:
     question = ("The committee of the 14 members met again. " * 500)[:20_000]
-    pattern = line_pattern(["search"], 2, max_words=3)
+    pattern = LineGrammar(["search"], 2, max_words=3).pattern
     written = engine.generate(chat(question), Options(pattern=pattern, max_tokens=60))
     assert written.input_tokens > 3000
     decode_lines(written.text)
