@@ -2,10 +2,11 @@
 
     python -m benchmarks.results.evaluations --data DATA/eval --out OUT/ev --groups base,d135
 
-`--a`, `--b` and `--c` are the servers of the 1.5B, 135M and 0.5B models and their adapters. Each command has a folder
-OUT/GROUP/NAME (records.jsonl, report.json, command.txt, log.txt). A command that fails or runs out of time leaves the
-others; what it has is reported all the same, which takes some seconds after --seconds. Ends with OUT/GROUP.json and
-OUT/GROUP.tgz (GROUP.2.tgz, ... past 10 MB), which `tables.py` reads. Run again with the same --out it goes on.
+`--a`, `--b` and `--c` are the servers of the 1.5B, 135M and 0.5B models and their adapters, `--d` is that of the 1.5B
+adapters. Each command has a folder OUT/GROUP/NAME (records.jsonl, report.json, command.txt, log.txt). A command that
+fails or runs out of time leaves the others; what it has is reported all the same, which takes some seconds after
+--seconds. Ends with OUT/GROUP.json and OUT/GROUP.tgz (GROUP.2.tgz, ... past 10 MB), which `tables.py` reads. Run again
+with the same --out it goes on.
 """
 
 import argparse
@@ -202,7 +203,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=12, help="commands at a time")
     parser.add_argument("--concurrency", type=int, default=96, help="questions at a time in each command")
     parser.add_argument("--max-tokens", type=int, default=512)
-    for name, port in (("a", 8001), ("b", 8002), ("c", 8003)):
+    for name, port in (("a", 8001), ("b", 8002), ("c", 8003), ("d", 8004)):
         parser.add_argument(f"--{name}", default=f"http://127.0.0.1:{port}/v1")
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.groups if name not in GROUPS]:

@@ -24,7 +24,7 @@ TEACHER = "examples-qwen15"
 """A plan writer without training: worked examples in the prompt of the largest model."""
 STEPS = 300
 """Questions of GSM8K for plans that are run one sub-question at a time."""
-SERVER = {"qwen15": "a", "d15": "a", "d15p": "a", "smollm2": "b", "d135": "b", "d135p": "b", "s135": "b"}
+SERVER = {"qwen15": "a", "d15": "d", "d15p": "d", "smollm2": "b", "d135": "b", "d135p": "b", "s135": "b"}
 """Which server has a model; `c` has all others."""
 STUDENTS = ("d135", "d135p", "d05", "d15", "d15p")
 

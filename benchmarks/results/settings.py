@@ -23,14 +23,32 @@ HUB = {
 }
 FETCHED = {SMOLLM2: "conv_s", QWEN05: "conv_05", QWEN15: "conv_15"}
 """The stage that makes a model's folder."""
-SERVERS = {QWEN15: ("srvA", 8001), SMOLLM2: ("srvB", 8002), QWEN05: ("srvC", 8003)}
-"""The stage of a model's server, and its port."""
-SERVED = {
-    SMOLLM2: ("d135", "s135"),
-    QWEN05: ("d05", "s05t", "s05a", "d05m", "d05x", "s05x"),
-    QWEN15: ("d15", "d15p"),
-}
-"""The adapters on each server."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A vLLM server of a base model.
+
+    Attributes:
+        stage: the stage that starts it.
+        port: on the loopback interface.
+        model: the base model.
+        adapters: those that are put on it once they are trained.
+    """
+
+    stage: str
+    port: int
+    model: str
+    adapters: tuple[str, ...] = ()
+
+
+SERVERS = (
+    Server("srvA", 8001, QWEN15),
+    Server("srvB", 8002, SMOLLM2, ("d135", "s135")),
+    Server("srvC", 8003, QWEN05, ("d05", "s05t", "s05a", "d05m", "d05x", "s05x")),
+    Server("srvD", 8004, QWEN15, ("d15", "d15p")),
+)
+"""The large model is served twice: one engine is limited by its processor core, and all evaluations need a solver."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +92,13 @@ class Settings:
         """The folder of a base model."""
         return str(self.models / name)
 
-    def address(self, model: str) -> str:
-        """Of the server of a base model and of the adapters on it."""
-        port = SERVERS[QWEN15 if self.dry else model][1]
-        return f"http://127.0.0.1:{port}"
+    def address(self, server: Server) -> str:
+        """Of a server; in a dry run there is one."""
+        return f"http://127.0.0.1:{SERVERS[0].port if self.dry else server.port}"
 
-    def served(self, name: str) -> str:
-        """A model on a server, as anabranch is told."""
-        on = next((model for model, names in SERVED.items() if name == model or name in names), QWEN15)
+    def served(self, name: str, beside: str = "") -> str:
+        """A base model or an adapter on the first server that has it (and another), as anabranch is told."""
+        on = next(server for server in SERVERS if {name, beside or name} <= {server.model, *server.adapters})
         return f"{self.address(on)}/v1#{name}"
 
     @property

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.results.settings import FETCHED, HUB, QWEN05, QWEN15, REPO, SERVED, SERVERS, SMOLLM2, Settings
+from benchmarks.results.settings import FETCHED, HUB, QWEN05, QWEN15, REPO, SERVERS, SMOLLM2, Server, Settings
 from benchmarks.results.stage import Stage
 from benchmarks.serving.variants import QUICK
 
@@ -12,18 +12,19 @@ TOOLS = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
 EVALUATIONS = (
     ("base", ("srvA", "srvB", "srvC"), 420),
     ("d135", ("l_d135", "l_s135", "srvA", "srvC", "ev_base?"), 300),
-    ("d05", ("l_d05", "srvA", "ev_d15?"), 300),
+    ("d05", ("l_d05", "srvD", "ev_d15?"), 300),
     ("d15", ("l_d15", "screen15?"), 300),
     ("cross", ("l_s05a", "l_s05x", "l_d05m", "l_d05x", "l_s05t", "srvA"), 300),
     ("d15p", ("l_d15p",), 300),
     ("small", ("l_d15p", "l_s135", "l_d135", "l_d05", "srvA"), 200),
 )
 """Groups of `evaluations.py`, what they need and how many seconds they get."""
+BESIDE_STUDENTS = ("d15", "d15p", "d05")
+"""Groups whose solver is the large model's second server."""
 SPEEDS = (
-    ("135", "offline-merged,merged,merged-quick,lora", 4, 6),
-    ("15", "offline-merged,merged", 2, 8),
-    ("135", "merged-x4", 1, 3),
-    ("135", "merged-x6,merged-api1,merged-threads,merged-ngram,merged-guidance,merged-fp8", 2, 3),
+    ("135", "offline-merged,merged,merged-x4", 3, 5),
+    ("15", "offline-merged,merged", 2, 6),
+    ("135", "merged-quick,lora,merged-threads,merged-ngram,merged-fp8,merged-x6,merged-api1,merged-guidance", 4, 3),
 )
 """Groups of serving speeds: size, variants, how many are started at a time, gigabytes of cache for each engine."""
 
@@ -34,7 +35,7 @@ def all_stages(settings: Settings) -> list[Stage]:
         *_models(settings),
         *_first_adapters(settings),
         *_servers(settings),
-        *(_adapter(settings, name, model) for model, names in SERVED.items() for name in names),
+        *(_adapter(settings, name, server) for server in SERVERS for name in server.adapters),
         *_more_adapters(settings),
         *_routes(settings),
         *_preference(settings),
@@ -139,49 +140,45 @@ def _command(s: Settings, name: str, needs: tuple[str, ...], *options: object) -
 
 
 def _servers(s: Settings) -> list[Stage]:
-    if s.dry:
-        names = [QWEN15, SMOLLM2, QWEN05, *(name for names in SERVED.values() for name in names)]
-        return [_server(s, QWEN15, names, 0), _nothing("srvB", "srvA"), _nothing("srvC", "srvA")]
-    return [
-        _server(s, QWEN15, [QWEN15], 10, "--max-loras", "2", *TOOLS),
-        _server(s, SMOLLM2, [SMOLLM2], 5, "--max-loras", "3"),
-        _server(s, QWEN05, [QWEN05], 5, "--max-loras", "6", *TOOLS),
-    ]
+    if not s.dry:
+        return [_server(s, server, [server.model]) for server in SERVERS]
+    first, *others = SERVERS
+    names = dict.fromkeys(name for server in SERVERS for name in (server.model, *server.adapters))
+    return [_server(s, first, list(names)), *(_nothing(server.stage, first.stage) for server in others)]
 
 
-def _server(s: Settings, model: str, names: list[str], cache_gb: int, *more: str) -> Stage:
-    stage, port = SERVERS[model]
-    shared = ["--gpu-memory-utilization", "0.1", "--kv-cache-memory-bytes", str(cache_gb * 10**9)]
-    large = [
-        *shared,
-        "--max-num-seqs",
-        "512",
-        "--compilation-config",
-        json.dumps(QUICK["compilation_config"]),
-    ]  # to start soon
-    large += ["--enable-lora", "--max-lora-rank", "16", *more]
-    small = ["--dtype", "float32", "--max-num-seqs", "16", "--enforce-eager"]
-    options = ["--model", s.model(model), "--served-model-name", *names, "--host", "127.0.0.1", "--port", str(port)]
+def _server(s: Settings, server: Server, names: list[str]) -> Stage:
+    large = server.model == QWEN15
+    options = ["--model", s.model(server.model), "--served-model-name", *names]
+    options += ["--host", "127.0.0.1", "--port", str(server.port), "--max-model-len", "8192" if large else "4096"]
     options += ["--generation-config", "vllm", "--disable-uvicorn-access-log", "--enable-prefix-caching"]
-    options += ["--max-model-len", "8192" if model == QWEN15 else "4096", *(small if s.dry else large)]
+    if s.dry:
+        options += ["--dtype", "float32", "--max-num-seqs", "16", "--enforce-eager"]
+    else:
+        options += ["--gpu-memory-utilization", "0.1", "--kv-cache-memory-bytes", str((10 if large else 5) * 10**9)]
+        # To start soon.
+        options += ["--max-num-seqs", "512", "--compilation-config", json.dumps(QUICK["compilation_config"])]
+        options += TOOLS if server.model != SMOLLM2 else ()
+        if server.adapters:
+            options += ["--enable-lora", "--max-lora-rank", "16", "--max-loras", str(len(server.adapters))]
     return Stage(
-        stage,
-        (FETCHED[model], "site"),
+        server.stage,
+        (FETCHED[server.model], "site"),
         (*s.vllm.words, "-m", "vllm.entrypoints.openai.api_server", *options),
         s.out,
         {**s.vllm_environment, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"},
-        health=f"http://127.0.0.1:{port}/health",
+        health=f"http://127.0.0.1:{server.port}/health",
     )
 
 
-def _adapter(s: Settings, name: str, model: str) -> Stage:
+def _adapter(s: Settings, name: str, server: Server) -> Stage:
     """Puts a trained adapter on its server."""
-    needs = (SERVERS[model][0], name)
+    needs = (server.stage, name)
     if s.dry:
         return _nothing(f"l_{name}", *needs)
     body = json.dumps({"lora_name": name, "lora_path": str(s.out / name)})
     post = ("-X", "POST", "-H", "Content-Type: application/json", "-d", body)
-    address = f"{s.address(model)}/v1/load_lora_adapter"
+    address = f"{s.address(server)}/v1/load_lora_adapter"
     return Stage(f"l_{name}", needs, ("curl", "-sS", "--fail-with-body", *post, address), again=True)
 
 
@@ -203,7 +200,7 @@ def _preference(s: Settings) -> list[Stage]:
     asked, work = s.data / "gsm8k_draw.jsonl", s.out / "p15"
     draw: list[object] = ["--work", work, "--decomposer", s.served("d15"), "--tool", "none", "--samples", 4]
     draw += ["--limit", 4 if s.dry else 1600, "-q"]
-    screen = ("--plans", work / "drawn_plans.jsonl", "--work", work, "--solver", s.served(QWEN15))
+    screen = ("--plans", work / "drawn_plans.jsonl", "--work", work, "--solver", s.served(QWEN15, beside="d15"))
     files = (s.out / "d15", work / "pairs.jsonl", work / "pairs_tune.jsonl", s.out / "d15p")
     options: list[object] = ["--base", HUB[QWEN15], "--learning-rate", 2e-5, "--beta", 0.1, "--sft-weight", 1.0]
     options += ["--epochs", 2]
@@ -232,11 +229,16 @@ def _evaluation(s: Settings, group: str, needs: tuple[str, ...], seconds: int) -
     options: list[object] = ["--data", s.data / "eval", "--out", s.out / "ev", "--groups", group]
     options += ["--seconds", seconds * s.slower]
     options += ["--jobs", 2 if s.dry else 10]
-    if s.dry:
-        options += ["--limit", 2, "--max-tokens", 48]
-        options += [part for server in "abc" for part in (f"--{server}", f"{s.address(QWEN15)}/v1")]
+    options += [part for letter, address in _letters(s, group).items() for part in (f"--{letter}", f"{address}/v1")]
+    options += ["--limit", 2, "--max-tokens", 48] if s.dry else []
     command = s.runs(s.package, "benchmarks.results.evaluations", *options)
     return Stage(f"ev_{group}", needs, command, REPO, s.environment(s.package), seconds=seconds + 60)
+
+
+def _letters(s: Settings, group: str) -> dict[str, str]:
+    """The address of each server, by the letter that evaluations know it by; who solves is told by `a`."""
+    found = {server.stage[-1].lower(): s.address(server) for server in SERVERS}
+    return found | {"a": found["d"]} if group in BESIDE_STUDENTS else found
 
 
 def _merged(s: Settings) -> list[Stage]:
@@ -255,7 +257,7 @@ def _merged(s: Settings) -> list[Stage]:
 def _serving(s: Settings) -> list[Stage]:
     """Speed is measured alone: when the evaluations are over and their servers stopped, one group after the other."""
     evaluations = tuple(f"ev_{group}?" for group, *_ in EVALUATIONS)
-    off = " ".join(str(s.control / f"kill-{stage}") for stage, _ in SERVERS.values())
+    off = " ".join(str(s.control / f"kill-{server.stage}") for server in SERVERS)
     made = [Stage("servers_off", (*evaluations, "merge135?", "merge15?"), _shell(f"touch {off}; sleep 15"))]
     for number in range(1, len(SPEEDS) + 1):
         before = "servers_off?" if number == 1 else f"speed{number - 1}?"
@@ -281,8 +283,17 @@ def _speed(s: Settings, number: int, after: str) -> Stage:
     model, label = (SMOLLM2, "decomposer-135m") if size == "135" else (QWEN15, "decomposer-1.5b")
     engine = {"max_model_len": 2048, "kv_cache_memory_bytes": cache_gb * 10**9, "gpu_memory_utilization": 0.1}
     options: list[object] = ["--base", s.model(model), "--adapter", s.out / f"d{size}"]
-    options += ["--merged", s.out / f"merged{size}", "--label", label, "--out", s.out / "bench", "--only", only]
+    options += ["--merged", s.out / f"merged{size}", "--label", label, "--only", only]
     options += ["--together", together, "--processes", 6, "--start-seconds", 280, "--seconds", 900]
-    options += ["--engine", json.dumps(engine), "--ready", s.out / f"ready{number}", "--when", s.out / f"go{number}"]
+    options += [
+        "--engine",
+        json.dumps(engine),
+        "--most",
+        2048,
+        "--ready",
+        s.out / f"ready{number}",
+        "--when",
+        s.out / f"go{number}",
+    ]
     command = s.runs(s.vllm, "benchmarks.serving.run", s.data / "prompts.json", *options)
     return Stage(f"speed{number}", (f"merge{size}", after), command, REPO, s.vllm_environment, seconds=1200)

@@ -81,8 +81,10 @@ VARIANTS = [
     ),
     Variant("offline", "vLLM's own engine, LoRA", MANY, 0, steps=OFFLINE),
     Variant("lora", "server, LoRA, 4 API processes", MANY, 4),
-    Variant("merged-x4", "4 engines on one accelerator, 1 API process each", MANY, 1, 4, merged=True),
-    Variant("merged-x6", "6 engines on one accelerator, 1 API process each", MANY, 1, 6, merged=True, steps=LARGE),
+    Variant("merged-x4", "4 engines on one accelerator, 1 API process each", MANY | QUICK, 1, 4, merged=True),
+    Variant(
+        "merged-x6", "6 engines on one accelerator, 1 API process each", MANY | QUICK, 1, 6, merged=True, steps=LARGE
+    ),
     Variant("merged-x2", "2 engines on one accelerator, 2 API processes each", MANY, 2, 2, merged=True, steps=LARGE),
     Variant("merged-api1", "1 API process", MANY, 1, merged=True, steps=LARGE),
     Variant("merged-api8", "8 API processes", MANY, 8, merged=True, steps=LARGE),
