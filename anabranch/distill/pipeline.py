@@ -6,13 +6,12 @@ from random import Random
 from typing import Any
 
 from anabranch.agents import prompts
-from anabranch.codecs import LineGrammar
 from anabranch.distill import datasets, solving, sources, teacher, templates
 from anabranch.distill.catalogues import random_offer
 from anabranch.distill.datasets import Skipped
 from anabranch.distill.demonstrate import taught
 from anabranch.distill.files import read_jsonl, write_jsonl, write_manifest
-from anabranch.distill.records import MAX_SUB_QUESTIONS, Demonstration
+from anabranch.distill.records import Demonstration
 from anabranch.distill.render import as_messages, training_rows, wanted_tools
 from anabranch.distill.sources import MUSIQUE, STRATEGYQA, Passage, passages, rows_of
 from anabranch.errors import ConfigurationError
@@ -125,7 +124,6 @@ def route_rows(demonstrations: Iterable[Demonstration], random: Random) -> Itera
             "source": demonstration.source,
             "messages": as_messages(prompts.lines_messages(demonstration.question, offer.cards)),
             "routes": routes,
-            "pattern": LineGrammar(routes, MAX_SUB_QUESTIONS).pattern,
             "plan": demonstration.plan(offer.tools).model_dump(),
         }
 

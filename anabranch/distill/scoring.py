@@ -74,7 +74,10 @@ async def guided(
 async def routes(path: Path, decomposer: Model, out: Path) -> dict[str, Any]:
     """Route accuracy on catalogues that training never showed."""
     rows = list(read_jsonl(path))
-    jobs = [Job(id=row["id"], messages=row["messages"], pattern=row["pattern"]) for row in rows]
+    jobs = [
+        Job(id=row["id"], messages=row["messages"], pattern=LineGrammar(row["routes"], MAX_SUB_QUESTIONS).pattern)
+        for row in rows
+    ]
     replies = await answered(jobs, out, decomposer, role="decomposer", sampling=Sampling(max_tokens=PLAN_TOKENS))
     steps = total = whole = valid = aligned = 0
     for row, reply in zip(rows, replies, strict=True):

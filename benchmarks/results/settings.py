@@ -132,7 +132,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument("--install", default="", help="shell command that the servers wait for, if any")
     parser.add_argument(
-        "--by-hand", action="store_true", help="models (gates ev-c, ev-q) and the install (ev-v) wait for gates"
+        "--by-hand", action="store_true", help="models (gates ev-s, ev-c, ev-q) and the install (ev-v) wait for gates"
     )
     parser.add_argument("--slower", type=float, default=1.0, help="all times and time limits are so many times as long")
     parser.add_argument("--dry", action="store_true", help="tiny, on a processor, one server for all names")

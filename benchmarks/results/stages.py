@@ -12,7 +12,7 @@ TOOLS = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
 EVALUATIONS = (
     ("base", ("srvA", "srvB", "srvC"), 420),
     ("d135", ("l_d135", "l_s135", "srvA", "srvC", "ev_base?"), 300),
-    ("d05", ("l_d05", "srvD", "ev_d15?"), 300),
+    ("d05", ("l_d05", "srvD", "ev_d15?"), 240),
     ("d15", ("l_d15", "screen15?"), 300),
     ("cross", ("l_s05a", "l_s05x", "l_d05m", "l_d05x", "l_s05t", "srvA"), 300),
     ("d15p", ("l_d15p",), 300),
@@ -53,7 +53,7 @@ def _nothing(name: str, *needs: str) -> Stage:
 def _models(s: Settings) -> list[Stage]:
     if s.dry:
         return [*(_nothing(name) for name in FETCHED.values()), _nothing("site")]
-    gates = {SMOLLM2: (), QWEN05: s.gate("c"), QWEN15: s.gate("q")}
+    gates = {SMOLLM2: s.gate("s"), QWEN05: s.gate("c"), QWEN15: s.gate("q")}
     made = [
         Stage(
             FETCHED[name],
@@ -111,7 +111,7 @@ def _first_adapters(s: Settings) -> list[Stage]:
     return [
         _train(s, "d135", ("conv_s",), SMOLLM2, plans, 1e-3, 12288, 170, "--epochs", "2"),
         _train(s, "s135", ("conv_s",), SMOLLM2, solver, 1e-3, 12288, 120),
-        _train(s, "d05", ("conv_05", "d15?"), QWEN05, plans, 4e-4, 8192, 120),
+        _train(s, "d05", ("conv_05",), QWEN05, plans, 4e-4, 8192, 120),
         _train(s, "d15", ("conv_15",), QWEN15, plans, 2e-4, 6144, 170),
     ]
 
@@ -126,11 +126,11 @@ def _more_adapters(s: Settings) -> list[Stage]:
     taught = _files(work, "se_t", "_tune")
     return [
         _command(s, "se_t", ("srvA",), "distill", "solutions", *options),
-        _train(s, "s05a", ("conv_05", "d15?"), QWEN05, own, 4e-4, 4096, 50),
+        _train(s, "s05a", ("conv_05",), QWEN05, own, 4e-4, 4096, 50),
         _train(s, "d05m", ("s05a?",), QWEN05, mathematics, 4e-4, 4096, 60),
-        _train(s, "d05x", ("d05m?",), QWEN05, other, 4e-4, 4096, 60),
+        _train(s, "d05x", ("d05m?", "d15?"), QWEN05, other, 4e-4, 4096, 60),
+        _train(s, "s05t", ("se_t", "d05x?"), QWEN05, taught, 4e-4, 4096, 50, limit=900),
         _train(s, "s05x", ("s05t?",), QWEN05, elsewhere, 4e-4, 4096, 25, "--epochs", "3"),
-        _train(s, "s05t", ("se_t", "d05?"), QWEN05, taught, 4e-4, 4096, 50, limit=900),
     ]
 
 
@@ -155,7 +155,7 @@ def _server(s: Settings, server: Server, names: list[str]) -> Stage:
     if s.dry:
         options += ["--dtype", "float32", "--max-num-seqs", "16", "--enforce-eager"]
     else:
-        options += ["--gpu-memory-utilization", "0.1", "--kv-cache-memory-bytes", str((10 if large else 5) * 10**9)]
+        options += ["--gpu-memory-utilization", "0.1", "--kv-cache-memory-bytes", str((8 if large else 4) * 10**9)]
         # To start soon.
         options += ["--max-num-seqs", "512", "--compilation-config", json.dumps(QUICK["compilation_config"])]
         options += TOOLS if server.model != SMOLLM2 else ()
@@ -199,7 +199,7 @@ def _routes(s: Settings) -> list[Stage]:
 def _preference(s: Settings) -> list[Stage]:
     asked, work = s.data / "gsm8k_draw.jsonl", s.out / "p15"
     draw: list[object] = ["--work", work, "--decomposer", s.served("d15"), "--tool", "none", "--samples", 4]
-    draw += ["--limit", 4 if s.dry else 1600, "-q"]
+    draw += ["--limit", 4 if s.dry else 1200, "-q"]
     screen = ("--plans", work / "drawn_plans.jsonl", "--work", work, "--solver", s.served(QWEN15, beside="d15"))
     files = (s.out / "d15", work / "pairs.jsonl", work / "pairs_tune.jsonl", s.out / "d15p")
     options: list[object] = ["--base", HUB[QWEN15], "--learning-rate", 2e-5, "--beta", 0.1, "--sft-weight", 1.0]
@@ -245,7 +245,7 @@ def _merged(s: Settings) -> list[Stage]:
     return [
         Stage(
             f"merge{size}",
-            (f"d{size}",),
+            (FETCHED[model], f"d{size}"),
             s.runs(s.training, "benchmarks.serving.merge", s.model(model), s.out / f"d{size}", s.out / f"merged{size}"),
             REPO,
             s.environment(s.training),
