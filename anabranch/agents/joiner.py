@@ -7,6 +7,7 @@ from langchain_core.messages import BaseMessage
 
 from anabranch.agents import prompts
 from anabranch.agents.models import RoleModel, call
+from anabranch.agents.solver import final_answer
 from anabranch.plan import Answer, Plan
 
 
@@ -47,7 +48,7 @@ async def join(
         return join_last(plan, answers, may_replan=may_replan)
     prompt = prompts.join_messages(question, plan, answers, may_replan=may_replan)
     reply = await call(model, [prompt[0], *history, *prompt[1:]], role="joiner")
-    text = str(reply.text).strip()
+    text = final_answer(str(reply.text).strip())
     if may_replan and text.upper().startswith(prompts.REPLAN):
         return Joined(missing=text[len(prompts.REPLAN) :].strip() or "the answers are not enough")
     return Joined(text, message_id=reply.id)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from anabranch.agents.prompts import REPLAN
 
 _MARK = re.compile(r"(?:^|\n)[^\w\n]*(?:final )?answer\**\s*[:：]\**\s*", re.IGNORECASE)
+_JOINED = (REPLAN.casefold(), "answer:", "final answer:")
+"""What may stand before, or in place of, a joiner's answer."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class Delta:
 class FinalAnswer:
     """Takes the replies of solver and joiner as they are written, and lets through what is the answer.
 
-    A solver reasons first and writes the answer after `Answer:`. A joiner writes the answer, or asks for another plan.
+    A solver reasons first and writes the answer after `Answer:`. A joiner writes `Answer:` and the answer, or
+    asks for another plan.
     What cannot be told yet is held back; `rest` has it once the planner has settled on the answer.
     """
 
@@ -66,8 +69,11 @@ class FinalAnswer:
             mark = _MARK.search(self._text, self._line)
             self._line = max(self._text.rfind("\n"), 0)
             return mark.end() if mark else None
-        head = self._text.lstrip()[: len(REPLAN)].upper()
-        return None if REPLAN.startswith(head) else len(self._text) - len(self._text.lstrip())
+        if mark := _MARK.match(self._text.lstrip()):
+            return len(self._text) - len(self._text.lstrip()) + mark.end()
+        head = self._text.strip(" \n*").casefold()
+        beginning = any(mark.startswith(head[: len(mark)]) for mark in _JOINED)
+        return None if beginning else len(self._text) - len(self._text.lstrip())
 
     def _reasoning(self, end: int) -> Delta:
         fresh, self._reasoned = self._text[self._reasoned : end], max(end, self._reasoned)

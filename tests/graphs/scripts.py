@@ -36,8 +36,8 @@ def search(query: str) -> str:
 
 def reader(prompt: str) -> Reply:
     """A solver that can read the two facts above, and joins with the last answer."""
-    if "Sub-questions:" in prompt:
-        return "In " + prompt.rsplit("= ", 1)[1].strip()
+    if "Sub-questions and their answers:" in prompt:
+        return "In " + prompt.rsplit("= ", 1)[1].split("\n")[0]
     if "founded by" in prompt:
         return "Craig Newmark"
     if "born in" in prompt:

@@ -138,7 +138,7 @@ def test_a_joiner_that_asks_for_another_plan_is_not_heard(serve: Serve) -> None:
     joins: list[Reply] = ["REPLAN: more", "The end."]
 
     def solver(prompt: str) -> Reply:
-        return joins.pop(0) if "Sub-questions:" in prompt else "x"
+        return joins.pop(0) if "Sub-questions and their answers:" in prompt else "x"
 
     chat = ScriptedChatModel(script=solver, word_delay=0.0)
     parts = live.parts(ScriptedChatModel(script=plans), chat, [search], protocol="per_node")

@@ -38,8 +38,8 @@ def solver(prompt: str) -> Reply:
         city = re.search(r"(Paris|Rome|city after .*)\?", prompt.rpartition("Question:")[2])
         assert city
         return json.dumps({"city": city[1]})
-    if "Sub-questions:" in prompt:
-        return "JOINED " + prompt.rpartition("Sub-questions:")[2].replace("\n", " | ")
+    if "Sub-questions and their answers:" in prompt:
+        return "JOINED " + prompt.rpartition("Sub-questions and their answers:")[2].partition("\n\n")[0].replace("\n", " | ")
     if "founded by" in prompt:
         return "Craig Newmark"
     if found := re.search(r"\d+ degrees", prompt):
