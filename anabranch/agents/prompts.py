@@ -62,7 +62,8 @@ JSON schema of the arguments: {schema}
 Reply with the JSON object alone."""
 
 JOIN_INSTRUCTION = """\
-Answer the question from the answers to its sub-questions. Some may have failed; say so if the answer suffers from it."""
+Answer the question from the answers to its sub-questions. Some may have failed; say so if the answer suffers from \
+it."""
 
 JOIN_CLOSING = """\
 The last of these answers is most often the answer to the question. Write the final answer after "Answer:", short and \
@@ -197,8 +198,8 @@ def join_messages(question: str, plan: Plan, answers: Mapping[int, Answer], *, m
     """The prompt of the joiner; failed sub-questions are shown with their reason."""
     instruction = f"{JOIN_INSTRUCTION}\n{REPLAN_INSTRUCTION}" if may_replan else JOIN_INSTRUCTION
     found = answer_lines(plan.sub_questions, answers)
-    # The question and the closing come last: with the question on top, a 1.5B model listed the sub-questions' answers, or
-    # said "Yes"; with these, it keeps the last answer where that is right.
+    # The question and the closing come last: with the question on top, a 1.5B model listed the answers of all
+    # sub-questions, or said "Yes"; with these, it keeps the last answer where that is right.
     request = f"Sub-questions and their answers:\n{found}\n\nQuestion: {question}\n\n{JOIN_CLOSING}"
     return [SystemMessage(instruction), HumanMessage(request)]
 

@@ -107,6 +107,8 @@ def taught(
     for row, steps, split in sources.gsm8k_rows(data, limit, skipped):
         texts = [text for _, text in replies.get(str(row["id"]), [])]
         plan, wrong = teacher.demonstration(row, steps, texts, split)
+        if plan and teacher.repeats(step.text for step in plan.steps):
+            plan, wrong = None, [*wrong, "a sub-question is asked again"]
         if plan:
             made.append(plan)
         for fault in set(wrong):

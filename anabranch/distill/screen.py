@@ -23,7 +23,7 @@ from anabranch.distill.evaluate import right_answer
 from anabranch.distill.files import Kinds, read_rows
 from anabranch.distill.records import MAX_SUB_QUESTIONS
 from anabranch.distill.render import as_messages
-from anabranch.distill.teacher import says
+from anabranch.distill.teacher import repeats, says
 from anabranch.errors import PlanError
 from anabranch.plan import Plan
 
@@ -84,6 +84,7 @@ class Outcome(BaseModel):
         of: out of how many; 0 where the plan was not tried, because it cannot be read.
         ok: whether at least half were.
         leak: what it gives away: the answer, or an intermediate result.
+        repeats: sub-questions that ask again what an earlier one asks.
         format: why it is no valid plan; empty where it is one.
     """
 
@@ -97,6 +98,7 @@ class Outcome(BaseModel):
     of: int = 0
     ok: bool = False
     leak: tuple[str, ...] = ()
+    repeats: tuple[int, ...] = ()
     format: str = ""
 
     @property
@@ -107,7 +109,7 @@ class Outcome(BaseModel):
     @property
     def usable(self) -> bool:
         """Whether it may be shown to a student."""
-        return not self.leak and not self.format
+        return not self.leak and not self.repeats and not self.format
 
 
 @dataclass(frozen=True)
@@ -249,6 +251,7 @@ def judged(
                 of=len(texts),
                 ok=bool(texts) and 2 * right >= len(texts),
                 leak=tuple(leaks(plan, question)) if plan else (),
+                repeats=tuple(repeats(q.text for q in plan.sub_questions)) if plan else (),
                 format=problem,
             )
         )

@@ -161,5 +161,6 @@ def _results(outcomes: Sequence[screen.Outcome], alone: Sequence[screen.Alone]) 
         "questions_with_a_right_plan": len({outcome.id for outcome in tried if outcome.ok}),
         "questions": len({outcome.id for outcome in outcomes}),
         "leaking": sum(bool(outcome.leak) for outcome in outcomes),
+        "repeating": sum(bool(outcome.repeats) for outcome in outcomes),
         "not_in_the_format": sum(bool(outcome.format) for outcome in outcomes),
     }

@@ -31,7 +31,7 @@ class Selection:
 
     Attributes:
         plans: most plans of a question in S_D-R.
-        pairs: most pairs of a question, those with DIRECT not counted.
+        pairs: most pairs of a question, those with DIRECT and with a plan that repeats itself not counted.
         margin: how much more often right the better plan of a pair must be.
         direct: take DIRECT into S_D-R and into pairs, where the solver alone does as well.
         direct_least: share of right answers that the solver must reach alone for that.
@@ -130,7 +130,7 @@ class _Sorter:
         if self.alone is not None:
             row = {"id": self.question.id, "right": self.alone.right, "of": self.alone.of, "direct": self.direct}
             self.taken.add("direct", row)
-        for better, worse in [*self._pairs(), *self._direct_pairs()]:
+        for better, worse in [*self._pairs(), *self._stop_pairs(), *self._direct_pairs()]:
             messages, texts = self._written(better, worse)
             names = [DIRECT if plan is None else str(plan.sample) for plan in (better, worse)]
             row = {"id": f"{self.question.id}/{'>'.join(names)}", "messages": messages}
@@ -161,6 +161,12 @@ class _Sorter:
                 used[plan.sample] = used.get(plan.sample, 0) + 1
             chosen.append((best[2], best[3]))
         return chosen
+
+    def _stop_pairs(self) -> Iterator[tuple[Candidate | None, Candidate | None]]:
+        """The best plan against the one that repeats itself most, whatever came of that: when to stop."""
+        going_on = max(self.tried, key=lambda item: len(item[1].repeats), default=None)
+        if not self.direct and self.right and going_on and going_on[1].repeats:
+            yield self.right[0][0], going_on[0]
 
     def _direct_pairs(self) -> Iterator[tuple[Candidate | None, Candidate | None]]:
         """DIRECT against the plan that hurts most, or the best plan against DIRECT."""

@@ -75,6 +75,7 @@ _QUIZ_EXAMPLE = (
     "Q: Where did Pieter Lund come from?\nA: Oslo",
 )
 
+_CONDITION = re.compile(r",\s+(?:if|given|when|since|after|assuming|with|where)\b.*", re.DOTALL)
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _LINE = re.compile(r"\s*(\d+)[.):]\s+(.+)")
 _WORDS: Mapping[str, str] = {
@@ -143,6 +144,21 @@ def read_lines(text: str, count: int) -> list[str] | None:
     if [int(match[1]) for match in found] != list(range(1, count + 1)):
         return None
     return [" ".join(match[2].replace("**", "").split()) for match in found]
+
+
+def repeats(texts: Iterable[str]) -> list[int]:
+    """Places, from 1, of sub-questions that ask what an earlier one asks, but for conditions that follow after a comma.
+
+    A student that learns from such plans does not learn to stop: with everything answered, it asks for the last thing
+    once more ("..., given {2}?"), and the second answer is mostly wrong.
+    """
+    seen, found = set[str](), []
+    for place, text in enumerate(texts, 1):
+        asked = " ".join(re.findall(r"\w+|\{\d+\}", _CONDITION.sub("", text.casefold())))
+        if asked in seen:
+            found.append(place)
+        seen.add(asked)
+    return found
 
 
 def faults(text: str, step: Calculation, question: str) -> list[str]:

@@ -19,8 +19,11 @@ If the answer is a number, give the number alone."""
 
 DECOMPOSE_INSTRUCTION = """\
 Break the question down into the sub-questions that help most to answer it, three at most, one a line, without \
-answering them. If it can be answered without them, reply exactly: No decomposition"""
-"""The paper's first stage, in our words; three sub-questions did best there."""
+answering them."""
+"""The paper's first stage, in our words; three sub-questions did best there.
+
+The paper's also allows "No decomposition"; 1.5B and 0.5B models took that way out for every question.
+"""
 
 TWO_STAGE_INSTRUCTION = """\
 Answer the sub-questions one by one, and then the question. End with the final answer alone on the last line, \

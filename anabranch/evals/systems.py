@@ -1,6 +1,7 @@
 """Systems under evaluation. Where the system is anabranch, it is the product itself: `create_planner`."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from anabranch.plan import Answer, Plan, SubQuestion, escape
 from anabranch.tools import Catalogue, document_search, python_sandbox
 from anabranch.tools.calling import call_tool
 
+_LISTED = re.compile(r"(?:\d+[.):]|[-*•])\s*\w")
 PASSAGES = 4
 """Passages that systems without a search tool are shown: as many as one search returns."""
 SEARCH = "search"
@@ -186,7 +188,8 @@ def two_stage(solver: RoleModel, decomposer: RoleModel) -> System:
     async def run(case: Case) -> Outcome:
         question = case.read()
         listed = str((await call(decomposer, prompts.decompose_messages(question), role="decomposer")).text)
-        steps = [line.strip() for line in listed.split("\n") if "?" in line]
+        lines = [line.strip() for line in listed.split("\n")]
+        steps = [line for line in lines if "?" in line] or [line for line in lines if _LISTED.match(line)]
         messages = prompts.two_stage_messages(question, steps) if steps else prompts.direct_messages(question)
         reply = str((await call(solver, messages, role="solver")).text).strip()
         texts = (escape(step.lstrip("0123456789.)-* ")) for step in steps)

@@ -44,7 +44,9 @@ async def test_the_reply_is_the_answer() -> None:
 
 
 async def test_the_mark_before_the_answer_is_no_part_of_it() -> None:
-    joined = await join(RoleModel(scripted("They were 4.\n**Answer:** 4 of them")), "Q?", PLAN, ALL_DONE, may_replan=True)
+    joined = await join(
+        RoleModel(scripted("They were 4.\n**Answer:** 4 of them")), "Q?", PLAN, ALL_DONE, may_replan=True
+    )
     assert joined.text == "4 of them"
 
 
@@ -55,7 +57,9 @@ async def test_failed_sub_questions_are_shown_with_their_reason() -> None:
     assert "2 [solve] Where? = not asked" in chat.prompts[0]
 
 
-@pytest.mark.parametrize("reply", ["REPLAN: the year", "replan: the year", "  REPLAN:the year\n", "Answer: REPLAN: the year"])
+@pytest.mark.parametrize(
+    "reply", ["REPLAN: the year", "replan: the year", "  REPLAN:the year\n", "Answer: REPLAN: the year"]
+)
 async def test_a_replan_says_what_is_missing(reply: str) -> None:
     joined = await join(RoleModel(scripted(reply)), "Q?", PLAN, ALL_DONE, may_replan=True)
     assert joined == Joined(missing="the year")

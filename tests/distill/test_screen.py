@@ -125,6 +125,17 @@ def test_leaks_and_bad_formats_are_shown_to_nobody() -> None:
     assert [row["sample"] for row in files["negatives"]] == [1]
 
 
+def test_a_plan_that_does_not_stop_loses_against_one_that_does() -> None:
+    messages = ({"role": "user", "content": "as it was drawn"},)
+    longer = f"{GOOD}\n3 [solve] And how many are that?"
+    plans = [candidate(0, GOOD, messages=messages), candidate(1, longer, messages=messages)]
+    tried = [(plans[0], outcome(plans[0], 4)), (plans[1], outcome(plans[1], 4, repeats=(3,)))]
+    files = selected(tried)
+    assert [row["id"] for row in files["sd_t"]] == ["q/0"]
+    assert [(row["chosen"], row["rejected"]) for row in files["pairs"]] == [(GOOD, longer)]
+    assert "pairs" not in selected([(plans[1], outcome(plans[1], 4, repeats=(3,)))])
+
+
 @pytest.mark.parametrize(
     ("right_alone", "direct"),
     [(4, True), (3, True), (2, False), (0, False)],  # the plans are right in 5 of 8 cases
@@ -217,6 +228,7 @@ async def test_the_stage_from_plans_to_files(data: Path) -> None:
         "questions_with_a_right_plan": 6,
         "questions": 6,
         "leaking": 0,
+        "repeating": 0,
         "not_in_the_format": 6,
     }
     rows = manifest["rows"]

@@ -1,3 +1,5 @@
+import pytest
+
 from anabranch.distill import datasets, teacher
 from tests.distill.rows import GSM8K
 
@@ -36,3 +38,18 @@ def test_the_prompt_does_not_show_results() -> None:
 def test_quiz_pairs_are_checked() -> None:
     reply = "Q: Who built the quay?\nA: Ada Quist\nQ: What does he say?\nA: Ada Quist\nQ: Who?\nA: Nobody here\n"
     assert teacher.quiz(reply, "The quay", "Ada Quist built it.") == [("Who built the quay?", "Ada Quist")]
+
+
+@pytest.mark.parametrize(
+    ("texts", "again"),
+    [
+        (["How many sheets a week, if he uses 2 pads?", "How many sheets a month, given {1}?"], []),
+        (["How many sheets a month, if he uses 60?", "How many sheets a  MONTH, given {1}?", "How many pads?"], [2]),
+        (["Who?", "Who?", "Who, if not {1}?"], [2, 3]),
+        (["When was {1} born?", "When was {2} born?"], []),
+        (["How many are left after 2 are sold?", "How many are left after 3 are eaten?"], []),
+        ([], []),
+    ],
+)
+def test_what_is_asked_again(texts: list[str], again: list[int]) -> None:
+    assert teacher.repeats(texts) == again

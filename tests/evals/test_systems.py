@@ -90,6 +90,10 @@ async def test_the_papers_two_stages() -> None:
     assert outcome.plan is not None
     assert [step.text for step in outcome.plan.sub_questions] == ["How many are there?", "How many are left?"]
     assert "Sub-questions:\n1. How many are there?" in chat.prompts[-1]
+    chat.script = ["Steps:\n1. Count the pens.\n- Take 95 away.", "325"]
+    outcome = await systems.two_stage(solver, solver)(Case(EXAMPLE))
+    assert outcome.plan is not None
+    assert [step.text for step in outcome.plan.sub_questions] == ["Count the pens.", "Take 95 away."]
     chat.script = ["No decomposition", "325"]
     outcome = await systems.two_stage(solver, solver)(Case(EXAMPLE))
     assert (outcome.answer, outcome.plan is not None and outcome.plan.is_direct) == ("325", True)

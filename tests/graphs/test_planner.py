@@ -140,7 +140,9 @@ def test_replans_are_bounded() -> None:
     decomposer = ScriptedChatModel(
         script=[plan_json(("search", f"unknown {n}?", []), first_id=n) for n in range(1, 10)]
     )
-    result = planner(decomposer, lambda p: "I do not know" if "Sub-questions and their answers:" in p else "NOT FOUND", max_replans=2)
+    result = planner(
+        decomposer, lambda p: "I do not know" if "Sub-questions and their answers:" in p else "NOT FOUND", max_replans=2
+    )
     out = result.invoke(ask())
     assert len(decomposer.prompts) == 3
     assert out["answer"] == "I do not know"
@@ -149,7 +151,9 @@ def test_replans_are_bounded() -> None:
 def test_a_replan_that_repeats_what_failed_is_not_run_again() -> None:
     same = plan_json(("search", "unknown?", []))
     again = plan_json(("search", "unknown?", []), first_id=2)
-    out = planner([same, again, again], lambda p: "gave up" if "Sub-questions and their answers:" in p else "NOT FOUND").invoke(ask())
+    out = planner(
+        [same, again, again], lambda p: "gave up" if "Sub-questions and their answers:" in p else "NOT FOUND"
+    ).invoke(ask())
     assert out["answer"] == "gave up"
     assert out["plan"].ids == (1,)
 

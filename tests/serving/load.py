@@ -173,7 +173,9 @@ def main() -> None:
     parser.add_argument("--queue", type=int, default=64)
     args = parser.parse_args()
     decomposer = Forgetful(script=live.always(PLAN))
-    solver = Forgetful(script=lambda prompt: ANSWER if "Sub-questions and their answers:" in prompt else "x", word_delay=0.01)
+    solver = Forgetful(
+        script=lambda prompt: ANSWER if "Sub-questions and their answers:" in prompt else "x", word_delay=0.01
+    )
     parts = live.parts(decomposer, solver, [search])
     service = Service(parts, Limits(max_concurrency=args.concurrency, max_queue=args.queue, timeout=600))
     app = create_app(service)

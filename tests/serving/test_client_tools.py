@@ -39,7 +39,9 @@ def solver(prompt: str) -> Reply:
         assert city
         return json.dumps({"city": city[1]})
     if "Sub-questions and their answers:" in prompt:
-        return "JOINED " + prompt.rpartition("Sub-questions and their answers:")[2].partition("\n\n")[0].replace("\n", " | ")
+        return "JOINED " + prompt.rpartition("Sub-questions and their answers:")[2].partition("\n\n")[0].replace(
+            "\n", " | "
+        )
     if "founded by" in prompt:
         return "Craig Newmark"
     if found := re.search(r"\d+ degrees", prompt):
