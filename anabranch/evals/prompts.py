@@ -22,7 +22,7 @@ Break the question down into the sub-questions that help most to answer it, thre
 answering them."""
 """The paper's first stage, in our words; three sub-questions did best there.
 
-The paper's also allows "No decomposition"; 1.5B and 0.5B models took that way out for every question.
+The paper's also allows "No decomposition"; a 1.5B model took that way out for every question.
 """
 
 TWO_STAGE_INSTRUCTION = """\
