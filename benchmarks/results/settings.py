@@ -65,6 +65,7 @@ class Settings:
         install: shell command that servers wait for; empty for none.
         by_hand: whether models and the install wait for gates.
         slower: how much longer everything may take than on the machine that our results are from.
+        skip: evaluations that are left out: a regular expression for GROUP/NAME; empty for none.
         dry: whether everything is tiny, on a processor, with one server for all names.
     """
 
@@ -77,6 +78,7 @@ class Settings:
     install: str = ""
     by_hand: bool = False
     slower: float = 1.0
+    skip: str = ""
     dry: bool = False
 
     @property
@@ -135,6 +137,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--by-hand", action="store_true", help="models (gates ev-s, ev-c, ev-q) and the install (ev-v) wait for gates"
     )
     parser.add_argument("--slower", type=float, default=1.0, help="all times and time limits are so many times as long")
+    parser.add_argument("--skip", default="", help="evaluations to leave out: a regular expression for GROUP/NAME")
     parser.add_argument("--dry", action="store_true", help="tiny, on a processor, one server for all names")
 
 
@@ -150,5 +153,6 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
         install=arguments.install,
         by_hand=arguments.by_hand,
         slower=arguments.slower,
+        skip=arguments.skip,
         dry=arguments.dry,
     )

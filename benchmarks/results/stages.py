@@ -232,6 +232,7 @@ def _evaluation(s: Settings, group: str, needs: tuple[str, ...], seconds: int) -
     options += ["--seconds", seconds * s.slower]
     options += ["--jobs", 2 if s.dry else 10]
     options += [part for letter, address in _letters(s, group).items() for part in (f"--{letter}", f"{address}/v1")]
+    options += ["--skip", s.skip] if s.skip else []
     options += ["--limit", 2, "--max-tokens", 48] if s.dry else []
     command = s.runs(s.package, "benchmarks.results.evaluations", *options)
     return Stage(f"ev_{group}", needs, command, REPO, s.environment(s.package), seconds=seconds + 60)
