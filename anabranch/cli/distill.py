@@ -148,6 +148,7 @@ def draw(
         ),
     ] = None,
     examples: Annotated[bool, typer.Option("--examples", help="Show worked examples, to an untrained model.")] = False,
+    grammar: Annotated[bool, typer.Option(help="Hold plans to the grammar, which slows a busy server.")] = True,
     limit: Limit = None,
     seed: Seed = 1,
     price: Price = "",

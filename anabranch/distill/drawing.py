@@ -36,6 +36,8 @@ class Drawing:
         temperature: of the samples; a single one is greedy.
         tools: the library's own tools in the catalogue.
         examples: whether the prompt has worked examples, for a model that was not trained on the codec.
+        grammar: whether a model that can be is held to the grammar. A busy server writes about twice as many plans
+            without it, and screening leaves out what is none.
         seed: makes it repeatable, as far as the model's server does.
         price: of the decomposer's tokens.
     """
@@ -44,6 +46,7 @@ class Drawing:
     temperature: float = 0.8
     tools: tuple[str, ...] = ("calculator",)
     examples: bool = False
+    grammar: bool = True
     seed: int = 1
     price: Price | None = None
 
@@ -63,7 +66,7 @@ async def draw(
     Args:
         questions: JSON lines with `id`, `question` and `answer`.
         work: folder for `drawn_plans.jsonl` (what `screen` takes), the replies, and `draw.json`.
-        decomposer: who writes the plans, held to the grammar where it can be.
+        decomposer: who writes the plans.
         how: how to draw.
         limit: only so many questions.
 
@@ -106,7 +109,7 @@ async def draw(
 def _job(question: Question, how: Drawing) -> Job:
     cards = shipped(*how.tools).cards
     messages = prompts.lines_messages(question.question, cards, examples=how.examples)
-    pattern = LineGrammar([card.name for card in cards], MAX_SUB_QUESTIONS).pattern
+    pattern = LineGrammar([card.name for card in cards], MAX_SUB_QUESTIONS).pattern if how.grammar else None
     return Job(id=question.id, messages=as_messages(messages), pattern=pattern)
 
 

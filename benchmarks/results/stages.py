@@ -200,7 +200,17 @@ def _routes(s: Settings) -> list[Stage]:
 
 def _preference(s: Settings) -> list[Stage]:
     asked, work = s.data / "gsm8k_draw.jsonl", s.out / "p15"
-    draw: list[object] = ["--work", work, "--decomposer", s.served("d15"), "--tool", "none", "--samples", 4]
+    draw: list[object] = [
+        "--work",
+        work,
+        "--decomposer",
+        s.served("d15"),
+        "--tool",
+        "none",
+        "--no-grammar",
+        "--samples",
+        4,
+    ]
     draw += ["--limit", 4 if s.dry else 1200, "-q"]
     screen = ("--plans", work / "drawn_plans.jsonl", "--work", work, "--solver", s.served(QWEN15, beside="d15"))
     files = (s.out / "d15", work / "pairs.jsonl", work / "pairs_tune.jsonl", s.out / "d15p")

@@ -83,3 +83,4 @@ def test_plans_are_held_to_the_catalogue() -> None:
     job = _job(question, Drawing(tools=("search", "calculator")))
     assert job.pattern == LineGrammar(["search", "calculator"], 8).pattern
     assert "search:" in job.messages[0]["content"]
+    assert _job(question, Drawing(grammar=False)).pattern is None
