@@ -130,10 +130,14 @@ class _Sorter:
         if self.alone is not None:
             row = {"id": self.question.id, "right": self.alone.right, "of": self.alone.of, "direct": self.direct}
             self.taken.add("direct", row)
+        made = set[str]()
         for better, worse in [*self._pairs(), *self._stop_pairs(), *self._direct_pairs()]:
+            names = ">".join(DIRECT if plan is None else str(plan.sample) for plan in (better, worse))
+            if names in made:  # a plan that repeats itself may be the wrong one of a pair already
+                continue
+            made.add(names)
             messages, texts = self._written(better, worse)
-            names = [DIRECT if plan is None else str(plan.sample) for plan in (better, worse)]
-            row = {"id": f"{self.question.id}/{'>'.join(names)}", "messages": messages}
+            row = {"id": f"{self.question.id}/{names}", "messages": messages}
             self.taken.add("pairs", {**row, "chosen": texts[0], "rejected": texts[1]}, tune=self.tune)
 
     def _add(self, name: str, candidate: Candidate | None) -> None:

@@ -69,11 +69,13 @@ class FinalAnswer:
             mark = _MARK.search(self._text, self._line)
             self._line = max(self._text.rfind("\n"), 0)
             return mark.end() if mark else None
-        if mark := _MARK.match(self._text.lstrip()):
-            return len(self._text) - len(self._text.lstrip()) + mark.end()
-        head = self._text.strip(" \n*").casefold()
-        beginning = any(mark.startswith(head[: len(mark)]) for mark in _JOINED)
-        return None if beginning else len(self._text) - len(self._text.lstrip())
+        answer = self._text.lstrip()
+        mark = _MARK.match(answer)
+        answer = answer[mark.end() :] if mark else answer
+        head = answer.strip(" \n*").casefold()
+        if any(begun.startswith(head[: len(begun)]) for begun in ((REPLAN.casefold(),) if mark else _JOINED)):
+            return None
+        return len(self._text) - len(answer)
 
     def _reasoning(self, end: int) -> Delta:
         fresh, self._reasoned = self._text[self._reasoned : end], max(end, self._reasoned)

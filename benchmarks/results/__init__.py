@@ -15,8 +15,8 @@ decomposer draw plans, screens them and trains on the preferences, runs `anabran
 (`evaluations.py`, which runs by itself, too), and measures how fast the decomposers are served.
 
 Times and memory shares are set for one H100 (80 GB) with 16 processor cores, where the whole has not run yet. By
-their limits the trainings take 17 minutes and the evaluations 38, partly at the same time; each of the four serving
-benchmarks takes 12 at the most. `--slower 3` gives a slower machine three times as long. `--dry` tries the stages out
+their limits the trainings take 15 minutes and the evaluations 34, partly at the same time; each of the three serving
+benchmarks takes 20 at the most. `--slower 3` gives a slower machine three times as long. `--dry` tries the stages out
 on a processor, with any small models in the three folders; `prepare --tiny 40` makes data for that.
 
 Training (torch, transformers, peft), the package (`anabranch[eval]`) and vLLM may each have a Python of their own:

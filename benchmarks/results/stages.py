@@ -157,8 +157,8 @@ def _server(s: Settings, server: Server, names: list[str]) -> Stage:
     else:
         options += ["--gpu-memory-utilization", "0.1", "--kv-cache-memory-bytes", str((8 if large else 4) * 10**9)]
         options += ["--max-num-seqs", "512"]
-        # Without compilation a server starts sooner, but one that all evaluations wait for needs it: batches of prompts
-        # and decoding together had no CUDA graphs, and the large model wrote 5,000 to 9,000 tokens a second.
+        # Without compilation a server starts sooner, but batches of prompts and decoding together have no CUDA graphs;
+        # the large model, for which all evaluations wait, wrote 5,000 to 9,000 tokens a second so.
         options += [] if large else ["--compilation-config", json.dumps(QUICK["compilation_config"])]
         options += TOOLS if server.model != SMOLLM2 else ()
         if server.adapters:
@@ -298,15 +298,7 @@ def _speed(s: Settings, number: int, after: str) -> Stage:
     options: list[object] = ["--base", s.model(model), "--adapter", s.out / f"d{size}"]
     options += ["--merged", s.out / f"merged{size}", "--label", label, "--only", only]
     options += ["--together", together, "--processes", 6, "--start-seconds", 280, "--seconds", 900]
-    options += [
-        "--engine",
-        json.dumps(engine),
-        "--most",
-        2048,
-        "--ready",
-        s.out / f"ready{number}",
-        "--when",
-        s.out / f"go{number}",
-    ]
+    options += ["--engine", json.dumps(engine), "--most", 2048, "--out", s.out / "bench"]
+    options += ["--ready", s.out / f"ready{number}", "--when", s.out / f"go{number}"]
     command = s.runs(s.vllm, "benchmarks.serving.run", s.data / "prompts.json", *options)
     return Stage(f"speed{number}", (f"merge{size}", after), command, REPO, s.vllm_environment, seconds=1200)

@@ -84,9 +84,16 @@ def _limited(variant: Variant, arguments: argparse.Namespace) -> Variant:
     return replace(variant, steps=tuple(steps), servers=servers)
 
 
+def _stem(variant: Variant, arguments: argparse.Namespace) -> str:
+    """Of the files of a variant: runs with other labels may share the folder."""
+    return "-".join(part for part in (arguments.label, variant.name) if part)
+
+
 def _measure_group(group: Sequence[Variant], weights: Weights, arguments: argparse.Namespace, began: float) -> None:
     subjects = [
-        Subject(variant, weights, arguments.prompts, arguments.engine, arguments.out / f"{variant.name}.log")
+        Subject(
+            variant, weights, arguments.prompts, arguments.engine, arguments.out / f"{_stem(variant, arguments)}.log"
+        )
         for variant in group
     ]
     deadline = time.monotonic() + arguments.start_seconds
@@ -124,7 +131,7 @@ def _record(subject: Subject, step: Step, arguments: argparse.Namespace, began: 
     row |= figures | {"start_s": subject.seconds_to_start, "at_s": time.monotonic() - began}
     with (arguments.out / "results.jsonl").open("a") as sink:
         sink.write(json.dumps(row) + "\n")
-    with (arguments.out / f"plans-{variant.name}-{step[0]}-{step[2]}.jsonl").open("w") as sink:
+    with (arguments.out / f"plans-{_stem(variant, arguments)}-{step[0]}-{step[2]}.jsonl").open("w") as sink:
         sink.writelines(json.dumps(reply) + "\n" for reply in replies)
     shown = {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
     print(json.dumps(shown), flush=True)

@@ -90,7 +90,11 @@ def test_the_stages_of_the_run_fit_together(options: list[str], tmp_path: Path) 
     parser = argparse.ArgumentParser()
     add_options(parser)
     settings = read_settings(parser.parse_args(options))
-    names = set(Schedule(all_stages(settings), tmp_path).stages)
+    stages = Schedule(all_stages(settings), tmp_path).stages
+    names = set(stages)
+    assert all(str(settings.out) in stage.shown for name, stage in stages.items() if name.startswith(("ev_", "speed")))
+    speeds = [stage.command for name, stage in stages.items() if name.startswith("speed")]
+    assert {command[command.index("--out") + 1] for command in speeds} <= {str(settings.out / "bench")}
     assert {"d135", "d15", "d15p", "srvA", "ev_base", "ev_d15p"} <= names
 
 

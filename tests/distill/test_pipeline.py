@@ -43,6 +43,16 @@ async def taught(data: Path, *models: Any, **more: Any) -> dict[str, Any]:
     return await demonstrate(data, data / "work", teachers, samples=2, **more)
 
 
+async def test_a_plan_that_asks_twice_is_not_taught(data: Path) -> None:
+    chat = ScriptedChatModel(
+        script=lambda prompt: re.sub(r"rolls are (.*?)\?", r"rolls are there, given \1?", teacher(prompt))
+    )
+    await taught(data, chat)
+    built = pipeline.build(data, data / "work", written=20)
+    assert (built["plans"], built["tune_plans"]) == (0, 0)
+    assert built["teacher_faults"]["a sub-question is asked again"] == 24
+
+
 async def test_the_stages_write_rows(data: Path) -> None:
     work = data / "work"
     made = await taught(data, price=Price(input=1, output=1))

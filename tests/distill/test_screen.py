@@ -133,6 +133,8 @@ def test_a_plan_that_does_not_stop_loses_against_one_that_does() -> None:
     files = selected(tried)
     assert [row["id"] for row in files["sd_t"]] == ["q/0"]
     assert [(row["chosen"], row["rejected"]) for row in files["pairs"]] == [(GOOD, longer)]
+    tried[1] = (plans[1], outcome(plans[1], 0, repeats=(3,)))
+    assert [row["id"] for row in selected(tried)["pairs"]] == ["q/0>1"]
     assert "pairs" not in selected([(plans[1], outcome(plans[1], 4, repeats=(3,)))])
 
 

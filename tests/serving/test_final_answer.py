@@ -62,6 +62,7 @@ def test_a_solver(tokens: list[str], pieces: list[str], reasoning: str) -> None:
         (["\n", " x"], "x", ["x"]),
         (["Ans", "wer", ": ", "4", "2"], "42", ["4", "2"]),
         (["**", "Final answer", ":** ", "**42**"], "42", ["42"]),
+        (["Answer:", " REPLAN: more"], "another", ["another"]),
         (["Answers", " differ."], "Answers differ.", ["Answers", " differ."]),
         (["It was 42.", "\nAnswer: 42"], "42", ["It was 42.", "\nAnswer: 42"]),
     ],
