@@ -127,14 +127,14 @@ def check_question(question: str) -> str:
     """Strips a question and checks its length.
 
     Raises:
-        QuestionError: it is empty, or longer than `MAX_QUESTION_CHARS`.
+        QuestionError: it is empty, or longer than `MAX_QUESTION_CHARS`, white space counted, as in the OpenAPI schema.
     """
     stripped = question.strip()
     if not stripped:
         raise QuestionError("the question is empty; ask something")
-    if len(stripped) > MAX_QUESTION_CHARS:
+    if len(question) > MAX_QUESTION_CHARS:
         raise QuestionError(
-            f"the question has {len(stripped):,} characters, more than {MAX_QUESTION_CHARS:,}; "
+            f"the question has {len(question):,} characters, more than {MAX_QUESTION_CHARS:,}; "
             "shorten it, or put long material into documents (--docs FOLDER)"
         )
     return stripped

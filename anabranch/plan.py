@@ -9,7 +9,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic_core import PydanticKnownError
 
 from anabranch.errors import CycleError, PlanReferenceError, PlanSizeError, UnknownRouteError
 
@@ -19,7 +20,15 @@ SOLVE = "solve"
 ROUTE_PATTERN = r"[A-Za-z0-9_./:-]{1,64}"
 _SLOT = re.compile(r"\{\{([0-9]{1,6})\}\}|\{([0-9]{1,6})\}")
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
+
+def _stripped(text: str) -> str:
+    """Strips after the length was checked: what is accepted must fit the schema's `maxLength` as it came."""
+    if stripped := text.strip():
+        return stripped
+    raise PydanticKnownError("string_too_short", {"min_length": 1})
+
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterValidator(_stripped)]
 Route = Annotated[str, StringConstraints(pattern=rf"^{ROUTE_PATTERN}$")]
 
 

@@ -100,6 +100,8 @@ def test_long_questions_are_refused() -> None:
     assert len(check_question("x" * MAX_QUESTION_CHARS)) == MAX_QUESTION_CHARS
     with pytest.raises(QuestionError, match=r"100,000 characters, more than 20,000; .*--docs"):
         check_question("x" * 100_000)
+    with pytest.raises(QuestionError, match=r"20,001 characters"):
+        check_question("x" * MAX_QUESTION_CHARS + "\n")
 
 
 @pytest.mark.parametrize("mode", ["static", "dynamic"])

@@ -134,6 +134,18 @@ def test_properties_of_a_valid_plan(valid: Plan) -> None:
         assert valid.extended([sub(valid.next_id, "q", *valid.ids)]).ids == (*valid.ids, valid.next_id)
 
 
+@pytest.mark.parametrize(("text", "why"), [("", "at least 1"), (" \n", "at least 1"), ("x" * 20_000 + "\n", "at most")])
+def test_text_that_does_not_fit(text: str, why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        SubQuestion(id=1, text=text)
+
+
+def test_text_is_stripped_and_its_schema_has_the_limits() -> None:
+    assert SubQuestion(id=1, text=" Why? \n").text == "Why?"
+    schema = SubQuestion.model_json_schema()["properties"]["text"]
+    assert (schema["minLength"], schema["maxLength"]) == (1, 20_000)
+
+
 def test_an_empty_plan_is_direct() -> None:
     assert Plan().is_direct
     assert Plan().next_id == 1

@@ -122,6 +122,8 @@ def test_every_reply_is_as_described(url: str, tmp_path: Path) -> None:
     options = ["-H", f"Authorization: {KEY['Authorization']}", "--phases", "examples,coverage,fuzzing"]
     # What fits the schema may still not make sense, such as an answer to nothing.
     options += ["--exclude-checks", "positive_data_acceptance", "--max-examples", "100", "--continue-on-failure"]
+    if seed := os.environ.get("SCHEMATHESIS_SEED"):
+        options += ["--seed", seed]
     process = subprocess.run(
         [COMMAND, "run", f"{url}/openapi.json", *options],
         cwd=tmp_path,
