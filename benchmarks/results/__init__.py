@@ -12,7 +12,8 @@ python -m benchmarks.serving.report results/bench --dollars-per-hour 3          
 `prepare` runs `anabranch distill demonstrate`, `build` and `solutions`, and cuts the rows to train and to test on.
 `schedule` fetches the three base models, trains ten adapters, serves the models and adapters with vLLM, lets a trained
 decomposer draw plans, screens them and trains on the preferences, runs `anabranch eval` in seven groups
-(`evaluations.py`, which runs by itself, too), and measures how fast the decomposers are served.
+(`evaluations.py`, which runs by itself, too), and measures how fast the decomposers are served: both sizes before all
+that can wait, variants at the end.
 
 Times and memory shares are set for one H100 (80 GB) with 16 processor cores, where the whole has not run yet. By
 their limits the trainings take 15 minutes and the evaluations 34, partly at the same time; each of the three serving

@@ -22,11 +22,19 @@ EVALUATIONS = (
 BESIDE_STUDENTS = ("d15", "d15p", "d05")
 """Groups whose solver is the large model's second server."""
 SPEEDS = (
-    ("135", "offline-merged,merged,merged-x4", 3, 5),
-    ("15", "offline-merged,merged", 2, 6),
-    ("135", "merged-quick,lora,merged-threads,merged-ngram,merged-fp8,merged-x6,merged-api1,merged-guidance", 4, 3),
+    ("135", "offline-merged,merged,merged-x4", 3, 5, 2048),
+    ("15", "offline-merged,merged", 2, 6, 1024),
+    (
+        "135",
+        "merged-quick,lora,merged-threads,merged-ngram,merged-fp8,merged-x6,merged-api1,merged-guidance",
+        4,
+        3,
+        2048,
+    ),
 )
-"""Groups of serving speeds: size, variants, how many are started at a time, gigabytes of cache for each engine."""
+"""Groups of serving speeds: size, variants, how many start at a time, gigabytes of cache for each engine, and most
+requests a measurement. All but the last are measured before what can wait uses the GPU.
+"""
 
 
 def all_stages(settings: Settings) -> list[Stage]:
@@ -117,7 +125,7 @@ def _first_adapters(s: Settings) -> list[Stage]:
 
 
 def _more_adapters(s: Settings) -> list[Stage]:
-    """For the comparison of distilled decomposers with distilled solvers, on two domains."""
+    """For the comparison of distilled decomposers with distilled solvers, on two domains, once speeds are measured."""
     work = s.out / "se_math"
     options = ("--questions", s.data / "gsm8k_se.jsonl", "--work", work, "--teacher", s.served(QWEN15), "-q")
     mathematics, other = (_files(s.data / f"w3_{name}", "decomposer_train") for name in ("math", "other"))
@@ -126,7 +134,7 @@ def _more_adapters(s: Settings) -> list[Stage]:
     taught = _files(work, "se_t", "_tune")
     return [
         _command(s, "se_t", ("srvA",), "distill", "solutions", *options),
-        _train(s, "s05a", ("conv_05",), QWEN05, own, 4e-4, 4096, 50),
+        _train(s, "s05a", ("conv_05", *_measured(s)), QWEN05, own, 4e-4, 4096, 50),
         _train(s, "d05m", ("s05a?",), QWEN05, mathematics, 4e-4, 4096, 60),
         _train(s, "d05x", ("d05m?", "d15?"), QWEN05, other, 4e-4, 4096, 60),
         _train(s, "s05t", ("se_t", "d05x?"), QWEN05, taught, 4e-4, 4096, 50, limit=900),
@@ -165,7 +173,7 @@ def _server(s: Settings, server: Server, names: list[str]) -> Stage:
             options += ["--enable-lora", "--max-lora-rank", "16", "--max-loras", str(len(server.adapters))]
     return Stage(
         server.stage,
-        (FETCHED[server.model], "site"),
+        (FETCHED[server.model], "site", *_measured(s)),
         (*s.vllm.words, "-m", "vllm.entrypoints.openai.api_server", *options),
         s.out,
         {**s.vllm_environment, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"},
@@ -267,24 +275,30 @@ def _merged(s: Settings) -> list[Stage]:
     ]
 
 
+def _measured(s: Settings) -> tuple[str, ...]:
+    """The needs of what would disturb the first measurements of speed, and does not come before them."""
+    return () if s.dry else tuple(f"speed{number}?" for number in range(1, len(SPEEDS)))
+
+
 def _serving(s: Settings) -> list[Stage]:
-    """Speed is measured alone: when the evaluations are over and their servers stopped, one group after the other."""
-    evaluations = tuple(f"ev_{group}?" for group, *_ in EVALUATIONS)
+    """Speed is measured alone, one group after the other.
+
+    The first ones come before the evaluations' servers, the last one after them.
+    """
+    *_, last = range(1, len(SPEEDS) + 1)
     off = " ".join(str(s.control / f"kill-{server.stage}") for server in SERVERS)
-    made = [Stage("servers_off", (*evaluations, "merge135?", "merge15?"), _shell(f"touch {off}; sleep 15"))]
-    for number in range(1, len(SPEEDS) + 1):
-        before = "servers_off?" if number == 1 else f"speed{number - 1}?"
-        # The first two groups start at the same time: most of a measurement is starting, which would disturb it.
-        made.append(_speed(s, number, "servers_off?" if number <= 2 else before))
-        up = f"[ -e {s.out}/ready1 ] && [ -e {s.out}/ready2 ]" if number == 1 else "true"
-        made.append(
-            Stage(
-                f"go{number}",
-                (before,),
-                _shell(f"for i in $(seq 300); do {up} && break; sleep 1; done; touch {s.out}/go{number}"),
-            )
-        )
-    return made
+    evaluations = (f"ev_{group}?" for group, *_ in EVALUATIONS)
+    # Most of a measurement is starting, which would disturb another one: the first groups start at the same time.
+    up = " && ".join(f"[ -e {s.out}/ready{number} ]" for number in range(1, last))
+    wait = f"for i in $(seq 300); do {up} && break; sleep 1; done; touch {s.out}/go1"
+    quiet = ("merge135?", "merge15?", "s135?", "d05?", "conv_05?")
+    return [
+        *(_speed(s, number, "site") for number in range(1, last)),
+        Stage("go1", quiet, _shell(wait)),
+        *(Stage(f"go{n}", (f"speed{n - 1}?",), _shell(f"touch {s.out}/go{n}")) for n in range(2, last)),
+        Stage("servers_off", tuple(evaluations), _shell(f"touch {off}; sleep 15; touch {s.out}/go{last}")),
+        _speed(s, last, "servers_off?"),
+    ]
 
 
 def _shell(command: str) -> tuple[str, ...]:
@@ -292,13 +306,13 @@ def _shell(command: str) -> tuple[str, ...]:
 
 
 def _speed(s: Settings, number: int, after: str) -> Stage:
-    size, only, together, cache_gb = SPEEDS[number - 1]
+    size, only, together, cache_gb, most = SPEEDS[number - 1]
     model, label = (SMOLLM2, "decomposer-135m") if size == "135" else (QWEN15, "decomposer-1.5b")
     engine = {"max_model_len": 2048, "kv_cache_memory_bytes": cache_gb * 10**9, "gpu_memory_utilization": 0.1}
     options: list[object] = ["--base", s.model(model), "--adapter", s.out / f"d{size}"]
     options += ["--merged", s.out / f"merged{size}", "--label", label, "--only", only]
     options += ["--together", together, "--processes", 6, "--start-seconds", 280, "--seconds", 900]
-    options += ["--engine", json.dumps(engine), "--most", 2048, "--out", s.out / "bench"]
+    options += ["--engine", json.dumps(engine), "--most", most, "--out", s.out / "bench"]
     options += ["--ready", s.out / f"ready{number}", "--when", s.out / f"go{number}"]
     command = s.runs(s.vllm, "benchmarks.serving.run", s.data / "prompts.json", *options)
     return Stage(f"speed{number}", (f"merge{size}", after), command, REPO, s.vllm_environment, seconds=1200)

@@ -96,6 +96,8 @@ def test_the_stages_of_the_run_fit_together(options: list[str], tmp_path: Path) 
     speeds = [stage.command for name, stage in stages.items() if name.startswith("speed")]
     assert {command[command.index("--out") + 1] for command in speeds} <= {str(settings.out / "bench")}
     assert {"d135", "d15", "d15p", "srvA", "ev_base", "ev_d15p"} <= names
+    first = set() if settings.dry else {"speed1?", "speed2?"}
+    assert all(first <= set(stages[name].needs) for name in ("srvA", "srvB", "srvC", "srvD", "s05a"))
 
 
 def test_servers_are_started_as_the_product_starts_them() -> None:
