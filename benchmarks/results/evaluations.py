@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import archives
-from benchmarks.results.groups import GROUPS, SERVER, Run
+from benchmarks.results.groups import GROUPS, NO_TOOLS, SERVER, Run
 
 REPO = Path(__file__).resolve().parents[2]
 FEW_THREADS = {
@@ -77,13 +77,13 @@ class Result:
         print("\n".join(lines), flush=True)
 
 
-def model(arguments: argparse.Namespace, name: str) -> str:
-    """How the command line names a model: `LABEL=[WRITER:]http://.../v1#NAME`."""
+def model(arguments: argparse.Namespace, name: str, more: str = "") -> str:
+    """How the command line names a model: `LABEL=[WRITER:]http://.../v1#NAME`, the label with `more` at its end."""
     writer, _, served = name.rpartition("-")
     address = getattr(arguments, SERVER.get(served, "c"))
     distilled = re.fullmatch(r"d(135|05|15)[a-z]*", served)
     writer = writer or ("lines" if distilled else "")
-    return f"{name}={writer + ':' if writer else ''}{address}#{served}"
+    return f"{name}{more}={writer + ':' if writer else ''}{address}#{served}"
 
 
 def command(arguments: argparse.Namespace, run: Run, out: Path) -> list[str]:
@@ -91,7 +91,9 @@ def command(arguments: argparse.Namespace, run: Run, out: Path) -> list[str]:
     words = ["eval", "--task", run.task.name, "--data", str(arguments.data / run.task.file)]
     words += [word for system in run.systems for word in ("--system", system)]
     words += [word for name in run.solvers for word in ("--solver", model(arguments, name))]
-    words += [word for name in run.decomposers for word in ("--decomposer", model(arguments, name))]
+    more = NO_TOOLS if run.no_tools else ""
+    words += [word for name in run.decomposers for word in ("--decomposer", model(arguments, name, more))]
+    words += ["--tool", "none"] if run.no_tools else []
     limits = [limit for limit in (run.limit, arguments.limit) if limit]
     words += ["--limit", str(min(limits))] if limits else []
     words += ["--max-tokens", str(arguments.max_tokens), "--seed", "0"]

@@ -20,6 +20,8 @@ HOTPOTQA = Task("hotpotqa", "hotpotqa_reflexion100_ctx.jsonl")
 PARALLELQA = Task("parallelqa", "llmcompiler_parallelqa.jsonl")
 TUNE = Task("gsm8k", "gsm8k_tune.jsonl")
 
+NO_TOOLS = "-no-tools"
+"""At the end of a decomposer's label: its plans are for the solver alone, not for a calculator."""
 TEACHER = "examples-qwen15"
 """A plan writer without training: worked examples in the prompt of the largest model."""
 STEPS = 300
@@ -42,6 +44,7 @@ class Run:
         limit: most questions; None for all.
         concurrency: questions at a time; None for what the command line says.
         last: whether it is run after all others, alone on the servers, for its times.
+        no_tools: whether plans are for the solver alone, as in the paper; decomposers are labelled so (`d15-no-tools`).
     """
 
     name: str
@@ -52,6 +55,7 @@ class Run:
     limit: int | None = None
     concurrency: int | None = None
     last: bool = False
+    no_tools: bool = False
 
 
 def _base() -> Iterator[Run]:
@@ -59,6 +63,7 @@ def _base() -> Iterator[Run]:
     ways, teacher, small = ("cot", "direct"), (TEACHER,), ("qwen05",)
     both, guided, steps = ("qwen15", "qwen05"), ("static:guided",), ("static:per_node", "dynamic")
     yield Run("gsm8k-cot", GSM8K, ways)
+    yield Run("gsm8k-guided-no-tools", GSM8K, guided, decomposers=teacher, no_tools=True)
     yield Run("gsm8k-guided", GSM8K, guided, decomposers=teacher)
     yield Run("tune", TUNE, ("cot",))
     yield Run("gsm8k-human", GSM8K, ("human:guided",))
@@ -88,6 +93,8 @@ def _student(name: str) -> Callable[[], Iterator[Run]]:
 
     def runs() -> Iterator[Run]:
         guided, plans = ("static:guided",), (name,)
+        yield Run("tune-no-tools", TUNE, guided, decomposers=plans, no_tools=True)
+        yield Run("gsm8k-guided-no-tools", GSM8K, guided, decomposers=plans, no_tools=True)
         yield Run("gsm8k-guided", GSM8K, guided, decomposers=plans)
         yield Run("tune", TUNE, guided, decomposers=plans)
         yield Run("hotpotqa", HOTPOTQA, ("static", "dynamic"), decomposers=plans)
@@ -119,9 +126,9 @@ def _cross() -> Iterator[Run]:
         place = task.name
         yield Run(f"{place}-solvers-cot", task, ("cot",), (*solvers, "qwen05"))
         yield Run(f"{place}-solvers-direct", task, ("direct",), (*solvers, "qwen05"))
-        yield Run(f"{place}-guided-15", task, guided, decomposers=students)
-        yield Run(f"{place}-guided-05", task, guided, ("qwen05",), students)
-        yield Run(f"{place}-guided-s", task, guided, solvers, ("d05",))
+        yield Run(f"{place}-guided-15", task, guided, decomposers=students, no_tools=True)
+        yield Run(f"{place}-guided-05", task, guided, ("qwen05",), students, no_tools=True)
+        yield Run(f"{place}-guided-s", task, guided, solvers, ("d05",), no_tools=True)
 
 
 def _parallel(name: str) -> Iterator[Run]:

@@ -8,11 +8,14 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.results.groups import NO_TOOLS
+
 ORDER = (
     *("direct", "cot", "cot:3", "react", "two-stage", "static:guided", "human:guided"),
     *("static", "static:per_node", "static:per_node:sequential", "dynamic"),
 )
-PLANNERS = (None, "qwen05", "qwen15", "examples-qwen15", "d135", "d135p", "d05", "d05m", "d05x", "d15", "d15p")
+_WRITERS = ("examples-qwen15", "d135", "d135p", "d05", "d05m", "d05x", "d15", "d15p")
+PLANNERS = (None, "qwen05", "qwen15", *(name + more for name in _WRITERS for more in ("", NO_TOOLS)))
 SOLVERS = ("smollm2", "small-smollm2", "s135", "small-s135", "s05t", "s05a", "s05x", "qwen05", "qwen15")
 PARTS = ("decomposing", "solving")
 ODD = ("error", "cut_off", "empty", "refused")

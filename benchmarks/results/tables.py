@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import archives
+from benchmarks.results.groups import NO_TOOLS
 from benchmarks.results.measured import PLANNERS, SOLVERS, Row, Runs, versus, with_error
 
 TASKS = {
@@ -24,7 +25,7 @@ TOKENS = ("tokens of planning (in + out)", "tokens of solving (in + out)")
 TEXT = ("how", "plans of", "solver", "task", "system")
 """Columns that are not numbers."""
 LARGE = ("qwen15",)
-GENERAL = tuple(name for name in PLANNERS if name not in ("d05m", "d05x"))
+GENERAL = tuple(name for name in PLANNERS if (name or "").removesuffix(NO_TOOLS) not in ("d05m", "d05x"))
 """Who plans, without the students of one domain alone."""
 
 
@@ -78,7 +79,8 @@ def section_b(runs: Runs) -> Iterator[str]:
 
 def section_c(runs: Runs) -> Iterator[str]:
     """(c) Across domains, as the paper's table 3: a distilled decomposer with an untrained solver, against a distilled solver"""  # noqa: E501
-    students, solvers, untrained = ("d05", "d05m", "d05x"), ("s05t", "s05a", "s05x"), ("qwen05", "qwen15")
+    students = [name + more for more in (NO_TOOLS, "") for name in ("d05", "d05m", "d05x")]
+    solvers, untrained = ("s05t", "s05a", "s05x"), ("qwen05", "qwen15")
     for task in ("gsm8k", "strategyqa"):
         rows = runs.take(task, ("cot", "direct"), (*solvers, *untrained))
         rows += runs.take(task, ("static:guided",), untrained, decomposers=students)
@@ -118,7 +120,7 @@ def _cell(runs: Runs, planner: str | None, solver: str) -> str:
 
 def section_e(runs: Runs) -> Iterator[str]:
     """(e) When to plan: always (d15), where the decomposer chose to (d15p), or never, with what it costs"""
-    students = ("d135", "d135p", "d05", "d15", "d15p")
+    students = [name + more for name in ("d135", "d135p", "d05", "d15", "d15p") for more in ("", NO_TOOLS)]
     for task in ("gsm8k", "strategyqa", "drop"):
         rows = runs.take(task, ("cot", "cot:3"), LARGE)
         rows += runs.take(task, ("static:guided",), LARGE, decomposers=students)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.results.evaluations import command
+from benchmarks.results.groups import BAMBOOGLE, Run
+from benchmarks.results.measured import PLANNERS
 from benchmarks.results.schedule import Schedule
 from benchmarks.results.settings import ON_A_GPU, add_options, read_settings
 from benchmarks.results.stage import Stage
@@ -104,3 +107,14 @@ def test_servers_are_started_as_the_product_starts_them() -> None:
     from anabranch.serving import vllm  # which a bare machine that runs the schedule cannot import
 
     assert ON_A_GPU == vllm.ON_A_GPU
+
+
+@pytest.mark.parametrize("no_tools", [False, True])
+def test_plans_for_the_solver_alone_are_told_apart(no_tools: bool, tmp_path: Path) -> None:
+    servers = dict.fromkeys("abcd", "http://127.0.0.1:1/v1")
+    arguments = argparse.Namespace(data=tmp_path, limit=None, max_tokens=9, concurrency=1, **servers)
+    words = command(arguments, Run("a", BAMBOOGLE, ("static",), decomposers=("d15",), no_tools=no_tools), tmp_path)
+    assert ("--tool none" in " ".join(words)) == no_tools
+    label = words[words.index("--decomposer") + 1].partition("=")[0]
+    assert label == ("d15-no-tools" if no_tools else "d15")
+    assert label in PLANNERS
