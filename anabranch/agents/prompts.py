@@ -96,6 +96,12 @@ EXAMPLES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("What is a synonym of happy?", ()),
 )
 """Worked examples for models that were not trained on the line codec: question, then (route, text) of each line."""
+IN_WORDS = {
+    "14 * 30": "How many pens are in the boxes?",
+    "{1} - 95": "How many pens are left of {1}?",
+    "abs({1} - {2})": "How many years are there between {1} and {2}?",
+}
+"""What the examples ask in place of an expression where no calculator is in the catalogue."""
 
 
 def version() -> str:
@@ -156,11 +162,12 @@ def json_messages(
 
 
 def example_messages(cards: Sequence[ToolCard]) -> list[BaseMessage]:
-    """The worked examples as earlier turns; a route that is not in the catalogue becomes `solve`."""
+    """The worked examples as earlier turns; a route that is not in the catalogue becomes `solve`, in words."""
     names = {card.name for card in cards}
     messages: list[BaseMessage] = []
     for question, steps in EXAMPLES:
-        lines = [f"{n} [{route if route in names else SOLVE}] {text}" for n, (route, text) in enumerate(steps, 1)]
+        known = [(route, text) if route in names else (SOLVE, IN_WORDS.get(text, text)) for route, text in steps]
+        lines = [f"{n} [{route}] {text}" for n, (route, text) in enumerate(known, 1)]
         messages += [HumanMessage(f"Question: {question}"), AIMessage("\n".join(lines) or "DIRECT")]
     return messages
 

@@ -158,6 +158,8 @@ def test_examples_are_plans_over_the_catalogue(cards: Sequence[ToolCard]) -> Non
     plans = [decode_lines(str(message.text)) for message in messages[1::2]]
     for plan in plans:
         plan.check([card.name for card in cards], 8)
+    expressions = [q for plan in plans for q in plan.sub_questions if not q.text.endswith("?")]
+    assert all(q.route == "calculator" for q in expressions)
     assert any(plan.is_direct for plan in plans)
     assert any(not plan.is_direct for plan in plans)
 
