@@ -76,10 +76,13 @@ REPLAN: what is missing"""
 NOT_FOUND = "NOT FOUND"
 REPLAN = "REPLAN:"
 
-EXAMPLES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+EXAMPLES: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
         "A shop has 14 boxes of 30 pens and sells 95 pens. How many pens are left?",
-        (("calculator", "14 * 30"), ("calculator", "{1} - 95")),
+        (
+            ("calculator", "14 * 30", "How many pens are in the boxes?"),
+            ("calculator", "{1} - 95", "How many pens are left of {1}?"),
+        ),
     ),
     (
         "In which country was the director of the film Amelie born?",
@@ -90,18 +93,14 @@ EXAMPLES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("search", "In which year was the Harbour Bridge built?"),
             ("search", "In which year was the Old Mill built?"),
-            ("calculator", "abs({1} - {2})"),
+            ("calculator", "abs({1} - {2})", "How many years are there between {1} and {2}?"),
         ),
     ),
     ("What is a synonym of happy?", ()),
 )
-"""Worked examples for models that were not trained on the line codec: question, then (route, text) of each line."""
-IN_WORDS = {
-    "14 * 30": "How many pens are in the boxes?",
-    "{1} - 95": "How many pens are left of {1}?",
-    "abs({1} - {2})": "How many years are there between {1} and {2}?",
-}
-"""What the examples ask in place of an expression where no calculator is in the catalogue."""
+"""Worked examples for models that were not trained on the line codec: question, then route and text of each line,
+and the text in words where it is an expression.
+"""
 
 
 def version() -> str:
@@ -166,7 +165,7 @@ def example_messages(cards: Sequence[ToolCard]) -> list[BaseMessage]:
     names = {card.name for card in cards}
     messages: list[BaseMessage] = []
     for question, steps in EXAMPLES:
-        known = [(route, text) if route in names else (SOLVE, IN_WORDS.get(text, text)) for route, text in steps]
+        known = [(route, texts[0]) if route in names else (SOLVE, texts[-1]) for route, *texts in steps]
         lines = [f"{n} [{route}] {text}" for n, (route, text) in enumerate(known, 1)]
         messages += [HumanMessage(f"Question: {question}"), AIMessage("\n".join(lines) or "DIRECT")]
     return messages
