@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -28,6 +29,7 @@ PYTHON = os.environ.get("ANABRANCH_SCALE_PYTHON")  # read before the suite hides
 SHIPPED = Path(__file__).parents[2] / "serve.yaml"
 PLANS = 'anabranch_plans_total{outcome="planned"}'
 REPLICA = "ray::ServeReplica:planner:planner"
+AT_WORK = 16  # questions a replica works on: `max_concurrency` of what is shipped
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.loopback,
@@ -37,8 +39,13 @@ pytestmark = [
 ]
 
 
+OPEN = threading.Event()
+OPEN.set()
+
+
 def script(request: dict[str, Any]) -> Reply:
-    """Plans with one calculation; the answer to each question is twice its number."""
+    """Plans with one calculation; the answer to each question is twice its number. Waits until the door is open."""
+    assert OPEN.wait(120)
     prompt = prompt_of(request)
     if "Reply with JSON only" in prompt:
         number = prompt.rpartition("Double ")[2].split(".")[0]
@@ -157,32 +164,30 @@ def test_both_replicas_answer(cluster: Cluster) -> None:
     assert 0 < min(found) < 40
 
 
-def test_no_request_is_lost_when_a_replica_is_killed_under_load(cluster: Cluster) -> None:
+def test_no_request_is_lost_when_a_replica_is_killed_under_load(cluster: Cluster, model: OpenAIServer) -> None:
     """The replica's requests end with status 500, and the client (OpenAI's own, retrying) sends them again.
 
     Ray Serve sends a request to another replica only if it has not reached the one that died.
     """
-    before = cluster.replicas()
-    victim = min(before)
+    victim = min(cluster.replicas())
+    held = len(model.requests) + 2 * AT_WORK
 
-    async def load() -> tuple[list[tuple[int, str, int]], int]:
-        client = AsyncOpenAI(base_url=f"{cluster.url}/v1", api_key="none", max_retries=5, timeout=60)
-        tasks = [asyncio.create_task(ask(client, number)) for number in range(200)]
-        answered = 0
-        for task in asyncio.as_completed(tasks):
-            await task
-            answered += 1
-            if answered == 40:
-                os.kill(victim, signal.SIGKILL)
-                break
-        answers = await asyncio.gather(*tasks)
-        await client.close()
-        return answers, answered
+    async def load() -> list[tuple[int, str, int]]:
+        async with AsyncOpenAI(base_url=f"{cluster.url}/v1", api_key="none", max_retries=5, timeout=60) as client:
+            tasks = [asyncio.create_task(ask(client, number)) for number in range(200)]
+            # each replica works on as many as it may
+            await asyncio.to_thread(cluster.until, lambda: len(model.requests) >= held, 60)
+            os.kill(victim, signal.SIGKILL)
+            OPEN.set()
+            return await asyncio.gather(*tasks)
 
-    answers, answered_before = asyncio.run(load())
-    assert answered_before == 40
+    OPEN.clear()
+    try:
+        answers = asyncio.run(load())
+    finally:
+        OPEN.set()
     assert [(number, text) for number, text, _ in answers if str(number * 2) not in text] == []
     assert len(answers) == 200
-    assert any(again for _, _, again in answers)  # or nothing was under way in the one that was killed
+    assert sum(again > 0 for _, _, again in answers) >= AT_WORK
     cluster.until(lambda: len(cluster.replicas()) == 2 and victim not in cluster.replicas())
     cluster.until(cluster.healthy)
