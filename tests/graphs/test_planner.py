@@ -107,13 +107,13 @@ def test_a_tool_that_hangs_becomes_a_failed_answer() -> None:
     @tool
     def hang(query: str) -> str:
         """Hangs."""
-        time.sleep(10)
+        time.sleep(5)
         return "late"
 
     began = time.monotonic()
     plan = plan_json(("hang", "a?", []), ("solve", "b?", []))
     result = planner([plan], ["b", "joined"], [hang], step_timeout=0.1, max_replans=0).invoke(ask())
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 2
     assert result["answers"][1].error == "no answer within 0.1 s"
     assert result["answer"] == "joined"
 

@@ -115,7 +115,7 @@ def test_more_sub_questions_than_threads_still_run_side_by_side() -> None:
     began = time.monotonic()
     lab.run({"answers": {}}, sync=True)
     assert max(lab.started.values()) < min(lab.ended.values())
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 3
 
 
 @st.composite

@@ -90,13 +90,13 @@ async def test_a_hanging_sync_tool_times_out_and_leaves_no_thread_that_blocks_ex
     @tool
     def hang(query: str) -> str:
         """Hangs."""
-        time.sleep(10)
+        time.sleep(1)
         return "late"
 
     began = time.monotonic()
     answer = await step([hang], [])
     assert answer.error == "no answer within 0.2 s"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 0.8
 
 
 async def test_a_hanging_async_tool_is_cancelled() -> None:

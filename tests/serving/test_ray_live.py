@@ -29,7 +29,8 @@ PYTHON = os.environ.get("ANABRANCH_SCALE_PYTHON")  # read before the suite hides
 SHIPPED = Path(__file__).parents[2] / "serve.yaml"
 PLANS = 'anabranch_plans_total{outcome="planned"}'
 REPLICA = "ray::ServeReplica:planner:planner"
-AT_WORK = 16  # questions a replica works on: `max_concurrency` of what is shipped
+OPEN = threading.Event()  # the scripted model answers only while it is set
+OPEN.set()
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.loopback,
@@ -39,12 +40,8 @@ pytestmark = [
 ]
 
 
-OPEN = threading.Event()
-OPEN.set()
-
-
 def script(request: dict[str, Any]) -> Reply:
-    """Plans with one calculation; the answer to each question is twice its number. Waits until the door is open."""
+    """Plans with one calculation; the answer to each question is twice its number. Waits for `OPEN`."""
     assert OPEN.wait(120)
     prompt = prompt_of(request)
     if "Reply with JSON only" in prompt:
@@ -86,11 +83,16 @@ class Cluster:
         return False
 
 
+def shipped() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings that are shipped, and the planner's part of them."""
+    loaded: dict[str, Any] = yaml.safe_load(SHIPPED.read_text())
+    return loaded, next(app for app in loaded["applications"] if app["name"] == "planner")
+
+
 def settings(model: str, port: int) -> dict[str, Any]:
     """What is shipped, without the GPU, on another port, with other models, and with two small replicas."""
-    loaded: dict[str, Any] = yaml.safe_load(SHIPPED.read_text())
+    loaded, planner = shipped()
     loaded["http_options"]["port"] = port
-    planner = next(app for app in loaded["applications"] if app["name"] == "planner")
     planner["args"] |= {"decomposer": model, "solver": model}
     (deployment,) = planner["deployments"]
     deployment["autoscaling_config"] |= {"min_replicas": 2, "max_replicas": 2}
@@ -170,12 +172,12 @@ def test_no_request_is_lost_when_a_replica_is_killed_under_load(cluster: Cluster
     Ray Serve sends a request to another replica only if it has not reached the one that died.
     """
     victim = min(cluster.replicas())
-    held = len(model.requests) + 2 * AT_WORK
+    at_work = shipped()[1]["args"]["max_concurrency"]  # questions that one replica works on
+    held = len(model.requests) + 2 * at_work
 
     async def load() -> list[tuple[int, str, int]]:
         async with AsyncOpenAI(base_url=f"{cluster.url}/v1", api_key="none", max_retries=5, timeout=60) as client:
             tasks = [asyncio.create_task(ask(client, number)) for number in range(200)]
-            # each replica works on as many as it may
             await asyncio.to_thread(cluster.until, lambda: len(model.requests) >= held, 60)
             os.kill(victim, signal.SIGKILL)
             OPEN.set()
@@ -188,6 +190,6 @@ def test_no_request_is_lost_when_a_replica_is_killed_under_load(cluster: Cluster
         OPEN.set()
     assert [(number, text) for number, text, _ in answers if str(number * 2) not in text] == []
     assert len(answers) == 200
-    assert sum(again > 0 for _, _, again in answers) >= AT_WORK
+    assert sum(again > 0 for _, _, again in answers) >= at_work
     cluster.until(lambda: len(cluster.replicas()) == 2 and victim not in cluster.replicas())
     cluster.until(cluster.healthy)

@@ -80,7 +80,7 @@ def test_endless_programs_end(python: BaseTool, code: str) -> None:
     start = time.monotonic()
     with pytest.raises(ToolException):
         python.invoke({"code": code})
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 8
 
 
 GREEDY = [
@@ -99,7 +99,7 @@ def test_memory_bombs_end(python: BaseTool, code: str) -> None:
     start = time.monotonic()
     with pytest.raises(ToolException, match=r"too much memory|limits"):
         python.invoke({"code": code})
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 8
 
 
 def test_endless_recursion_ends(python: BaseTool) -> None:
