@@ -69,7 +69,6 @@ def _base() -> Iterator[Run]:
     yield Run("gsm8k-human", GSM8K, ("human:guided",))
     yield Run("gsm8k-two-stage", GSM8K, ("two-stage",), decomposers=("qwen15",))
     yield Run("gsm8k-two-stage-05", GSM8K, ("two-stage",), decomposers=small)
-    yield Run("gsm8k-cot3", GSM8K, ("cot:3",))
     yield Run("hotpotqa-alone", HOTPOTQA, ("direct", "cot", "react"))
     yield Run("hotpotqa-plans", HOTPOTQA, ("static", "dynamic"), decomposers=(TEACHER, "qwen15"))
     yield Run("strategyqa", STRATEGYQA, (*ways, "human:guided", *guided), decomposers=teacher)
@@ -84,6 +83,7 @@ def _base() -> Iterator[Run]:
     yield Run("gsm8k-05-guided", GSM8K, guided, small, teacher)
     yield Run("gsm8k-135", GSM8K, ways, ("smollm2",))
     yield Run("gsm8k-135-guided", GSM8K, guided, ("smollm2",), teacher)
+    yield Run("gsm8k-cot3", GSM8K, ("cot:3",))
     yield Run("parallelqa-alone", PARALLELQA, ways)
     yield from _parallel(TEACHER)
 

@@ -22,11 +22,11 @@ EVALUATIONS = (
 BESIDE_STUDENTS = ("d15", "d15p", "d05")
 """Groups whose solver is the large model's second server."""
 SPEEDS = (
-    ("135", "offline-merged,merged,merged-x4", 3, 5, 2048),
+    ("135", "offline-merged,merged", 2, 5, 2048),
     ("15", "offline-merged,merged", 2, 6, 1024),
     (
         "135",
-        "merged-quick,lora,merged-threads,merged-ngram,merged-fp8,merged-x6,merged-api1,merged-guidance",
+        "merged-x4,lora,merged-ngram,merged-quick,merged-threads,merged-x6,merged-fp8,merged-api1,merged-guidance",
         4,
         3,
         2048,
@@ -119,7 +119,7 @@ def _first_adapters(s: Settings) -> list[Stage]:
     return [
         _train(s, "d135", ("conv_s",), SMOLLM2, plans, 1e-3, 12288, 170, "--epochs", "2"),
         _train(s, "s135", ("conv_s",), SMOLLM2, solver, 1e-3, 12288, 120),
-        _train(s, "d05", ("conv_05",), QWEN05, plans, 4e-4, 8192, 120),
+        _train(s, "d05", ("conv_05",), QWEN05, plans, 4e-4, 4096, 120),
         _train(s, "d15", ("conv_15",), QWEN15, plans, 2e-4, 6144, 170),
     ]
 
@@ -219,7 +219,7 @@ def _preference(s: Settings) -> list[Stage]:
         "--samples",
         4,
     ]
-    draw += ["--limit", 4 if s.dry else 1200, "-q"]
+    draw += ["--limit", 4 if s.dry else 1000, "-q"]
     screen = ("--plans", work / "drawn_plans.jsonl", "--work", work, "--solver", s.served(QWEN15, beside="d15"))
     files = (s.out / "d15", work / "pairs.jsonl", work / "pairs_tune.jsonl", s.out / "d15p")
     options: list[object] = ["--base", HUB[QWEN15], "--learning-rate", 2e-5, "--beta", 0.1, "--sft-weight", 1.0]
