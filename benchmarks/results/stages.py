@@ -231,7 +231,7 @@ def _preference(s: Settings) -> list[Stage]:
             s,
             "screen15",
             ("draw15",),
-            *("distill", "screen", "--questions", asked, *screen, "--alone", 4, "--max-tokens", 400, "-q"),
+            *("distill", "screen", "--questions", asked, *screen, "--alone", 2, "--max-tokens", 400, "-q"),
         ),
         Stage(
             "d15p",

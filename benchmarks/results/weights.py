@@ -1,12 +1,14 @@
 """Makes a base model's folder: `python -m benchmarks.results.weights FOLDER HUB_NAME`.
 
 A folder that has the model stays as it is. Where `FOLDER.gguf` is there, its weights are turned into bfloat16 (for
-machines without a hub), and a tokenizer that the folder has already stays (what transformers 5.17 reads from SmolLM2's
-GGUF file ends a turn with the wrong token); else the model is fetched from the Hugging Face hub.
+machines without a hub), and a tokenizer that the folder has already stays; else the model is fetched from the Hugging
+Face hub. What transformers 5.17 reads from GGUF files of SmolLM2 and Qwen2.5 ends a text where it should end a turn;
+where the chat template tells how a turn ends, that token is taken.
 """
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
@@ -42,9 +44,24 @@ def convert(gguf: Path, folder: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
     del model.config.quantization_config  # the weights are plain by now; without this, save_pretrained refuses
     model.hf_quantizer, model.is_quantized = None, False
-    model.save_pretrained(folder)
     if not (folder / "tokenizer.json").exists():
-        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        tokenizer.eos_token = end_of_turn(tokenizer) or tokenizer.eos_token
+        model.generation_config.eos_token_id = tokenizer.eos_token_id
+        tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+
+
+def end_of_turn(tokenizer: Any) -> str | None:
+    """The special token that a chat template ends an assistant's turn with; None where it does not tell."""
+    if not tokenizer.chat_template:
+        return None
+    prompt = [{"role": "user", "content": "a"}]
+    opened = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
+    whole = tokenizer.apply_chat_template([*prompt, {"role": "assistant", "content": "b"}], tokenize=False)
+    rest = whole.removeprefix(f"{opened}b")
+    special = [str(token) for token in tokenizer.added_tokens_decoder.values()]
+    return next((token for token in special if rest != whole and rest.startswith(token)), None)
 
 
 if __name__ == "__main__":
