@@ -109,6 +109,7 @@ class LineDecomposer:
 
     Attributes:
         weak: whether its plans are those of a small model.
+        distilled: whether it was trained to plan, so that it needs no examples.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class LineDecomposer:
         self.examples = examples
         self.max_tokens = max_tokens
         self.weak = model.small
+        self.distilled = not examples
 
     async def write(self, request: PlanRequest) -> str:
         """Writes a plan; a last line that was cut off at the token limit is dropped."""

@@ -44,7 +44,8 @@ class Run:
         limit: most questions; None for all.
         concurrency: questions at a time; None for what the command line says.
         last: whether it is run after all others, alone on the servers, for its times.
-        no_tools: whether plans are for the solver alone, as in the paper; decomposers are labelled so (`d15-no-tools`).
+        no_tools: whether plans are for the solver alone, as in the paper; decomposers are labelled so. Distilled ones
+            plan so anyway where their plans guide (`graphs/protocol.py`).
     """
 
     name: str
@@ -93,8 +94,6 @@ def _student(name: str) -> Callable[[], Iterator[Run]]:
 
     def runs() -> Iterator[Run]:
         guided, plans = ("static:guided",), (name,)
-        yield Run("tune-no-tools", TUNE, guided, decomposers=plans, no_tools=True)
-        yield Run("gsm8k-guided-no-tools", GSM8K, guided, decomposers=plans, no_tools=True)
         yield Run("gsm8k-guided", GSM8K, guided, decomposers=plans)
         yield Run("tune", TUNE, guided, decomposers=plans)
         yield Run("hotpotqa", HOTPOTQA, ("static", "dynamic"), decomposers=plans)
@@ -126,9 +125,9 @@ def _cross() -> Iterator[Run]:
         place = task.name
         yield Run(f"{place}-solvers-cot", task, ("cot",), (*solvers, "qwen05"))
         yield Run(f"{place}-solvers-direct", task, ("direct",), (*solvers, "qwen05"))
-        yield Run(f"{place}-guided-15", task, guided, decomposers=students, no_tools=True)
-        yield Run(f"{place}-guided-05", task, guided, ("qwen05",), students, no_tools=True)
-        yield Run(f"{place}-guided-s", task, guided, solvers, ("d05",), no_tools=True)
+        yield Run(f"{place}-guided-15", task, guided, decomposers=students)
+        yield Run(f"{place}-guided-05", task, guided, ("qwen05",), students)
+        yield Run(f"{place}-guided-s", task, guided, solvers, ("d05",))
 
 
 def _parallel(name: str) -> Iterator[Run]:

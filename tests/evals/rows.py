@@ -36,13 +36,14 @@ def replying(wrong: Mapping[str, str] | None = None) -> Callable[[str], str]:
         if "Write one sub-question a line" in prompt or "Reply with JSON only" in prompt:
             if "Asked so far" in prompt:
                 return "DONE"
-            lines = PLAN.split("\n")
+            plan = PLAN if "calculator: " in prompt else PLAN.replace("[calculator]", "[solve]")
+            lines = plan.split("\n")
             texts = [line.partition("] ")[2] for line in lines]
             steps = [
                 {"id": n, "text": text, "route": "solve", "depends_on": [n - 1] if n > 1 else []}
                 for n, text in enumerate(texts, 1)
             ]
-            return PLAN if "one sub-question a line" in prompt else json.dumps({"sub_questions": steps})
+            return plan if "one sub-question a line" in prompt else json.dumps({"sub_questions": steps})
         row = next((row for row in ROWS if row["question"] in prompt), None)
         answer = "420" if row is None else (wrong or {}).get(row["id"], row["answer"])
         if "Break the question down" in prompt:

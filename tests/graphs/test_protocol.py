@@ -1,10 +1,13 @@
 from typing import Any
 
 import pytest
+from langchain_core.tools import tool
 
+from anabranch.agents.decomposer import JsonDecomposer, LineDecomposer
 from anabranch.agents.models import RoleModel
-from anabranch.graphs.protocol import choose_protocol
+from anabranch.graphs.protocol import choose_protocol, tools_to_plan_for
 from anabranch.plan import Plan, SubQuestion
+from anabranch.tools import Catalogue, calculator
 from tests.fakes import ScriptedChatModel
 
 
@@ -43,3 +46,31 @@ def test_choice(routes: list[str], small: bool, mode: Any, wanted: Any, protocol
 def test_a_weak_plan_guides_no_larger_solver(routes: list[str], small: bool, wanted: Any, protocol: str) -> None:
     solver = RoleModel(ScriptedChatModel(script=[]), small=small)
     assert choose_protocol(plan(*routes), "static", solver, wanted, weak=True) == protocol
+
+
+@tool
+def look_up(name: str) -> str:
+    """Looks a name up."""
+    return name
+
+
+@pytest.mark.parametrize(
+    ("writer", "tools", "small", "mode", "wanted", "told"),
+    [
+        ("distilled", [calculator()], False, "static", "auto", []),
+        ("distilled", [calculator(), look_up], False, "static", "guided", ["look_up"]),
+        ("distilled", [calculator(), look_up], False, "static", "auto", ["calculator", "look_up"]),
+        ("distilled", [calculator()], False, "static", "per_node", ["calculator"]),
+        ("distilled", [calculator()], False, "dynamic", "auto", ["calculator"]),
+        ("distilled", [calculator()], True, "static", "auto", ["calculator"]),
+        ("examples", [calculator()], False, "static", "auto", ["calculator"]),
+        ("json", [calculator()], False, "static", "guided", ["calculator"]),
+    ],
+)
+def test_a_distilled_plan_that_guides_is_for_the_solver_alone(
+    writer: str, tools: list[Any], small: bool, mode: Any, wanted: Any, told: list[str]
+) -> None:
+    model = RoleModel(ScriptedChatModel(script=[]))
+    decomposer = JsonDecomposer(model) if writer == "json" else LineDecomposer(model, examples=writer == "examples")
+    solver = RoleModel(ScriptedChatModel(script=[]), small=small)
+    assert list(tools_to_plan_for(Catalogue(tools), decomposer, mode, solver, wanted)) == told
