@@ -26,7 +26,7 @@ Unicode's, and xgrammar 0.2.7 cannot compile a class of what is *not* allowed on
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -210,26 +210,61 @@ class LineGrammar:
             pattern = rf"{number} \[({names})\] {text}{following}"
         return f"({self.empty}|{pattern})" if self.empty else f"({pattern})"
 
+    @property
+    def one_too_many(self) -> str:
+        """What a plan that goes on after its last allowed line goes on with, so where a model may be stopped."""
+        return f"\n{self.first_id + self.max_sub_questions} ["
+
     def matches(self, text: str, *, cut: bool = False) -> bool:
         """Whether a text is a full match of the pattern; if it was `cut`, the beginning of one."""
         if self.empty and (self.empty.startswith(text) if cut else text == self.empty):
             return True
         lines = text.split("\n")
-        if len(lines) > self.max_sub_questions:
-            return False
-        names, allowed = (SOLVE, *self.routes), set(map(str, self.known))
-        for number, line in enumerate(lines, self.first_id):
-            head = next((head for name in names if line.startswith(head := f"{number} [{name}] ")), None)
-            words = line.removeprefix(head or "")
-            if cut and number == self.first_id + len(lines) - 1:
-                if head is None:
-                    return any(f"{number} [{name}] ".startswith(line) for name in names)
-                return _begins_words(words, allowed, self.max_words)
-            if head is None or not _are_words(words, allowed, self.max_words):
-                return False
-            if self.chained:
-                allowed.add(str(number))
-        return True
+        fitting = len(self.fitting(text))
+        if not cut or fitting == len(lines):
+            return fitting == len(lines)
+        following = self.following(fitting)
+        return fitting == len(lines) - 1 and following is not None and following._begins(lines[-1])
+
+    def fitting(self, text: str) -> list[str]:
+        """The lines of a text before the first that fits no plan; at most as many as a plan may have."""
+        found: list[str] = []
+        for line in text.split("\n")[: self.max_sub_questions]:
+            number = self.first_id + len(found)
+            head = self._head(number, line)
+            allowed = self._answered(len(found))
+            if head is None or not _are_words(line.removeprefix(head), allowed, self.max_words):
+                break
+            found.append(line)
+        return found
+
+    def following(self, count: int) -> "LineGrammar | None":
+        """What may follow the first `count` lines and a line break; None where they are as many as allowed."""
+        if count >= self.max_sub_questions:
+            return None
+        return replace(
+            self,
+            max_sub_questions=self.max_sub_questions - count,
+            known=[*self.known, *(range(self.first_id, self.first_id + count) if self.chained else ())],
+            first_id=self.first_id + count,
+            empty=None if count else self.empty,
+        )
+
+    def _begins(self, line: str) -> bool:
+        """Whether a line that was cut off may be the beginning of the first."""
+        head = self._head(self.first_id, line)
+        if head is None:
+            return any(f"{self.first_id} [{name}] ".startswith(line) for name in (SOLVE, *self.routes))
+        return _begins_words(line.removeprefix(head), self._answered(0), self.max_words)
+
+    def _head(self, number: int, line: str) -> str | None:
+        names = (SOLVE, *self.routes)
+        return next((head for name in names if line.startswith(head := f"{number} [{name}] ")), None)
+
+    def _answered(self, count: int) -> set[str]:
+        """Ids to which slots may refer after `count` lines."""
+        new = range(self.first_id, self.first_id + count) if self.chained else ()
+        return {str(id_) for id_ in (*self.known, *new)}
 
 
 def _are_words(words: str, allowed: set[str], most: int) -> bool:

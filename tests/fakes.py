@@ -82,7 +82,7 @@ class ScriptedChatModel(BaseChatModel):
         except asyncio.CancelledError:
             self.cancelled.append(messages[-1].text)
             raise
-        return self._reply(messages, kwargs)
+        return self._reply(messages, kwargs | ({"stop": stop} if stop else {}))
 
     async def _astream(
         self,

@@ -106,6 +106,27 @@ def test_matching_without_the_pattern_is_the_same(limit: LineGrammar, data: st.D
     assert limit.matches(whole, cut=True) == begins(limit.pattern, whole)
 
 
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(limits(), st.data())
+def test_what_follows_the_lines_that_fit_makes_a_plan(limit: LineGrammar, data: st.DataObject) -> None:
+    lines = encode_lines(data.draw(plain_plans(replace(limit, max_words=4)))).split("\n")
+    count = data.draw(st.integers(0, len(lines)))
+    bad = data.draw(st.sampled_from(["", "So:", "[solve] a", "99 [solve] a"]))
+    wide = replace(limit, max_words=4)
+    assert wide.fitting("\n".join([*lines[:count], bad, *lines[count:]])) == lines[:count]
+    following = wide.following(count)
+    assert (following is None) == (count == wide.max_sub_questions)
+    if following:
+        rest = data.draw(matching(following.pattern))
+        assert wide.matches("\n".join([*lines[:count], rest]))
+        assert following.matches("\n".join(lines[count:])) == (count < len(lines))
+
+
+def test_where_one_line_too_many_begins() -> None:
+    text = "".join(f"\n{n} [solve] a" for n in range(5, 9))
+    assert text.partition(BASIC.one_too_many)[0] == "\n5 [solve] a\n6 [solve] a"
+
+
 @st.composite
 def plain_plans(draw: st.DrawFn, limit: LineGrammar) -> Plan:
     """Plans over a catalogue with ordinary texts: words with single spaces, slots, no other dependencies."""

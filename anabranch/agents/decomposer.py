@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, Self
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 
 from anabranch.agents import prompts
 from anabranch.agents.models import RoleModel, call, call_for_json, resolve_model
@@ -100,12 +100,14 @@ class LineDecomposer:
 
     Args:
         model: the chat model.
-        constrain: turns the pattern of all valid plans into call arguments of the model; None leaves it free.
-        grammar: `always` constrains every call. `on_demand` leaves the model free at first, and asks again with the
-            constraint only where that reply is no plan. At temperature 0 both give the same plans: a model that stays
-            within the pattern by itself would have written the same under it.
+        constrain: turns a pattern, and the text after which the model goes on (empty if there is none), into call
+            arguments of the model; None leaves it free.
+        grammar: `always` constrains every call. `on_demand` leaves the model free at first, stops it where it begins
+            one line too many, and lets it go on under the constraint only from the first line that fits no plan. At
+            temperature 0 both give the same plans: a model that stays within the pattern by itself would have written
+            the same under it.
         examples: whether worked examples go into the prompt (for a model that was not trained on the codec).
-        max_tokens: most tokens a plan may take.
+        max_tokens: most tokens a reply may take; with `on_demand` a plan may take two.
 
     Attributes:
         weak: whether its plans are those of a small model.
@@ -116,7 +118,7 @@ class LineDecomposer:
         self,
         model: RoleModel,
         *,
-        constrain: Callable[[str], Mapping[str, Any]] | None = None,
+        constrain: Callable[[str, str], Mapping[str, Any]] | None = None,
         grammar: Grammar = "always",
         examples: bool = False,
         max_tokens: int = 320,
@@ -140,12 +142,31 @@ class LineDecomposer:
             feedback=request.feedback,
             examples=self.examples,
         )
-        if not self.constrain or self.grammar == "on_demand":
+        if not self.constrain:
             text, cut = await self._reply(messages)
-            if not self.constrain or _grammar(request).matches(text, cut=cut):
-                return WrittenPlan(_whole_lines(text, cut), weak=self.weak)
-        text, cut = await self._reply(messages, **self.constrain(self.pattern(request)))
+        elif self.grammar == "always":
+            text, cut = await self._reply(messages, **self.constrain(self.pattern(request), ""))
+        else:
+            text, cut = await self._on_demand(messages, _grammar(request), self.constrain)
         return WrittenPlan(_whole_lines(text, cut), weak=self.weak)
+
+    async def _on_demand(
+        self,
+        messages: Sequence[BaseMessage],
+        grammar: LineGrammar,
+        constrain: Callable[[str, str], Mapping[str, Any]],
+    ) -> tuple[str, bool]:
+        text, cut = await self._reply(messages, stop=[grammar.one_too_many])
+        if grammar.matches(text, cut=cut):
+            return text, cut
+        lines = grammar.fitting(text)
+        following = grammar.following(len(lines))
+        if following is None:  # as many lines as allowed; what came after them is no part of the plan
+            return "\n".join(lines), False
+        begun = "".join(f"{line}\n" for line in lines)
+        prompt = [*messages, AIMessage(begun)] if begun else messages
+        text, cut = await self._reply(prompt, **constrain(following.pattern, begun))
+        return begun + text, cut
 
     async def _reply(self, messages: Sequence[BaseMessage], **arguments: Any) -> tuple[str, bool]:
         """The model's text, and whether it was cut off at the token limit."""
@@ -232,7 +253,7 @@ def resolve_decomposer(spec: "str | BaseChatModel | RoleModel | Decomposer") -> 
         return ServedDecomposer(model, fallback=read_settings().decomposer_fallback)
     if model.small:
         untrained = getattr(model.chat, "adapter", None) is None
-        return LineDecomposer(model, constrain=lambda pattern: {"pattern": pattern}, examples=untrained)
+        return LineDecomposer(model, constrain=lambda pattern, _begun: {"pattern": pattern}, examples=untrained)
     return JsonDecomposer(model)
 
 

@@ -23,6 +23,7 @@ from anabranch.agents.endpoint import EndpointChatModel
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.models import RoleModel, resolve_model
 from anabranch.agents.served import ServedDecomposer, is_small
+from anabranch.codecs import LineGrammar
 from anabranch.config import Budget, Fallback, Price
 from anabranch.errors import BudgetExceededError, ConfigurationError, EndpointError, MissingExtraError
 from anabranch.plan import Answer, Plan, SubQuestion
@@ -108,8 +109,21 @@ async def test_what_is_no_plan_is_asked_for_again_under_the_grammar(serve: Serve
     assert texts(draft) == ["Who?", "Is {1} old?"]
     assert draft.problems == ()
     free, held = server.requests
+    assert free.pop("stop") == ["\n9 ["]
     assert held == free | {"structured_outputs": {"regex": LineDecomposer.pattern(REQUEST)}}
     assert ledger.by_role["decomposer"].output_tokens == 3 + len(PLAN.split())
+
+
+async def test_a_plan_goes_on_from_its_first_line_that_does_not_fit(serve: Serve) -> None:
+    server = serve("1 [search] Who?\n2 [solve] Is {2} old?", "2 [solve] Is {1} old?")
+    draft = await decompose(served(server.url), REQUEST)
+    assert texts(draft) == ["Who?", "Is {1} old?"]
+    assert draft.problems == ()
+    free, held = server.requests
+    assert held["messages"] == [*free["messages"], {"role": "assistant", "content": "1 [search] Who?\n"}]
+    assert held["add_generation_prompt"] is False
+    assert held["continue_final_message"] is True
+    assert held["structured_outputs"] == {"regex": LineGrammar(["search"], 7, [1], 2, empty=None).pattern}
 
 
 async def test_the_grammar_can_hold_every_call(serve: Serve) -> None:

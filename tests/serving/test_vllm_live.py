@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
@@ -28,7 +29,7 @@ from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.local import prepare
 from anabranch.agents.models import resolve_model, usage_of
 from anabranch.agents.served import ServedDecomposer
-from anabranch.codecs import DIRECT
+from anabranch.codecs import DIRECT, LineGrammar
 from anabranch.plan import Answer, Plan, SubQuestion, Usage
 from anabranch.tools.catalogue import ToolCard
 from tests.fakes import ScriptedChatModel
@@ -151,6 +152,34 @@ def test_plans_are_those_of_the_in_process_model(served: Command) -> None:
         same += there.plan == here.plan
     # Rounding differs, and with it now and then a word.
     assert same >= len(QUESTIONS) - 1
+
+
+def test_a_plan_goes_on_under_the_grammar_as_if_it_had_been_held_from_the_start(
+    served: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines that are longer than a dozen words do not fit here, so the model has to write them again."""
+    short = partial(LineGrammar, max_words=12)
+    monkeypatch.setattr("anabranch.agents.decomposer.LineGrammar", short)
+    same = continued = 0
+    for question in QUESTIONS[:4]:
+        request = PlanRequest(question, CARDS)
+        free, held = (resolve_decomposer(served.address) for _ in range(2))
+        assert isinstance(free, ServedDecomposer)
+        assert isinstance(held, ServedDecomposer)
+        held.grammar = "always"
+        (draft, used), (other, _) = planned(free, request), planned(held, request)
+        assert draft.problems == other.problems == ()
+        assert all(len(sub_question.text.split()) <= 12 for sub_question in draft.plan.sub_questions)
+        continued += used.calls > 1
+        same += draft.plan == other.plan
+    assert continued
+    assert same >= 3
+
+
+def test_a_plan_ends_where_it_has_as_many_lines_as_allowed(served: Command) -> None:
+    draft, used = planned(served.address, PlanRequest(QUESTIONS[1], CARDS, max_sub_questions=1))
+    assert len(draft.plan.sub_questions) == 1
+    assert used.calls == 1
 
 
 def test_plans_that_are_cut_at_the_token_limit_are_valid(served: Command) -> None:
