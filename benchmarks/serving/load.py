@@ -1,8 +1,8 @@
 """A closed-loop load on OpenAI-compatible servers, from several processes, so that the client is not the limit.
 
 Replies are kept as bytes and read when the clock has stopped. One request in `STREAM_EVERY` is streamed; those give the
-time to the first token. With the grammar on demand, a client reads the reply as the decomposer does, and asks again
-under the grammar if it is no plan; the two count as one request.
+time to the first token. With the grammar on demand, a client reads the reply as the decomposer does, and lets it go on
+under the grammar from the first line that fits no plan; the two count as one request.
 """
 
 import asyncio
@@ -11,13 +11,13 @@ import multiprocessing
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
 import aiohttp
 
-from benchmarks.serving.prompts import Grammar, Prompts
+from benchmarks.serving.prompts import Grammar, Prompts, as_begun
 
 STREAM_EVERY = 16
 TIMEOUT = 300.0
@@ -27,7 +27,7 @@ TIMEOUT = 300.0
 class Exchange:
     """One request and what came back; times are of the machine's monotonic clock, in seconds.
 
-    `no_plan` is the reply before the last, where the grammar was needed.
+    `no_plan` is the reply before the last, where the grammar was needed, and `begun` the lines of it that were kept.
     """
 
     id: str
@@ -39,16 +39,22 @@ class Exchange:
     body: bytes = b""
     error: str = ""
     no_plan: bytes = b""
+    begun: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Share:
-    """What one client process sends: for each request its id, whether it is streamed, and a body or two."""
+    """What one client process sends: for each request its row, whether it is streamed, and its body.
+
+    `prompts` has no rows; with `on_demand`, replies that are no plan go on under its grammar.
+    """
 
     urls: Sequence[str]
+    model: str
     concurrency: int
-    requests: list[tuple[str, bool, list[bytes]]]
+    requests: list[tuple[dict[str, Any], bool, bytes]]
     prompts: Prompts
+    on_demand: bool
 
 
 def drive(
@@ -66,14 +72,12 @@ def drive(
     bodies = []
     for place, row in enumerate(rows):
         stream = place % STREAM_EVERY == 0 and grammar != "on_demand"
-        held = {"always": [True], "never": [False], "on_demand": [False, True]}[grammar]
-        bodies.append((row["id"], stream, [prompts.body(row, model, held=each, stream=stream) for each in held]))
+        body = prompts.body(row, model, stream=stream, begun=[] if grammar == "always" else None)
+        bodies.append((row, stream, body))
     processes = min(processes, concurrency)
-    pattern = replace(prompts, rows=[])
-    shares = [
-        Share(urls, concurrency // processes + (n < concurrency % processes), bodies[n::processes], pattern)
-        for n in range(processes)
-    ]
+    bare, on_demand = replace(prompts, rows=[]), grammar == "on_demand"
+    clients = [concurrency // processes + (n < concurrency % processes) for n in range(processes)]
+    shares = [Share(urls, model, count, bodies[n::processes], bare, on_demand) for n, count in enumerate(clients)]
     exchanges = _in_processes(shares)
     replies = [_read(exchange) for exchange in exchanges]
     figures = summarize(exchanges, replies, prompts)
@@ -134,26 +138,28 @@ def _child(share: Share, barrier: Barrier, queue: Any) -> None:
 
 
 async def _send(share: Share, barrier: Barrier) -> list[Exchange]:
-    exchanges = [Exchange(id_, streamed) for id_, streamed, _ in share.requests]
-    todo = iter(list(zip(exchanges, (body for _, _, body in share.requests), strict=True)))
+    exchanges = [Exchange(row["id"], streamed) for row, streamed, _ in share.requests]
+    todo = iter(list(zip(exchanges, share.requests, strict=True)))
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     headers = {"Content-Type": "application/json"}
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
         barrier.wait()
         clients = (share.urls[n % len(share.urls)] for n in range(share.concurrency))
-        await asyncio.gather(*(_client(session, url, todo, share.prompts) for url in clients))
+        await asyncio.gather(*(_client(session, url, todo, share) for url in clients))
     return exchanges
 
 
-async def _client(session: Any, url: str, todo: Iterator[tuple[Exchange, list[bytes]]], prompts: Prompts) -> None:
-    for exchange, (body, *instead) in todo:
+async def _client(
+    session: Any, url: str, todo: Iterator[tuple[Exchange, tuple[dict[str, Any], bool, bytes]]], share: Share
+) -> None:
+    for exchange, (row, _, body) in todo:
         exchange.began = time.monotonic()
         try:
             await _post(session, url, exchange, body)
-            if instead and not _is_plan(exchange, prompts):
-                exchange.no_plan = exchange.body
-                await _post(session, url, exchange, instead[0])
+            if share.on_demand and (begun := _to_continue(exchange, share.prompts)) is not None:
+                exchange.no_plan, exchange.begun = exchange.body, begun
+                await _post(session, url, exchange, share.prompts.body(row, share.model, begun=begun))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             exchange.error = type(error).__name__
         exchange.ended = time.monotonic()
@@ -168,10 +174,10 @@ async def _post(session: Any, url: str, exchange: Exchange, body: bytes) -> None
             exchange.body = await response.read()
 
 
-def _is_plan(exchange: Exchange, prompts: Prompts) -> bool:
-    """Whether a whole plan came; what failed is not asked for again."""
+def _to_continue(exchange: Exchange, prompts: Prompts) -> list[str] | None:
+    """As `Prompts.to_continue`; what failed is not asked for again."""
     reply = _read(exchange)
-    return reply["text"] is None or (reply["finish"] != "length" and prompts.valid(reply["text"], cut=False))
+    return None if reply["text"] is None else prompts.to_continue(reply["text"], cut=reply["finish"] == "length")
 
 
 async def _read_stream(exchange: Exchange, response: Any) -> None:
@@ -199,7 +205,7 @@ def _read(exchange: Exchange) -> dict[str, Any]:
     before = json.loads(exchange.no_plan)["usage"] if exchange.no_plan else {}
     return {
         "id": exchange.id,
-        "text": text,
+        "text": as_begun(exchange.begun) + text,
         "finish": choices[-1]["finish_reason"],
         "tokens_in": usage["prompt_tokens"] + before.get("prompt_tokens", 0),
         "tokens_out": usage["completion_tokens"] + before.get("completion_tokens", 0),

@@ -8,28 +8,34 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving.prompts import Grammar, Prompts
+from benchmarks.serving.prompts import Grammar, Prompts, as_begun
 
 
 def measure(llm: Any, tokens: list[Any], prompts: Prompts, lora: Any, *, grammar: Grammar, count: int) -> Any:
     """Figures of the first `count` prompts; those that the grammar was needed for have the tokens of both replies."""
 
-    def generate(some: list[Any], *, held: bool) -> list[Any]:
-        return list(llm.generate(some, _parameters(prompts, held=held), lora_request=lora, use_tqdm=False))
+    def generate(some: list[Any], begun: list[list[str] | None]) -> list[Any]:
+        parameters = [_parameters(prompts, lines) for lines in begun]
+        return list(llm.generate(some, parameters, lora_request=lora, use_tqdm=False)) if some else []
 
-    generate(tokens[-32:], held=True)
+    generate(tokens[-32:], [[]] * 32)
     llm.reset_prefix_cache()
     began = time.monotonic()
-    outputs = generate(tokens[:count], held=grammar == "always")
-    again = [n for n, output in enumerate(outputs) if not _is_plan(output, prompts)] if grammar == "on_demand" else []
-    spare = [outputs[n] for n in again]
-    for n, output in zip(again, generate([tokens[n] for n in again], held=True) if again else [], strict=True):
-        outputs[n] = output
+    free, spare = tokens[:count], []
+    outputs = generate(free, [[] if grammar == "always" else None] * len(free))
+    texts = [_text(output) for output in outputs]
+    if grammar == "on_demand":
+        left = [prompts.to_continue(text, cut=cut) for text, cut in texts]
+        again = {n: lines for n, lines in enumerate(left) if lines is not None}
+        spare = generate([_after(llm, free[n], lines) for n, lines in again.items()], list(again.values()))
+        for (n, lines), output in zip(again.items(), spare, strict=True):
+            text, cut = _text(output)
+            texts[n] = (as_begun(lines) + text, cut)
     seconds = time.monotonic() - began
-    texts = [output.outputs[0] for output in outputs]
     return {
         "concurrency": "offline",
         "grammar": grammar,
@@ -39,23 +45,31 @@ def measure(llm: Any, tokens: list[Any], prompts: Prompts, lora: Any, *, grammar
         "plans_per_s": len(outputs) / seconds,
         "tokens_in": sum(len(output.prompt_token_ids) for output in [*outputs, *spare]),
         "tokens_out": sum(len(output.outputs[0].token_ids) for output in [*outputs, *spare]),
-        "asked_again": len(again),
-        "cut": sum(text.finish_reason == "length" for text in texts),
-        "valid": sum(prompts.valid(text.text, cut=text.finish_reason == "length") for text in texts),
+        "asked_again": len(spare),
+        "cut": sum(cut for _, cut in texts),
+        "valid": sum(prompts.valid(text, cut=cut) for text, cut in texts),
     }
 
 
-def _parameters(prompts: Prompts, *, held: bool) -> Any:
+def _text(output: Any) -> tuple[str, bool]:
+    """A reply, and whether it was cut off at the limit of tokens."""
+    return output.outputs[0].text, output.outputs[0].finish_reason == "length"
+
+
+def _after(llm: Any, prompt: Any, lines: Sequence[str]) -> Any:
+    """A prompt that goes on after lines."""
+    begun = llm.get_tokenizer().encode(as_begun(lines), add_special_tokens=False) if lines else []
+    return {"prompt_token_ids": [*prompt["prompt_token_ids"], *begun]}
+
+
+def _parameters(prompts: Prompts, begun: Sequence[str] | None) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import StructuredOutputsParams
 
-    pattern = StructuredOutputsParams(regex=prompts.pattern) if held else None
-    return SamplingParams(temperature=0, max_tokens=prompts.max_tokens, structured_outputs=pattern)
-
-
-def _is_plan(output: Any, prompts: Prompts) -> bool:
-    text = output.outputs[0]
-    return text.finish_reason != "length" and prompts.valid(text.text, cut=False)
+    if begun is None:
+        return SamplingParams(temperature=0, max_tokens=prompts.max_tokens, stop=[prompts.grammar.one_too_many])
+    held = StructuredOutputsParams(regex=prompts.pattern_after(begun))
+    return SamplingParams(temperature=0, max_tokens=prompts.max_tokens, structured_outputs=held)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from langchain_core.messages import convert_to_openai_messages
 
 from anabranch.agents import prompts
-from anabranch.agents.decomposer import LineDecomposer, PlanRequest
+from anabranch.agents.decomposer import PlanRequest
 from anabranch.tools import Catalogue, builtin_tool
 
 
@@ -28,7 +28,8 @@ def main() -> None:
     questions = {row["id"]: row["question"] for row in rows}
     chosen = list(questions.items())[: arguments.n or None]
     rendered = {
-        "pattern": LineDecomposer.pattern(PlanRequest("", cards)),
+        "routes": [card.name for card in cards],
+        "max_sub_questions": PlanRequest("", cards).max_sub_questions,
         "max_tokens": arguments.max_tokens,
         "version": prompts.version(),
         "prompts": [

@@ -115,7 +115,7 @@ class Subject:
 
     def _warm_up(self, urls: list[str], count: int) -> None:
         """With the grammar, so that it is compiled before the clock runs."""
-        warm = Prompts(self.prompts.pattern, self.prompts.max_tokens, self.prompts.warm_up * 2)
+        warm = Prompts(self.prompts.grammar, self.prompts.max_tokens, self.prompts.warm_up * 2)
         load.drive(urls, NAME, warm, concurrency=count, requests=count, grammar="always", processes=1)
 
 

@@ -97,7 +97,7 @@ async def test_decomposers_write_as_their_spec_says(
     if isinstance(found, LineDecomposer):
         assert found.examples is examples
         assert found.constrain is not None
-        assert found.constrain("a|b") == {"extra_body": {"structured_outputs": {"regex": "a|b"}}}
+        assert found.constrain("a|b", "") == {"extra_body": {"structured_outputs": {"regex": "a|b"}}}
         assert found.grammar == ("always" if examples else "on_demand")
 
 

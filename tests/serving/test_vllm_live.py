@@ -157,8 +157,8 @@ def test_plans_are_those_of_the_in_process_model(served: Command) -> None:
 def test_a_plan_goes_on_under_the_grammar_as_if_it_had_been_held_from_the_start(
     served: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lines that are longer than a dozen words do not fit here, so the model has to write them again."""
-    short = partial(LineGrammar, max_words=12)
+    """Lines of more than ten words do not fit here, so the model has to write them again."""
+    short = partial(LineGrammar, max_words=10)
     monkeypatch.setattr("anabranch.agents.decomposer.LineGrammar", short)
     same = continued = 0
     for question in QUESTIONS[:4]:
@@ -167,10 +167,12 @@ def test_a_plan_goes_on_under_the_grammar_as_if_it_had_been_held_from_the_start(
         assert isinstance(free, ServedDecomposer)
         assert isinstance(held, ServedDecomposer)
         held.grammar = "always"
-        (draft, used), (other, _) = planned(free, request), planned(held, request)
+        (draft, used), (other, once) = planned(free, request), planned(held, request)
         assert draft.problems == other.problems == ()
-        assert all(len(sub_question.text.split()) <= 12 for sub_question in draft.plan.sub_questions)
-        continued += used.calls > 1
+        assert all(len(sub_question.text.split()) <= 10 for sub_question in draft.plan.sub_questions)
+        if used.calls > 1:
+            assert used.output_tokens < 2 * once.output_tokens
+            continued += 1
         same += draft.plan == other.plan
     assert continued
     assert same >= 3
