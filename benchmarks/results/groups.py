@@ -123,11 +123,12 @@ def _cross() -> Iterator[Run]:
     students, solvers, guided = ("d05", "d05m", "d05x"), ("s05t", "s05a", "s05x"), ("static:guided",)
     for task in (GSM8K, STRATEGYQA):
         place = task.name
-        yield Run(f"{place}-solvers-cot", task, ("cot",), (*solvers, "qwen05"))
-        yield Run(f"{place}-solvers-direct", task, ("direct",), (*solvers, "qwen05"))
-        yield Run(f"{place}-guided-15", task, guided, decomposers=students)
-        yield Run(f"{place}-guided-05", task, guided, ("qwen05",), students)
-        yield Run(f"{place}-guided-s", task, guided, solvers, ("d05",))
+        for solver in (*solvers, "qwen05"):
+            yield Run(f"{place}-{solver}", task, ("cot", "direct"), (solver,))
+        for student in students:
+            yield Run(f"{place}-guided-{student}", task, guided, ("qwen15", "qwen05"), (student,))
+        for solver in solvers:
+            yield Run(f"{place}-guided-{solver}", task, guided, (solver,), ("d05",))
 
 
 def _parallel(name: str) -> Iterator[Run]:

@@ -1,4 +1,4 @@
-"""The stages: models, training, servers, adapters, preferences, evaluations, serving speed; the urgent ones first."""
+"""The stages: models, training, servers, adapters, preferences, evaluations, then serving speed; the urgent first."""
 
 import json
 from dataclasses import replace
@@ -14,7 +14,7 @@ EVALUATIONS = (
     ("d135", ("l_d135", "l_s135", "srvA", "srvC", "ev_base?"), 300),
     ("d05", ("l_d05", "srvD", "ev_d15?"), 240),
     ("d15", ("l_d15", "screen15?"), 300),
-    ("cross", ("l_s05a", "l_s05x", "l_d05m", "l_d05x", "l_s05t", "srvA"), 300),
+    ("cross", ("l_s05a", "l_s05x", "l_d05m", "l_d05x", "l_s05t", "srvA"), 600),
     ("d15p", ("l_d15p",), 300),
     ("small", ("l_d15p", "l_s135", "l_d135", "l_d05", "srvA"), 200),
 )
@@ -22,18 +22,12 @@ EVALUATIONS = (
 BESIDE_STUDENTS = ("d15", "d15p", "d05")
 """Groups whose solver is the large model's second server."""
 SPEEDS = (
-    ("135", "offline-merged,merged", 2, 5, 2048),
-    ("15", "offline-merged,merged", 2, 6, 1024),
-    (
-        "135",
-        "merged-x4,lora,merged-ngram,merged-quick,merged-threads,merged-x6,merged-fp8,merged-api1,merged-guidance",
-        4,
-        3,
-        2048,
-    ),
+    ("15", "offline-merged,merged", 2, 6, 2048),
+    ("135", "offline-merged,merged", 2, 5, 4096),
+    ("135", "merged-x4,merged-x6,merged-fp8,merged-api1,merged-threads,merged-guidance,lora,merged-ngram", 4, 3, 4096),
 )
 """Groups of serving speeds: size, variants, how many start at a time, gigabytes of cache for each engine, and most
-requests a measurement. All but the last are measured before what can wait uses the GPU.
+requests a measurement.
 """
 
 
@@ -125,7 +119,7 @@ def _first_adapters(s: Settings) -> list[Stage]:
 
 
 def _more_adapters(s: Settings) -> list[Stage]:
-    """For the comparison of distilled decomposers with distilled solvers, on two domains, once speeds are measured."""
+    """For the comparison of distilled decomposers with distilled solvers, on two domains."""
     work = s.out / "se_math"
     options = ("--questions", s.data / "gsm8k_se.jsonl", "--work", work, "--teacher", s.served(QWEN15), "-q")
     mathematics, other = (_files(s.data / f"w3_{name}", "decomposer_train") for name in ("math", "other"))
@@ -134,7 +128,7 @@ def _more_adapters(s: Settings) -> list[Stage]:
     taught = _files(work, "se_t", "_tune")
     return [
         _command(s, "se_t", ("srvA",), "distill", "solutions", *options),
-        _train(s, "s05a", ("conv_05", *_measured(s)), QWEN05, own, 4e-4, 4096, 50),
+        _train(s, "s05a", ("conv_05",), QWEN05, own, 4e-4, 4096, 50),
         _train(s, "d05m", ("s05a?",), QWEN05, mathematics, 4e-4, 4096, 60),
         _train(s, "d05x", ("d05m?", "d15?"), QWEN05, other, 4e-4, 4096, 60),
         _train(s, "s05t", ("se_t", "d05x?"), QWEN05, taught, 4e-4, 4096, 50, limit=900),
@@ -173,7 +167,7 @@ def _server(s: Settings, server: Server, names: list[str]) -> Stage:
             options += ["--enable-lora", "--max-lora-rank", "16", "--max-loras", str(len(server.adapters))]
     return Stage(
         server.stage,
-        (FETCHED[server.model], "site", *_measured(s)),
+        (FETCHED[server.model], "site"),
         (*s.vllm.words, "-m", "vllm.entrypoints.openai.api_server", *options),
         s.out,
         {**s.vllm_environment, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"},
@@ -275,29 +269,23 @@ def _merged(s: Settings) -> list[Stage]:
     ]
 
 
-def _measured(s: Settings) -> tuple[str, ...]:
-    """The needs of what would disturb the first measurements of speed, and does not come before them."""
-    return () if s.dry else tuple(f"speed{number}?" for number in range(1, len(SPEEDS)))
-
-
 def _serving(s: Settings) -> list[Stage]:
-    """Speed is measured alone, one group after the other.
+    """Speed is measured alone, one group after the other, once the evaluations' servers are off.
 
-    The first ones come before the evaluations' servers, the last one after them.
+    Most of a measurement is starting, which would disturb another one: all groups but the last start together, while
+    the last evaluations still run.
     """
-    *_, last = range(1, len(SPEEDS) + 1)
+    *early, last = range(1, len(SPEEDS) + 1)
     off = " ".join(str(s.control / f"kill-{server.stage}") for server in SERVERS)
     evaluations = (f"ev_{group}?" for group, *_ in EVALUATIONS)
-    # Most of a measurement is starting, which would disturb another one: the first groups start at the same time.
-    up = " && ".join(f"[ -e {s.out}/ready{number} ]" for number in range(1, last))
+    up = " && ".join(f"[ -e {s.out}/ready{number} ]" for number in early)
     wait = f"for i in $(seq 300); do {up} && break; sleep 1; done; touch {s.out}/go1"
-    quiet = ("merge135?", "merge15?", "s135?", "d05?", "conv_05?")
     return [
-        *(_speed(s, number, "site") for number in range(1, last)),
-        Stage("go1", quiet, _shell(wait)),
-        *(Stage(f"go{n}", (f"speed{n - 1}?",), _shell(f"touch {s.out}/go{n}")) for n in range(2, last)),
-        Stage("servers_off", tuple(evaluations), _shell(f"touch {off}; sleep 15; touch {s.out}/go{last}")),
-        _speed(s, last, "servers_off?"),
+        *(_speed(s, number, "site", "ev_d15?", "ev_base?") for number in early),
+        Stage("servers_off", tuple(evaluations), _shell(f"touch {off}; sleep 15")),
+        Stage("go1", ("servers_off?",), _shell(wait)),
+        *(Stage(f"go{n}", (f"speed{n - 1}?",), _shell(f"touch {s.out}/go{n}")) for n in (*early, last) if n > 1),
+        _speed(s, last, f"speed{last - 1}?"),
     ]
 
 
@@ -305,7 +293,7 @@ def _shell(command: str) -> tuple[str, ...]:
     return "bash", "-c", command
 
 
-def _speed(s: Settings, number: int, after: str) -> Stage:
+def _speed(s: Settings, number: int, *after: str) -> Stage:
     size, only, together, cache_gb, most = SPEEDS[number - 1]
     model, label = (SMOLLM2, "decomposer-135m") if size == "135" else (QWEN15, "decomposer-1.5b")
     engine = {"max_model_len": 2048, "kv_cache_memory_bytes": cache_gb * 10**9, "gpu_memory_utilization": 0.1}
@@ -315,4 +303,4 @@ def _speed(s: Settings, number: int, after: str) -> Stage:
     options += ["--engine", json.dumps(engine), "--most", most, "--out", s.out / "bench"]
     options += ["--ready", s.out / f"ready{number}", "--when", s.out / f"go{number}"]
     command = s.runs(s.vllm, "benchmarks.serving.run", s.data / "prompts.json", *options)
-    return Stage(f"speed{number}", (f"merge{size}", after), command, REPO, s.vllm_environment, seconds=1200)
+    return Stage(f"speed{number}", (f"merge{size}", *after), command, REPO, s.vllm_environment, seconds=1200)
