@@ -21,7 +21,7 @@ from anabranch.config import Budget, PlanningMode, Protocol, check_question
 from anabranch.errors import BudgetExceededError, PlanError, QuestionError
 from anabranch.graphs import scheduler
 from anabranch.graphs.channels import plain
-from anabranch.graphs.protocol import choose_protocol, compute_tools, tools_to_plan_for
+from anabranch.graphs.protocol import choose_protocol, compute_tools, guides_in_vain, tools_to_plan_for
 from anabranch.graphs.state import PlanDecision, PlannerState
 from anabranch.graphs.step import StepRunner
 from anabranch.plan import Answer, Plan, SubQuestion, Usage
@@ -83,8 +83,11 @@ class Nodes:
         room = self.max_sub_questions - (len(asked.sub_questions) if self.mode == "dynamic" else 0)
         draft = Draft(asked)
         tools = tools_to_plan_for(self.tools, self.decomposer, self.mode, self.solver, self.protocol)
+        in_vain = not (self.review or answers) and guides_in_vain(
+            self.tools, self.decomposer, self.mode, self.solver, self.protocol
+        )
         with booking(self._ledger(state)) as ledger:
-            if room > 0:
+            if room > 0 and not in_vain:
                 request = PlanRequest(
                     state["question"], tools.cards, self.mode, room, asked, answers, state["feedback"]
                 )
@@ -92,7 +95,7 @@ class Nodes:
                     draft = await decompose(self.decomposer, request)
                 except BudgetExceededError as error:
                     draft = Draft(asked, (str(error),))
-        if self._left_aside(draft, answers):
+        if in_vain or self._left_aside(draft, answers):
             draft = Draft(asked, (*draft.problems, "the embedded decomposer's plan is no guide for this solver"))
         new = [question.id for question in draft.plan.sub_questions[len(asked.sub_questions) :]]
         emit("plan", plan=plain(draft.plan), new=new, problems=[*draft.notes, *draft.problems])

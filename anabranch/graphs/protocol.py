@@ -13,7 +13,7 @@ that plans from worked examples did better with it, 58.0 against 54.2 (n = 777, 
 
 A weak plan is worse than none: along decomposer-135m's plans, even so, this solver has 52.7 right instead of 60.2
 without a plan (paired on 1,135 test rows: -6.3, standard error 1.4). So a larger solver is not guided by the embedded
-decomposer.
+decomposer, which is not even asked where its plan could do nothing else.
 """
 
 from typing import Literal
@@ -21,7 +21,7 @@ from typing import Literal
 from anabranch.agents.decomposer import Decomposer
 from anabranch.agents.models import RoleModel
 from anabranch.config import PlanningMode, Protocol
-from anabranch.plan import SOLVE, Plan
+from anabranch.plan import SOLVE, Plan, SubQuestion
 from anabranch.tools.catalogue import Catalogue
 
 COMPUTE_TOOLS = frozenset({"calculator", "python"})
@@ -69,6 +69,24 @@ def tools_to_plan_for(
     if mode == "dynamic" or not guides or not getattr(decomposer, "distilled", False):
         return catalogue
     return Catalogue(tool for name, tool in catalogue.items() if name not in compute)
+
+
+def guides_in_vain(
+    catalogue: Catalogue, decomposer: Decomposer, mode: PlanningMode, solver: RoleModel, wanted: Protocol = "auto"
+) -> bool:
+    """Whether `choose_protocol` would leave aside whatever a decomposer plans, so that it need not be asked.
+
+    Args:
+        catalogue: the planner's tools.
+        decomposer: who plans.
+        mode: as in `choose_protocol`, as are the others.
+        solver: who answers.
+        wanted: the caller's choice of how plans run.
+    """
+    routes = [SOLVE, *catalogue]
+    every = Plan(sub_questions=tuple(SubQuestion(id=n, text="?", route=r) for n, r in enumerate(routes, 1)))
+    weak = getattr(decomposer, "weak", False)
+    return choose_protocol(every, mode, solver, wanted, weak=weak) == "direct"
 
 
 def compute_tools(catalogue: Catalogue) -> Catalogue:

@@ -99,6 +99,7 @@ async def test_requests_are_openais_batch_format(tmp_path: Path) -> None:
     body = rows[0]["body"]
     assert (body["model"], body["temperature"], body["max_tokens"]) == ("planner", 0, 320)
     assert "structured_outputs" not in body
+    assert body.pop("stop") == ["\n9 ["]
     take(options.out, answer(options.out, 1, lambda _prompt: "I would rather not."))
     await wave(options)
     again = [json.loads(line)["body"] for line in (options.out / "requests.jsonl").read_text().splitlines()]

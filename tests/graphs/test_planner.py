@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
-from langchain_core.tools import tool
+from langchain_core.tools import BaseTool, tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -17,6 +17,7 @@ from anabranch.config import Budget, Price
 from anabranch.errors import ConfigurationError, EndpointError, QuestionError
 from anabranch.graphs.planner import create_planner
 from anabranch.plan import Answer
+from anabranch.tools import calculator
 from tests.fakes import ScriptedChatModel
 from tests.graphs.scripts import CRAIGSLIST, ask, plan_json, planner, reader, search, thread
 
@@ -365,3 +366,15 @@ def test_a_larger_solver_is_not_guided_by_the_embedded_decomposer(protocol: str,
     assert result["answer"] == "9"
     assert result["plan"].is_direct == (protocol == "auto")
     assert asked in solver.prompts[0]
+
+
+@pytest.mark.parametrize("tools", [[], [calculator()]])
+def test_the_embedded_decomposer_is_not_asked_for_what_nobody_would_follow(tools: list[BaseTool]) -> None:
+    writer = ScriptedChatModel(script=[])
+    graph = planner(LineDecomposer(RoleModel(writer, small=True)), ["Answer: 9"], tools)
+    question = ask("How many eggs are that in a week?")
+    parts: list[Any] = list(graph.stream(question, stream_mode=["custom", "values"]))
+    assert parts[-1][1]["answer"] == "9"
+    assert writer.prompts == []
+    (event,) = [part for kind, part in parts if kind == "custom"]
+    assert event["problems"] == ["the embedded decomposer's plan is no guide for this solver"]

@@ -5,7 +5,7 @@ from langchain_core.tools import tool
 
 from anabranch.agents.decomposer import JsonDecomposer, LineDecomposer
 from anabranch.agents.models import RoleModel
-from anabranch.graphs.protocol import choose_protocol, tools_to_plan_for
+from anabranch.graphs.protocol import choose_protocol, guides_in_vain, tools_to_plan_for
 from anabranch.plan import Plan, SubQuestion
 from anabranch.tools import Catalogue, calculator
 from tests.fakes import ScriptedChatModel
@@ -46,6 +46,27 @@ def test_choice(routes: list[str], small: bool, mode: Any, wanted: Any, protocol
 def test_a_weak_plan_guides_no_larger_solver(routes: list[str], small: bool, wanted: Any, protocol: str) -> None:
     solver = RoleModel(ScriptedChatModel(script=[]), small=small)
     assert choose_protocol(plan(*routes), "static", solver, wanted, weak=True) == protocol
+
+
+@pytest.mark.parametrize(
+    ("weak", "tools", "small", "mode", "wanted", "in_vain"),
+    [
+        (True, [calculator()], False, "static", "auto", True),
+        (True, [], False, "static", "auto", True),
+        (False, [calculator()], False, "static", "auto", False),
+        (True, [calculator()], True, "static", "auto", False),
+        (True, [calculator()], False, "dynamic", "auto", False),
+        (True, [calculator()], False, "static", "guided", False),
+        (True, ["look_up"], False, "static", "auto", False),
+    ],
+)
+def test_who_would_guide_in_vain(
+    weak: bool, tools: list[Any], small: bool, mode: Any, wanted: Any, in_vain: bool
+) -> None:
+    decomposer = LineDecomposer(RoleModel(ScriptedChatModel(script=[]), small=weak))
+    solver = RoleModel(ScriptedChatModel(script=[]), small=small)
+    catalogue = Catalogue(look_up if each == "look_up" else each for each in tools)
+    assert guides_in_vain(catalogue, decomposer, mode, solver, wanted) == in_vain
 
 
 @tool
