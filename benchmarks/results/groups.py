@@ -120,15 +120,15 @@ def _small() -> Iterator[Run]:
 
 def _cross() -> Iterator[Run]:
     """What needs d05, d05m, d05x and the distilled solvers s05t, s05a and s05x."""
-    students, solvers, guided = ("d05", "d05m", "d05x"), ("s05t", "s05a", "s05x"), ("static:guided",)
-    for task in (GSM8K, STRATEGYQA):
+    students, solvers = ("d05", "d05m", "d05x"), ("s05t", "s05a", "s05x")
+    for task, planned in ((GSM8K, "static:guided"), (STRATEGYQA, "static:guided"), (HOTPOTQA, "static")):
         place = task.name
         for solver in (*solvers, "qwen05"):
             yield Run(f"{place}-{solver}", task, ("cot", "direct"), (solver,))
         for student in students:
-            yield Run(f"{place}-guided-{student}", task, guided, ("qwen15", "qwen05"), (student,))
-        for solver in solvers:
-            yield Run(f"{place}-guided-{solver}", task, guided, (solver,), ("d05",))
+            yield Run(f"{place}-plans-{student}", task, (planned,), ("qwen15", "qwen05"), (student,))
+        for solver in solvers if task is not HOTPOTQA else ():
+            yield Run(f"{place}-guided-{solver}", task, (planned,), (solver,), ("d05",))
 
 
 def _parallel(name: str) -> Iterator[Run]:

@@ -81,9 +81,9 @@ def section_c(runs: Runs) -> Iterator[str]:
     """(c) Across domains, as the paper's table 3: a distilled decomposer with an untrained solver, against a distilled solver"""  # noqa: E501
     students = [name + more for more in (NO_TOOLS, "") for name in ("d05", "d05m", "d05x")]
     solvers, untrained = ("s05t", "s05a", "s05x"), ("qwen05", "qwen15")
-    for task in ("gsm8k", "strategyqa"):
+    for task in ("gsm8k", "strategyqa", "hotpotqa"):
         rows = runs.take(task, ("cot", "direct"), (*solvers, *untrained))
-        rows += runs.take(task, ("static:guided",), untrained, decomposers=students)
+        rows += runs.take(task, ("static:guided", "static"), untrained, decomposers=students)
         rows += runs.take(task, ("static:guided",), solvers, decomposers=students)
         if not rows:
             continue
