@@ -25,6 +25,9 @@ answering them."""
 The paper's also allows "No decomposition"; a 1.5B model took that way out for every question.
 """
 
+DECOMPOSE_CLOSING = "Do not answer it yet. Write the sub-questions only, one a line."
+"""Ends the first stage's request: with the question last, a 1.5B model answered it, yes-or-no questions above all."""
+
 TWO_STAGE_INSTRUCTION = """\
 Answer the sub-questions one by one, and then the question. End with the final answer alone on the last line, \
 after "Answer:"."""
@@ -58,7 +61,7 @@ def direct_messages(question: str) -> list[BaseMessage]:
 
 def decompose_messages(question: str) -> list[BaseMessage]:
     """The paper's first stage."""
-    return [SystemMessage(DECOMPOSE_INSTRUCTION), HumanMessage(question)]
+    return [SystemMessage(DECOMPOSE_INSTRUCTION), HumanMessage(f"Question: {question}\n\n{DECOMPOSE_CLOSING}")]
 
 
 def two_stage_messages(question: str, steps: Sequence[str]) -> list[BaseMessage]:

@@ -89,6 +89,7 @@ async def test_the_papers_two_stages() -> None:
     assert outcome.answer == "325"
     assert outcome.plan is not None
     assert [step.text for step in outcome.plan.sub_questions] == ["How many are there?", "How many are left?"]
+    assert chat.prompts[0].endswith("Write the sub-questions only, one a line.")
     assert "Sub-questions:\n1. How many are there?" in chat.prompts[-1]
     chat.script = ["Steps:\n1. Count the pens.\n- Take 95 away.", "325"]
     outcome = await systems.two_stage(solver, solver)(Case(EXAMPLE))
