@@ -21,7 +21,7 @@ from anabranch.config import Budget, PlanningMode, Protocol, check_question
 from anabranch.errors import BudgetExceededError, PlanError, QuestionError
 from anabranch.graphs import scheduler
 from anabranch.graphs.channels import plain
-from anabranch.graphs.protocol import choose_protocol, compute_tools, guides_in_vain, tools_to_plan_for
+from anabranch.graphs.protocol import choose_protocol, compute_tools, protocol_of_any_plan, tools_to_plan_for
 from anabranch.graphs.state import PlanDecision, PlannerState
 from anabranch.graphs.step import StepRunner
 from anabranch.plan import Answer, Plan, SubQuestion, Usage
@@ -82,10 +82,9 @@ class Nodes:
         asked, answers = state["plan"], state["answers"]
         room = self.max_sub_questions - (len(asked.sub_questions) if self.mode == "dynamic" else 0)
         draft = Draft(asked)
-        tools = tools_to_plan_for(self.tools, self.decomposer, self.mode, self.solver, self.protocol)
-        in_vain = not (self.review or answers) and guides_in_vain(
-            self.tools, self.decomposer, self.mode, self.solver, self.protocol
-        )
+        known = protocol_of_any_plan(self.tools, self.decomposer, self.mode, self.solver, self.protocol)
+        tools = tools_to_plan_for(self.tools, self.decomposer, known)
+        in_vain = known == "direct" and not (self.review or answers)
         with booking(self._ledger(state)) as ledger:
             if room > 0 and not in_vain:
                 request = PlanRequest(

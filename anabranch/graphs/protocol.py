@@ -52,29 +52,12 @@ def choose_protocol(
     return "per_node"
 
 
-def tools_to_plan_for(
+def protocol_of_any_plan(
     catalogue: Catalogue, decomposer: Decomposer, mode: PlanningMode, solver: RoleModel, wanted: Protocol = "auto"
-) -> Catalogue:
-    """The tools that a decomposer is told of: without those that only compute, where a distilled plan will only guide.
+) -> Literal["guided", "per_node", "direct"]:
+    """What `choose_protocol` says of a plan with all routes that a catalogue offers.
 
-    Args:
-        catalogue: the planner's tools.
-        decomposer: who plans.
-        mode: a dynamic plan is always executed, with all tools.
-        solver: who answers.
-        wanted: the caller's choice of how plans run.
-    """
-    compute = compute_tools(catalogue)
-    guides = wanted == "guided" or (wanted == "auto" and not solver.small and len(compute) == len(catalogue))
-    if mode == "dynamic" or not guides or not getattr(decomposer, "distilled", False):
-        return catalogue
-    return Catalogue(tool for name, tool in catalogue.items() if name not in compute)
-
-
-def guides_in_vain(
-    catalogue: Catalogue, decomposer: Decomposer, mode: PlanningMode, solver: RoleModel, wanted: Protocol = "auto"
-) -> bool:
-    """Whether `choose_protocol` would leave aside whatever a decomposer plans, so that it need not be asked.
+    Where that is `guided` or `direct`, it holds of every plan over the catalogue, so it is known before there is one.
 
     Args:
         catalogue: the planner's tools.
@@ -85,8 +68,23 @@ def guides_in_vain(
     """
     routes = [SOLVE, *catalogue]
     every = Plan(sub_questions=tuple(SubQuestion(id=n, text="?", route=r) for n, r in enumerate(routes, 1)))
-    weak = getattr(decomposer, "weak", False)
-    return choose_protocol(every, mode, solver, wanted, weak=weak) == "direct"
+    return choose_protocol(every, mode, solver, wanted, weak=getattr(decomposer, "weak", False))
+
+
+def tools_to_plan_for(
+    catalogue: Catalogue, decomposer: Decomposer, protocol: Literal["guided", "per_node", "direct"]
+) -> Catalogue:
+    """The tools that a decomposer is told of: without those that only compute, where a distilled plan will only guide.
+
+    Args:
+        catalogue: the planner's tools.
+        decomposer: who plans.
+        protocol: what becomes of its plans, as `protocol_of_any_plan` says.
+    """
+    if protocol == "per_node" or not getattr(decomposer, "distilled", False):
+        return catalogue
+    compute = compute_tools(catalogue)
+    return Catalogue(tool for name, tool in catalogue.items() if name not in compute)
 
 
 def compute_tools(catalogue: Catalogue) -> Catalogue:

@@ -5,7 +5,7 @@ from langchain_core.tools import tool
 
 from anabranch.agents.decomposer import JsonDecomposer, LineDecomposer
 from anabranch.agents.models import RoleModel
-from anabranch.graphs.protocol import choose_protocol, guides_in_vain, tools_to_plan_for
+from anabranch.graphs.protocol import choose_protocol, protocol_of_any_plan, tools_to_plan_for
 from anabranch.plan import Plan, SubQuestion
 from anabranch.tools import Catalogue, calculator
 from tests.fakes import ScriptedChatModel
@@ -49,24 +49,24 @@ def test_a_weak_plan_guides_no_larger_solver(routes: list[str], small: bool, wan
 
 
 @pytest.mark.parametrize(
-    ("weak", "tools", "small", "mode", "wanted", "in_vain"),
+    ("weak", "tools", "small", "mode", "wanted", "known"),
     [
-        (True, [calculator()], False, "static", "auto", True),
-        (True, [], False, "static", "auto", True),
-        (False, [calculator()], False, "static", "auto", False),
-        (True, [calculator()], True, "static", "auto", False),
-        (True, [calculator()], False, "dynamic", "auto", False),
-        (True, [calculator()], False, "static", "guided", False),
-        (True, ["look_up"], False, "static", "auto", False),
+        (True, [calculator()], False, "static", "auto", "direct"),
+        (True, [], False, "static", "auto", "direct"),
+        (False, [calculator()], False, "static", "auto", "guided"),
+        (True, [calculator()], True, "static", "auto", "per_node"),
+        (True, [calculator()], False, "dynamic", "auto", "per_node"),
+        (True, [calculator()], False, "static", "guided", "guided"),
+        (True, ["look_up"], False, "static", "auto", "per_node"),
     ],
 )
-def test_who_would_guide_in_vain(
-    weak: bool, tools: list[Any], small: bool, mode: Any, wanted: Any, in_vain: bool
+def test_what_is_known_before_there_is_a_plan(
+    weak: bool, tools: list[Any], small: bool, mode: Any, wanted: Any, known: str
 ) -> None:
     decomposer = LineDecomposer(RoleModel(ScriptedChatModel(script=[]), small=weak))
     solver = RoleModel(ScriptedChatModel(script=[]), small=small)
     catalogue = Catalogue(look_up if each == "look_up" else each for each in tools)
-    assert guides_in_vain(catalogue, decomposer, mode, solver, wanted) == in_vain
+    assert protocol_of_any_plan(catalogue, decomposer, mode, solver, wanted) == known
 
 
 @tool
@@ -94,4 +94,5 @@ def test_a_distilled_plan_that_guides_is_for_the_solver_alone(
     model = RoleModel(ScriptedChatModel(script=[]))
     decomposer = JsonDecomposer(model) if writer == "json" else LineDecomposer(model, examples=writer == "examples")
     solver = RoleModel(ScriptedChatModel(script=[]), small=small)
-    assert list(tools_to_plan_for(Catalogue(tools), decomposer, mode, solver, wanted)) == told
+    known = protocol_of_any_plan(Catalogue(tools), decomposer, mode, solver, wanted)
+    assert list(tools_to_plan_for(Catalogue(tools), decomposer, known)) == told
