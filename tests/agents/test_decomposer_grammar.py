@@ -1,0 +1,123 @@
+"""Lines under the pattern of all plans: on every call, or from the first line that does not fit."""
+
+import re
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage
+
+from anabranch.agents.decomposer import LineDecomposer, PlanRequest, decompose
+from anabranch.codecs import LineGrammar
+from tests.agents.requests import AGAIN, ANSWERS, ASKED, CARDS, FRESH, cut, lines, scripted
+from tests.fakes import Reply
+
+FREE = {"max_tokens": 320, "stop": ["\n9 ["]}
+
+
+def held(pattern: str, begun: str) -> dict[str, Any]:
+    return {"pattern": pattern, "begun": begun}
+
+
+async def test_the_pattern_of_a_request_is_passed_on() -> None:
+    chat = scripted("DIRECT")
+    await decompose(lines(chat, constrain=held, max_tokens=9), FRESH)
+    assert chat.bound[0] == {"max_tokens": 9, "pattern": LineDecomposer.pattern(FRESH), "begun": ""}
+
+
+@pytest.mark.parametrize(
+    ("free", "plan"),
+    [
+        ("DIRECT", "DIRECT"),
+        ("1 [search] Who?\n2 [solve] Is {1} old?", "1 [search] Who?\n2 [solve] Is {1} old?"),
+        (cut("1 [search] Who?\n2 [solve] Is {1} ol"), "1 [search] Who?"),
+    ],
+)
+async def test_a_plan_that_was_written_freely_is_not_asked_for_again(free: Reply, plan: str) -> None:
+    chat = scripted(free)
+    decomposer = lines(chat, constrain=held, grammar="on_demand")
+    assert await decomposer.write(FRESH) == plan
+    assert chat.bound == [FREE]
+
+
+@pytest.mark.parametrize(
+    "free",
+    [
+        "1 [calculator] a",
+        "Here is the plan:\n1 [search] Who?",
+        "DONE",
+        "",
+        "DIRECT\n1 [search] Who?",
+        cut("1 [search] and who" + " and who" * 30),
+    ],
+)
+async def test_what_does_not_begin_as_a_plan_is_asked_for_again_with_the_pattern(free: Reply) -> None:
+    chat = scripted(free, "1 [search] Who?")
+    decomposer = lines(chat, constrain=held, grammar="on_demand")
+    assert await decomposer.write(FRESH) == "1 [search] Who?"
+    assert chat.bound == [FREE, {"max_tokens": 320, "pattern": LineDecomposer.pattern(FRESH), "begun": ""}]
+    assert chat.prompts[0] == chat.prompts[1]
+
+
+@pytest.mark.parametrize(
+    "free",
+    [
+        "1 [search] Who?\n3 [solve] Is {1} old?",
+        "1 [search] Who?\n2 [solve] Is {2} old?\n3 [solve] Is {1} old?",
+        "1 [search] Who?\n",
+        "1 [search] Who?\n\n2 [solve] Is {1} old?",
+        cut("1 [search] Who?\n2 [solve] Is {2} ol"),
+        cut("1 [search] Who?\n2 [solve] and who" + " and who" * 30),
+    ],
+)
+async def test_a_plan_goes_on_with_the_pattern_from_its_first_line_that_does_not_fit(free: Reply) -> None:
+    chat = scripted(free, "2 [solve] Is {1} tall?")
+    decomposer = lines(chat, constrain=held, grammar="on_demand")
+    assert await decomposer.write(FRESH) == "1 [search] Who?\n2 [solve] Is {1} tall?"
+    begun = "1 [search] Who?\n"
+    pattern = LineGrammar(["search"], 7, known=[1], first_id=2, empty=None).pattern
+    assert chat.bound == [FREE, {"max_tokens": 320, "pattern": pattern, "begun": begun}]
+    assert chat.prompts[1] == f"{chat.prompts[0]}\nai: {begun}"
+
+
+async def test_a_plan_that_goes_on_may_be_cut_off() -> None:
+    chat = scripted("1 [search] Who?\n3 [solve] a", cut("2 [search] Where?\n3 [solve] Is {2} fa"))
+    decomposer = lines(chat, constrain=held, grammar="on_demand")
+    assert await decomposer.write(FRESH) == "1 [search] Who?\n2 [search] Where?"
+
+
+async def test_a_layer_that_goes_on_does_not_refer_to_itself() -> None:
+    chat = scripted("3 [search] Who?\n4 [solve] Is {3} old?", "4 [solve] Is {1} tall?")
+    decomposer = lines(chat, constrain=held, grammar="on_demand")
+    layer = PlanRequest("Q?", CARDS, "dynamic", asked=ASKED, answers=ANSWERS)
+    assert await decomposer.write(layer) == "3 [search] Who?\n4 [solve] Is {1} tall?"
+    known = [id_ for id_ in ASKED.ids if ANSWERS[id_].ok]
+    assert chat.bound[0]["stop"] == ["\n11 ["]
+    assert chat.bound[1]["pattern"] == LineGrammar(["search"], 7, known, 4, chained=False, empty=None).pattern
+
+
+@pytest.mark.parametrize("more", ["\n3 [solve] c", "\n", "\nThat is all."])
+@pytest.mark.parametrize("finish", ["stop", "length"])
+async def test_what_comes_after_the_last_line_allowed_is_left_out(more: str, finish: str) -> None:
+    whole = "1 [search] a\n2 [solve] b"
+    chat = scripted(AIMessage(whole + more, response_metadata={"finish_reason": finish}))
+    decomposer = lines(chat, constrain=held, grammar="on_demand")
+    assert await decomposer.write(PlanRequest("Q?", CARDS, max_sub_questions=2)) == whole
+    assert chat.bound == [{"max_tokens": 320, "stop": ["\n3 ["]}]
+
+
+@pytest.mark.parametrize(
+    ("request_", "fits", "does_not"),
+    [
+        (FRESH, ["DIRECT", "1 [search] a\n2 [solve] {1}"], ["DONE", "1 [calculator] a", "2 [solve] a"]),
+        (AGAIN, ["DONE", "3 [solve] {1}\n4 [search] {3}"], ["DIRECT", "3 [solve] {2}", "1 [solve] a"]),
+        (
+            PlanRequest("Q?", CARDS, "dynamic", asked=ASKED, answers=ANSWERS),
+            ["DONE", "3 [solve] {1}\n4 [search] a"],
+            ["3 [solve] a\n4 [search] {3}"],
+        ),
+        (PlanRequest("Q?", (), max_sub_questions=1), ["1 [solve] a"], ["1 [search] a", "1 [solve] a\n2 [solve] b"]),
+    ],
+)
+def test_the_pattern_allows_what_the_request_does(request_: PlanRequest, fits: list[str], does_not: list[str]) -> None:
+    pattern = LineDecomposer.pattern(request_)
+    assert [text for text in [*fits, *does_not] if re.fullmatch(pattern, text)] == fits
