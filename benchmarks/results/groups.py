@@ -124,9 +124,11 @@ def _cross() -> Iterator[Run]:
     for task, planned in ((GSM8K, "static:guided"), (STRATEGYQA, "static:guided"), (HOTPOTQA, "static")):
         place = task.name
         for solver in (*solvers, "qwen05"):
-            yield Run(f"{place}-{solver}", task, ("cot", "direct"), (solver,))
+            yield Run(f"{place}-{solver}", task, ("cot",) if task is GSM8K else ("cot", "direct"), (solver,))
         for student in students:
-            yield Run(f"{place}-plans-{student}", task, (planned,), ("qwen15", "qwen05"), (student,))
+            yield Run(f"{place}-plans-{student}", task, (planned,), ("qwen15",), (student,))
+        for student in students:
+            yield Run(f"{place}-05-plans-{student}", task, (planned,), ("qwen05",), (student,))
         for solver in solvers if task is not HOTPOTQA else ():
             yield Run(f"{place}-guided-{solver}", task, (planned,), (solver,), ("d05",))
 

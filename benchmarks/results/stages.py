@@ -13,8 +13,8 @@ EVALUATIONS = (
     ("base", ("srvA", "srvB", "srvC"), 420),
     ("d135", ("l_d135", "l_s135", "srvA", "srvC", "ev_base?"), 300),
     ("d05", ("l_d05", "srvD", "ev_d15?"), 240),
-    ("d15", ("l_d15", "screen15?"), 300),
-    ("cross", ("l_s05a", "l_s05x", "l_d05m", "l_d05x", "l_s05t", "srvA"), 600),
+    ("d15", ("l_d15", "screen15?"), 420),
+    ("cross", ("l_s05a", "l_s05x", "l_d05m", "l_d05x", "l_s05t", "srvA"), 420),
     ("d15p", ("l_d15p",), 300),
     ("small", ("l_d15p", "l_s135", "l_d135", "l_d05", "srvA"), 200),
 )
@@ -24,7 +24,7 @@ BESIDE_STUDENTS = ("d15", "d15p", "d05")
 SPEEDS = (
     ("15", "offline-merged,merged", 2, 6, 2048),
     ("135", "offline-merged,merged", 2, 5, 4096),
-    ("135", "merged-x4,merged-x6,merged-fp8,merged-api1,merged-threads,merged-guidance,lora,merged-ngram", 4, 3, 4096),
+    ("135", "merged-x4,merged-fp8,merged-api1,merged-x6,merged-always,merged-guidance,merged-threads,lora", 4, 3, 4096),
 )
 """Groups of serving speeds: size, variants, how many start at a time, gigabytes of cache for each engine, and most
 requests a measurement.

@@ -19,7 +19,7 @@ LEVELS: tuple[Step, ...] = (
     (1, 24, "on_demand"),
 )
 MOST: tuple[Step, ...] = (LEVELS[0], (1024, 4096, "never"), *LEVELS[1:])
-ALL: tuple[Step, ...] = (*MOST, (1024, 4096, "always"))
+ALWAYS: tuple[Step, ...] = ((1024, 4096, "always"),)
 LARGE: tuple[Step, ...] = MOST[:2]
 OFFLINE: tuple[Step, ...] = ((0, 4096, "on_demand"), (0, 4096, "never"))
 MANY: dict[str, Any] = {"max_num_seqs": 1024, "max_num_batched_tokens": 16384}
@@ -61,7 +61,8 @@ QUICK = {"compilation_config": {"mode": 0, "cudagraph_mode": "FULL_DECODE_ONLY",
 NGRAM = {"speculative_config": {"method": "ngram", "num_speculative_tokens": 4, "prompt_lookup_max": 4}}
 VARIANTS = [
     Variant("offline-merged", "vLLM's own engine, merged weights", MANY, 0, merged=True, steps=OFFLINE),
-    Variant("merged", "merged weights, 4 API processes", MANY, 4, merged=True, steps=ALL),
+    Variant("merged", "merged weights, 4 API processes", MANY, 4, merged=True),
+    Variant("merged-always", "merged weights, 4 API processes", MANY, 4, merged=True, steps=ALWAYS),
     Variant(
         "merged-quick",
         "not compiled, CUDA graphs of decoding alone",
@@ -96,7 +97,7 @@ VARIANTS = [
         MANY | _backend("guidance"),
         4,
         merged=True,
-        steps=((1024, 4096, "always"),),
+        steps=ALWAYS,
     ),
     Variant(
         "merged-ngram", "n-gram speculation, 4 tokens", MANY | NGRAM, 4, merged=True, steps=(LEVELS[0], *LEVELS[2:])
