@@ -99,6 +99,14 @@ def build(
             show_default=False,
         ),
     ] = None,
+    plans: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Plans of an earlier build, by row id (JSON lines, also .gz): no teacher is needed.",
+            show_default=False,
+        ),
+    ] = None,
     limit: Limit = None,
     quiet: Quiet = False,
     debug: Debug = False,

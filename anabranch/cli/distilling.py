@@ -51,8 +51,9 @@ def build(values: Values) -> None:
     from anabranch.distill import pipeline
 
     options = {name: values[name] for name in ("seed", "written", "limit")}
+    given = Path(values["plans"]) if values["plans"] is not None else None
     left = values["leave_out"] or ()
-    _show(pipeline.build(Path(values["data"]), Path(values["work"]), leave_out=left, **options))
+    _show(pipeline.build(Path(values["data"]), Path(values["work"]), leave_out=left, given=given, **options))
 
 
 def solutions(values: Values) -> None:

@@ -39,8 +39,8 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="direct, cot, cot:SAMPLES (majority), program, react, two-stage, static[:PROTOCOL], "
-            "dynamic[:PROTOCOL], human[:PROTOCOL] (plans of people in the data); "
+            help="direct, cot, cot:SAMPLES (majority), unguided (the guided prompt without a plan), program, react, "
+            "two-stage, static[:PROTOCOL], dynamic[:PROTOCOL], human[:PROTOCOL] (plans of people in the data); "
             "PROTOCOL is auto, guided, per_node or program; :always plans without the gate, :sequential answers one "
             "sub-question at a time. Repeatable. "
             "[default: direct, cot, static]",

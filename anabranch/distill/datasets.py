@@ -91,7 +91,8 @@ def strategyqa(rows: Iterable[Mapping[str, Any]], skipped: Skipped | None = None
             Step(text=text, kind=_strategy_kind(text, n, len(texts), evidence))
             for n, text in enumerate(map(to_slots, texts))
         ]
-        yield from _checked(row, "strategyqa", steps, skipped)
+        facts = _meta(row).get("facts") or []
+        yield from _checked(row, "strategyqa", steps, skipped, " ".join(filter(_is_text, facts)))
 
 
 def musique(rows: Iterable[Mapping[str, Any]], skipped: Skipped | None = None) -> Iterator[Demonstration]:
@@ -103,7 +104,7 @@ def musique(rows: Iterable[Mapping[str, Any]], skipped: Skipped | None = None) -
             (skipped or Skipped()).add("a step is not a question", row)
             continue
         steps = [Step(text=text or "", answer=answer) for text, answer in zip(questions, answers, strict=True)]
-        yield from _checked(row, "musique", steps, skipped)
+        yield from _checked(row, "musique", steps, skipped, _support(row))
 
 
 def musique_readings(row: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, str]]]:
@@ -117,6 +118,18 @@ def musique_readings(row: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping
         passage = context[place] if isinstance(place, int) and 0 <= place < len(context) else None
         if question and isinstance(passage, dict) and answer in str(passage.get("text")):
             yield fill(question, answers), answer, {name: str(passage.get(name)) for name in ("title", "text")}
+
+
+def _support(row: Mapping[str, Any]) -> str:
+    """The paragraphs that hold the answers to a MuSiQue row's steps."""
+    context = row.get("context") or []
+    places = [
+        place for place in _meta(row).get("support") or [] if isinstance(place, int) and 0 <= place < len(context)
+    ]
+    shown = [context[place] for place in dict.fromkeys(places) if isinstance(context[place], dict)]
+    return "\n\n".join(
+        f"{p['title']}: {p['text']}" for p in shown if _is_text(p.get("title")) and _is_text(p.get("text"))
+    )
 
 
 def _is_text(value: Any) -> bool:
@@ -155,14 +168,14 @@ def _strategy_kind(text: str, place: int, length: int, evidence: Sequence[Any]) 
 
 
 def _checked(
-    row: Mapping[str, Any], source: str, steps: Sequence[Step], skipped: Skipped | None
+    row: Mapping[str, Any], source: str, steps: Sequence[Step], skipped: Skipped | None, passage: str
 ) -> Iterator[Demonstration]:
     forward = any(not slots(step.text) <= set(range(1, n)) for n, step in enumerate(steps, 1))
     if forward or any(re.search(r"[\[\]\\\n#]", step.text) for step in steps):
         (skipped or Skipped()).add("a step refers forward or has brackets", row)
         return
     question = " ".join(str(row["question"]).split())
-    yield Demonstration(id=str(row["id"]), source=source, question=question, steps=tuple(steps))
+    yield Demonstration(id=str(row["id"]), source=source, question=question, steps=tuple(steps), passage=passage)
 
 
 @dataclass(frozen=True)

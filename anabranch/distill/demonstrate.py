@@ -17,7 +17,7 @@ from anabranch.distill.batch import Job, Replies, Sampling
 from anabranch.distill.catalogues import shipped
 from anabranch.distill.chat import Model, answered, name_of, spent
 from anabranch.distill.datasets import Skipped
-from anabranch.distill.files import read_jsonl, write_jsonl, write_manifest
+from anabranch.distill.files import read_jsonl, read_rows, write_jsonl, write_manifest
 from anabranch.distill.records import Demonstration
 from anabranch.distill.render import as_messages
 
@@ -98,10 +98,23 @@ def plan_rows(data: Path, work: Path, limit: int | None = None) -> Iterator[dict
 
 
 def taught(
-    data: Path, work: Path, limit: int | None = None, skipped: Skipped | None = None
+    data: Path, work: Path, limit: int | None = None, skipped: Skipped | None = None, given: Path | None = None
 ) -> tuple[list[Demonstration], dict[str, int]]:
-    """For each question the best plan of all teachers that passed the checks, and how often each fault kept one out."""
+    """For each question the best plan of all teachers that passed the checks, and how often each fault kept one out.
+
+    Args:
+        data: folder of the data sets.
+        work: folder of the teachers' replies.
+        limit: only so many rows of each kind.
+        skipped: gets the rows that are left out.
+        given: plans of an earlier build (its `demonstrations.jsonl`), so that no teacher is needed.
+
+    Raises:
+        DocumentError: replies or plans cannot be read.
+    """
     replies = teachers_replies(work)
+    for id_, text in _given(given, skipped):
+        replies.setdefault(id_, []).append(("given", text))
     faults: dict[str, int] = {}
     made = []
     for row, steps, split in sources.gsm8k_rows(data, limit, skipped):
@@ -124,6 +137,20 @@ def teachers_replies(work: Path) -> dict[str, list[tuple[str, str]]]:
         for row in read_jsonl(path):
             found.setdefault(row["id"], []).extend((source, text) for text in row["texts"])
     return found
+
+
+def _given(path: Path | None, skipped: Skipped | None) -> Iterator[tuple[str, str]]:
+    """Plans that were kept by row id, as a teacher would have written them."""
+    if path is None:
+        return
+    noted = skipped if skipped is not None else Skipped()
+    for row in read_rows(path, {"id": (str, int), "steps": list}, noted.reasons):
+        said = [step.get("text") if isinstance(step, dict) else step for step in row["steps"]]
+        texts = [text for text in said if isinstance(text, str)]
+        if texts and len(texts) == len(said):
+            yield str(row["id"]), teacher.numbered(texts)
+        else:
+            noted.add("a given plan whose steps are no texts", row)
 
 
 def _lines(texts: Sequence[str], tool: str) -> str:

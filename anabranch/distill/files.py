@@ -1,10 +1,12 @@
-"""JSON lines and manifests on disk, with the standard library alone: a training machine needs no more.
+"""JSON lines (also `.gz`) and manifests on disk, with the standard library alone: a training machine needs no more.
 
 Source: https://jsonlines.org.
 """
 
+import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -53,8 +55,9 @@ def _is(value: Any, kind: Kinds) -> bool:
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | None, str]]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        text = data.decode("utf-8")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DocumentError(f"cannot read {path}: {error}; check the path") from error
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():

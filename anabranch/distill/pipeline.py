@@ -10,7 +10,7 @@ from anabranch.distill import datasets, solving, sources, teacher, templates
 from anabranch.distill.catalogues import random_offer
 from anabranch.distill.datasets import Skipped
 from anabranch.distill.demonstrate import taught
-from anabranch.distill.files import read_jsonl, write_jsonl, write_manifest
+from anabranch.distill.files import digest, read_jsonl, write_jsonl, write_manifest
 from anabranch.distill.records import Demonstration
 from anabranch.distill.render import as_messages, training_rows, wanted_tools
 from anabranch.distill.sources import MUSIQUE, STRATEGYQA, Passage, passages, rows_of
@@ -32,6 +32,7 @@ def build(
     written: int = 5000,
     limit: int | None = None,
     leave_out: Sequence[str] = (),
+    given: Path | None = None,
 ) -> dict[str, Any]:
     """Turns data sets and the teachers' replies into rows for training, tuning and tests.
 
@@ -43,6 +44,7 @@ def build(
         limit: as for `demonstrate`.
         leave_out: sources (of `SOURCES`) that the decomposer is not trained on; its route test and the solver's rows
             have all of them.
+        given: plans of an earlier build (its `demonstrations.jsonl`, also as `.gz`), to repeat it without a teacher.
 
     Returns:
         The manifest with the counts, which is also in `work/build.json`.
@@ -56,7 +58,7 @@ def build(
         raise ConfigurationError(f"unknown source {unknown[0]!r} to leave out; use: {', '.join(SOURCES)}")
     random, inputs = Random(seed), sources.check(data)  # noqa: S311
     skipped = Skipped()
-    plans, faults = taught(data, work, limit, skipped)
+    plans, faults = taught(data, work, limit, skipped, given)
     strategy = list(datasets.strategyqa(rows_of(data, STRATEGYQA, skipped), skipped))[:limit]
     chains = list(datasets.musique(rows_of(data, MUSIQUE, skipped), skipped))[:limit]
     shown, unseen = _divided(plans, strategy, chains, random, written=written, seed=seed)
@@ -68,10 +70,11 @@ def build(
         "written": written * PASSES,
         "teacher_faults": faults,
     }
+    pool = passages(data)
     for name, demonstrations, chance in (("train", shown, random), ("tune", unseen, Random(seed + 1))):  # noqa: S311
         taken = (d for d in demonstrations if _source(d) not in leave_out)
         path = work / f"decomposer_{name}.jsonl"
-        counts[f"decomposer_{name}"] = write_jsonl(path, training_rows(taken, chance))
+        counts[f"decomposer_{name}"] = write_jsonl(path, training_rows(taken, chance, pool))
     counts["routes_test"] = write_jsonl(work / "routes_test.jsonl", route_rows(unseen, Random(seed + 2)))  # noqa: S311
     counts |= _build_solver(data, work, plans, Random(seed + 3), written, limit)  # noqa: S311
     write_jsonl(work / "demonstrations.jsonl", (_without_question(d) for d in plans))
@@ -81,7 +84,7 @@ def build(
         "seed": seed,
         "limit": limit,
         "without": sorted(leave_out),
-        "inputs": inputs,
+        "inputs": inputs | ({given.name: digest(given)} if given else {}),
         **counts,
         "left_out": skipped.described,
     }

@@ -40,7 +40,16 @@ class Step(BaseModel):
 
 
 class Demonstration(BaseModel):
-    """A question and the steps that answer it; none if it is answered directly."""
+    """A question and the steps that answer it; none if it is answered directly.
+
+    Attributes:
+        id: of its row.
+        source: where it is from.
+        question: its text.
+        steps: sub-questions in an order in which they could be answered.
+        split: `tune` rows are never trained on.
+        passage: a text in which the answers to its look-ups stand; empty where there is none.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,6 +58,7 @@ class Demonstration(BaseModel):
     question: str
     steps: tuple[Step, ...] = ()
     split: Literal["train", "tune"] = "train"
+    passage: str = ""
 
     def plan(self, tools: Mapping[Kind, str]) -> Plan:
         """The plan over a tool catalogue; one step that no tool answers is no plan.

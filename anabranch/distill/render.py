@@ -10,7 +10,9 @@ from langchain_core.tools import ToolException
 from anabranch.agents import prompts
 from anabranch.codecs import DIRECT, DONE, encode_lines
 from anabranch.distill.catalogues import Offer, random_offer
+from anabranch.distill.passages import over_a_passage
 from anabranch.distill.records import FALLBACKS, Demonstration, Step, route
+from anabranch.distill.sources import Passage
 from anabranch.plan import Answer, Plan, SubQuestion, fill, slots
 from anabranch.tools.calculator import calculate
 
@@ -19,6 +21,8 @@ REPLAN_SHARE = 0.06
 SHORT_SHARE = 0.3
 """Share of the demonstrations that get a tool for their sums by chance only, and so mostly leave them to the solver."""
 NO_TOOLS_SHARE = 0.08
+PASSAGE_SHARE = 0.2
+"""Share of the demonstrations that come after a passage, where one can be made."""
 NO_TOOLS = Offer((), {})
 
 _ROLES = {"system": "system", "human": "user", "ai": "assistant"}
@@ -36,14 +40,19 @@ def as_messages(messages: Sequence[BaseMessage]) -> list[dict[str, str]]:
     return [{"role": _ROLES[message.type], "content": str(message.text)} for message in messages]
 
 
-def training_rows(demonstrations: Iterable[Demonstration], random: Random) -> Iterator[dict[str, Any]]:
-    """Prompts and completions, each demonstration with a catalogue of its own.
+def training_rows(
+    demonstrations: Iterable[Demonstration], random: Random, pool: Sequence[Passage] = ()
+) -> Iterator[dict[str, Any]]:
+    """Prompts and completions, each demonstration with a catalogue of its own, some after a passage.
 
     Args:
         demonstrations: what to show.
         random: source of chance.
+        pool: paragraphs that have nothing to do with the questions.
     """
-    for demonstration in demonstrations:
+    for shown in demonstrations:
+        read = over_a_passage(shown, pool, random) if random.random() < PASSAGE_SHARE else None
+        demonstration = read or shown
         wanted = wanted_tools(demonstration, random)
         if random.random() < SHORT_SHARE:
             wanted = [kind for kind in wanted if kind not in FALLBACKS["arithmetic"]]

@@ -114,7 +114,7 @@ def step_prompt(question: str, steps: Sequence[Calculation]) -> list[Message]:
     messages = [{"role": "system", "content": INSTRUCTION}]
     for example, calculations, texts in _EXAMPLES:
         messages.append({"role": "user", "content": _task(example, calculations)})
-        messages.append({"role": "assistant", "content": _numbered(texts)})
+        messages.append({"role": "assistant", "content": numbered(texts)})
     task = _task(question, [(step.expression, step.prose) for step in steps])
     return [*messages, {"role": "user", "content": task}]
 
@@ -134,7 +134,8 @@ def _task(question: str, steps: Iterable[tuple[str, str]]) -> str:
     return "\n".join([f"Problem: {question}", "Steps:", *lines])
 
 
-def _numbered(texts: Sequence[str]) -> str:
+def numbered(texts: Sequence[str]) -> str:
+    """Sub-questions as a teacher writes them, one numbered line each."""
     return "\n".join(f"{n}. {text}" for n, text in enumerate(texts, 1))
 
 

@@ -13,16 +13,16 @@ from anabranch.errors import ConfigurationError
 from anabranch.evals import prompts, systems
 from anabranch.evals.models import Models, ModelSpec
 
-ALONE = ("direct", "cot", "program", "react")
+ALONE = ("direct", "cot", "unguided", "program", "react")
 """Systems without a decomposer."""
 PLANNING = ("two-stage", "static", "dynamic", "human")
 MOST_SAMPLES = 64
 PROTOCOLS = ("auto", "guided", "per_node", "program")
 OPTIONS = frozenset({"always", "sequential"})
 FORMS = (
-    "direct, cot, cot:SAMPLES, program, react, two-stage, static[:PROTOCOL], dynamic[:PROTOCOL] or human[:PROTOCOL], "
-    "with PROTOCOL auto, guided, per_node or program, :always to plan without the gate, and :sequential to answer one "
-    "sub-question at a time"
+    "direct, cot, cot:SAMPLES, unguided, program, react, two-stage, static[:PROTOCOL], dynamic[:PROTOCOL] or "
+    "human[:PROTOCOL], with PROTOCOL auto, guided, per_node or program, :always to plan without the gate, and "
+    ":sequential to answer one sub-question at a time"
 )
 
 
@@ -104,6 +104,7 @@ def build(spec: SystemSpec, models: Models, prices: Prices, *, max_sub_questions
     alone = {
         "direct": systems.direct,
         "cot": systems.chain_of_thought,
+        "unguided": systems.unguided,
         "program": systems.program,
         "react": systems.react,
     }

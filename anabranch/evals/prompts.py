@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
-from anabranch.agents.prompts import name_slots
+from anabranch.agents.prompts import GUIDED_CLOSING, GUIDED_INSTRUCTION, name_slots
 from anabranch.evals.examples import Paragraph
 from anabranch.plan import Plan
 
@@ -57,6 +57,11 @@ def version() -> str:
 def direct_messages(question: str) -> list[BaseMessage]:
     """The answer alone, without reasoning."""
     return [SystemMessage(DIRECT_INSTRUCTION), HumanMessage(question)]
+
+
+def unguided_messages(question: str) -> list[BaseMessage]:
+    """The product's guided prompt without its plan: what the form of the prompt does by itself."""
+    return [SystemMessage(GUIDED_INSTRUCTION), HumanMessage(f"{question}\n\n{GUIDED_CLOSING}")]
 
 
 def decompose_messages(question: str) -> list[BaseMessage]:

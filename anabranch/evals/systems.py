@@ -149,6 +149,15 @@ def chain_of_thought(solver: RoleModel) -> System:
     return run
 
 
+def unguided(solver: RoleModel) -> System:
+    """The guided prompt without a plan: tells what a plan does from what the form of its prompt does."""
+
+    async def run(case: Case) -> Outcome:
+        return _outcome(str((await call(solver, prompts.unguided_messages(case.read()), role="solver")).text).strip())
+
+    return run
+
+
 def self_consistency(solver: RoleModel, samples: int) -> System:
     """Chain of thought several times, and the answer given most often: what the same tokens buy without a plan.
 

@@ -81,7 +81,7 @@ def model(arguments: argparse.Namespace, name: str, more: str = "") -> str:
     """How the command line names a model: `LABEL=[WRITER:]http://.../v1#NAME`, the label with `more` at its end."""
     writer, _, served = name.rpartition("-")
     address = getattr(arguments, SERVER.get(served, "c"))
-    distilled = re.fullmatch(r"d(135|05|15)[a-z]*", served)
+    distilled = re.fullmatch(r"(d|kept)(135|05|15)[a-z]*", served)
     writer = writer or ("lines" if distilled else "")
     return f"{name}{more}={writer + ':' if writer else ''}{address}#{served}"
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from benchmarks.results.settings import LARGE
+
 
 @dataclass(frozen=True)
 class Task:
@@ -19,6 +21,8 @@ BAMBOOGLE = Task("bamboogle", "bamboogle.jsonl")
 HOTPOTQA = Task("hotpotqa", "hotpotqa_reflexion100_ctx.jsonl")
 PARALLELQA = Task("parallelqa", "llmcompiler_parallelqa.jsonl")
 TUNE = Task("gsm8k", "gsm8k_tune.jsonl")
+READING = Task("hotpotqa", "hotpotqa_reading_tune.jsonl")
+"""Questions of HotpotQA's training set after their own paragraphs and two others: reading, to choose by."""
 
 NO_TOOLS = "-no-tools"
 """At the end of a decomposer's label: its plans are for the solver alone, not for a calculator."""
@@ -26,9 +30,9 @@ TEACHER = "examples-qwen15"
 """A plan writer without training: worked examples in the prompt of the largest model."""
 STEPS = 300
 """Questions of GSM8K for plans that are run one sub-question at a time."""
-SERVER = {"qwen15": "a", "d15": "d", "d15p": "d", "smollm2": "b", "d135": "b", "d135p": "b", "s135": "b"}
+SERVER = {"qwen15": "a", "smollm2": "b", "d135": "b", "kept135": "b", "s135": "b"} | dict.fromkeys(LARGE, "d")
 """Which server has a model; `c` has all others."""
-STUDENTS = ("d135", "d135p", "d05", "d15", "d15p")
+STUDENTS = ("d135", "kept135", "d05", *LARGE)
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,13 @@ class Run:
 
 def _base() -> Iterator[Run]:
     """What needs the base models alone. The most important first: a group that is cut off loses its end."""
-    ways, teacher, small = ("cot", "direct"), (TEACHER,), ("qwen05",)
+    ways, teacher, small = ("cot", "unguided", "direct"), (TEACHER,), ("qwen05",)
     both, guided, steps = ("qwen15", "qwen05"), ("static:guided",), ("static:per_node", "dynamic")
     yield Run("gsm8k-cot", GSM8K, ways)
     yield Run("gsm8k-guided-no-tools", GSM8K, guided, decomposers=teacher, no_tools=True)
     yield Run("gsm8k-guided", GSM8K, guided, decomposers=teacher)
-    yield Run("tune", TUNE, ("cot",))
+    yield Run("tune", TUNE, ("cot", "unguided"))
+    yield Run("reading", READING, (*ways, *guided), decomposers=teacher)
     yield Run("gsm8k-human", GSM8K, ("human:guided",))
     yield Run("gsm8k-two-stage", GSM8K, ("two-stage",), decomposers=("qwen15",))
     yield Run("gsm8k-two-stage-05", GSM8K, ("two-stage",), decomposers=small)
@@ -96,13 +101,14 @@ def _student(name: str) -> Callable[[], Iterator[Run]]:
         guided, plans = ("static:guided",), (name,)
         yield Run("gsm8k-guided", GSM8K, guided, decomposers=plans)
         yield Run("tune", TUNE, guided, decomposers=plans)
+        yield Run("reading", READING, guided, decomposers=plans)
         yield Run("hotpotqa", HOTPOTQA, ("static", "dynamic"), decomposers=plans)
         yield Run("strategyqa", STRATEGYQA, guided, decomposers=plans)
         yield Run("bamboogle", BAMBOOGLE, guided, decomposers=plans)
         yield Run("drop", DROP, guided, decomposers=plans)
         yield Run("gsm8k-05-guided", GSM8K, guided, ("qwen05",), plans)
         yield Run("steps", GSM8K, ("static:per_node", "dynamic"), decomposers=plans, limit=STEPS)
-        if name != "d15":
+        if name not in LARGE:
             yield Run("gsm8k-135-guided", GSM8K, guided, ("smollm2",), plans)
         yield from _parallel(name)
 

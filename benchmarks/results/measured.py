@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results.groups import NO_TOOLS
+from benchmarks.results.settings import LARGE
 
 ORDER = (
-    *("direct", "cot", "cot:3", "react", "two-stage", "static:guided", "human:guided"),
+    *("direct", "cot", "unguided", "cot:3", "react", "two-stage", "static:guided", "human:guided"),
     *("static", "static:per_node", "static:per_node:sequential", "dynamic"),
 )
-_WRITERS = ("examples-qwen15", "d135", "d135p", "d05", "d05m", "d05x", "d15", "d15p")
+_WRITERS = ("examples-qwen15", "kept135", "d135", "d05", "d05m", "d05x", *sorted(LARGE, reverse=True))
 PLANNERS = (None, "qwen05", "qwen15", *(name + more for name in _WRITERS for more in ("", NO_TOOLS)))
 SOLVERS = ("smollm2", "small-smollm2", "s135", "small-s135", "s05t", "s05a", "s05x", "qwen05", "qwen15")
+TUNING = ("tune", "reading")
+"""Runs on questions that settings are chosen by; they are tasks of their own."""
 PARTS = ("decomposing", "solving")
 ODD = ("error", "cut_off", "empty", "refused")
 LABEL = re.compile(r"(\S+) \((?:decomposer (.+), )?solver (.+)\)")
@@ -43,7 +46,7 @@ class Row:
         self.system, self.solver = str(found[1]), str(found[3])
         self.decomposer: str | None = found[2]
         self.folder = folder
-        self.task: str = report["task"]
+        self.task: str = report["task"] + (f" ({folder.name})" if folder.name in TUNING else "")
         self.metric: str = report["metric"]
         self.n: int = system["n"]
         self.missing: int = system["missing"]

@@ -2,7 +2,8 @@
 
 A trained adapter has one name in all places: `d` writes plans, `s` answers; `135`, `05` and `15` are SmolLM2-135M and
 Qwen2.5-Coder-0.5B and -1.5B; `m` and `x` were trained on mathematics alone and on all else, `t` and `a` on a teacher's
-solutions and on the data's own, `p` is after the preference stage.
+solutions and on the data's own; `p` and `q` are after a preference stage, `r` after training on the plans that
+screening kept. `kept15` and `kept135` are the adapters that the package has already.
 """
 
 import argparse
@@ -25,6 +26,10 @@ FETCHED = {SMOLLM2: "conv_s", QWEN05: "conv_05", QWEN15: "conv_15"}
 """The stage that makes a model's folder."""
 
 
+KEPT = {"kept15": "decomposer-1.5b", "kept135": "decomposer-135m"}
+"""Adapters of the package, by their names here."""
+
+
 @dataclass(frozen=True)
 class Server:
     """A vLLM server of a base model.
@@ -34,21 +39,37 @@ class Server:
         port: on the loopback interface.
         model: the base model.
         adapters: those that are put on it once they are trained.
+        gpu: which of several accelerators it is on.
     """
 
     stage: str
     port: int
     model: str
     adapters: tuple[str, ...] = ()
+    gpu: int = 0
+
+    @property
+    def letter(self) -> str:
+        """Its letter."""
+        return self.stage.removeprefix("srv")
 
 
+LARGE = ("d15", "d15p", "d15q", "d15r", "kept15")
 SERVERS = (
     Server("srvA", 8001, QWEN15),
-    Server("srvB", 8002, SMOLLM2, ("d135", "s135")),
-    Server("srvC", 8003, QWEN05, ("d05", "s05t", "s05a", "d05m", "d05x", "s05x")),
-    Server("srvD", 8004, QWEN15, ("d15", "d15p")),
+    Server("srvB", 8002, SMOLLM2, ("d135", "kept135", "s135"), 3),
+    Server("srvC", 8003, QWEN05, ("d05", "s05t", "s05a", "d05m", "d05x", "s05x"), 2),
+    Server("srvD", 8004, QWEN15, LARGE, 1),
+    Server("srvE", 8005, QWEN15, (), 1),
+    Server("srvF", 8006, QWEN15, (), 2),
+    Server("srvG", 8007, QWEN15, (), 3),
+    Server("srvH", 8008, QWEN15, (), 0),
+    Server("srvI", 8009, QWEN15, (), 2),
+    Server("srvK", 8010, QWEN15, LARGE, 3),
 )
-"""The large model is served twice: one engine is limited by its processor core, and all evaluations need a solver."""
+"""The large model is served many times: an engine is limited by its processor core, and all need a solver."""
+SHARDS = (("D", "A"), ("K", "E"), ("D", "F"), ("K", "G"), ("D", "H"), ("K", "I"))
+"""Of the questions that plans are drawn for: the servers of the decomposer and of the solver."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +84,8 @@ class Settings:
         package: one with `anabranch[eval]`.
         vllm: one with vLLM and aiohttp.
         install: shell command that servers wait for; empty for none.
+        kept: folder of the package's adapters.
+        gpus: accelerators to spread over.
         by_hand: whether models and the install wait for gates.
         slower: how much longer everything may take than on the machine that our results are from.
         skip: evaluations that are left out: a regular expression for GROUP/NAME; empty for none.
@@ -76,6 +99,8 @@ class Settings:
     package: Interpreter
     vllm: Interpreter
     install: str = ""
+    kept: Path = REPO / "anabranch" / "adapters"
+    gpus: int = 1
     by_hand: bool = False
     slower: float = 1.0
     skip: str = ""
@@ -93,6 +118,18 @@ class Settings:
     def model(self, name: str) -> str:
         """The folder of a base model."""
         return str(self.models / name)
+
+    def adapter(self, name: str) -> Path:
+        """The folder of an adapter."""
+        return self.kept / KEPT[name] if name in KEPT else self.out / name
+
+    def on(self, gpu: int) -> dict[str, str]:
+        """Variables of a process on one of several accelerators."""
+        return {"CUDA_VISIBLE_DEVICES": str(gpu % self.gpus)} if self.gpus > 1 else {}
+
+    def at(self, letter: str, name: str) -> str:
+        """A model on the server with this letter, as anabranch is told."""
+        return f"{self.address(next(server for server in SERVERS if server.letter == letter))}/v1#{name}"
 
     def address(self, server: Server) -> str:
         """Of a server; in a dry run there is one."""
@@ -132,6 +169,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             metavar="'[NAME=VALUE ...] PYTHON'",
             help=f"a Python with {about}; this one where none is given",
         )
+    parser.add_argument("--kept", type=Path, default=Settings.kept, help="folder of the package's adapters")
+    parser.add_argument("--gpus", type=int, default=1, help="accelerators to spread over")
     parser.add_argument("--install", default="", help="shell command that the servers wait for, if any")
     parser.add_argument(
         "--by-hand", action="store_true", help="models (gates ev-s, ev-c, ev-q) and the install (ev-v) wait for gates"
@@ -151,6 +190,8 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
         package=arguments.package,
         vllm=arguments.vllm,
         install=arguments.install,
+        kept=arguments.kept.resolve(),
+        gpus=arguments.gpus,
         by_hand=arguments.by_hand,
         slower=arguments.slower,
         skip=arguments.skip,

@@ -4,23 +4,39 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.results.settings import FETCHED, HUB, QWEN05, QWEN15, REPO, SERVERS, SMOLLM2, Server, Settings
+from benchmarks.results.settings import (
+    FETCHED,
+    HUB,
+    KEPT,
+    QWEN05,
+    QWEN15,
+    REPO,
+    SERVERS,
+    SHARDS,
+    SMOLLM2,
+    Server,
+    Settings,
+)
 from benchmarks.results.stage import Stage
 from benchmarks.serving.variants import QUICK
 
 TOOLS = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
 EVALUATIONS = (
-    ("base", ("srvA", "srvB", "srvC"), 420),
-    ("d135", ("l_d135", "l_s135", "srvA", "srvC", "ev_base?"), 300),
-    ("d05", ("l_d05", "srvD", "ev_d15?"), 240),
-    ("d15", ("l_d15", "screen15?"), 420),
-    ("cross", ("l_s05a", "l_s05x", "l_d05m", "l_d05x", "l_s05t", "srvA"), 420),
-    ("d15p", ("l_d15p",), 300),
-    ("small", ("l_d15p", "l_s135", "l_d135", "l_d05", "srvA"), 200),
+    ("base", ("srvA", "srvB", "srvC"), "A", 420),
+    ("kept15", ("l_kept15_D", "srvE"), "E", 300),
+    ("kept135", ("l_kept135_B", "srvA", "ev_base?"), "A", 200),
+    ("d135", ("l_d135_B", "l_s135_B", "srvA", "ev_base?"), "A", 300),
+    ("d15", ("l_d15_K", "srvF", *(f"screen15_{n}?" for n in range(len(SHARDS)))), "F", 300),
+    ("d15p", ("l_d15p_D", "srvG"), "G", 300),
+    ("d15q", ("l_d15q_K", "srvH"), "H", 300),
+    ("d15r", ("l_d15r_K", "srvI"), "I", 300),
+    ("cross", ("l_s05a_C", "l_s05x_C", "l_d05m_C", "l_d05x_C", "l_s05t_C", "srvE", "ev_kept15?"), "E", 420),
+    ("d05", ("l_d05_C", "srvE", "ev_cross?"), "E", 240),
+    ("small", ("l_d15p_D", "l_s135_B", "l_d135_B", "l_d05_C", "srvA"), "A", 200),
 )
-"""Groups of `evaluations.py`, what they need and how many seconds they get."""
-BESIDE_STUDENTS = ("d15", "d15p", "d05")
-"""Groups whose solver is the large model's second server."""
+"""Groups of `evaluations.py`, what they need, the server of their large solver, and how many seconds they get."""
+DECOMPOSER = {"d15": "K", "d15q": "K", "d15r": "K"}
+"""Which server has the decomposers of a group, where it is not D."""
 SPEEDS = (
     ("15", "offline-merged,merged", 2, 6, 2048),
     ("135", "offline-merged,merged", 2, 5, 4096),
@@ -81,6 +97,7 @@ def _train(
     seconds: int,
     *more: str,
     limit: int = 0,
+    gpu: int = 0,
 ) -> Stage:
     """Trains an adapter: `rows` are those to train on and those held out, `limit` is when it is killed."""
     options: list[object] = [
@@ -97,7 +114,7 @@ def _train(
         needs,
         s.runs(s.training, "anabranch.distill.train", s.model(model), *rows, s.out / name, *options),
         REPO,
-        s.environment(s.training, PYTORCH_CUDA_ALLOC_CONF="expandable_segments:True"),
+        s.environment(s.training, PYTORCH_CUDA_ALLOC_CONF="expandable_segments:True", **s.on(gpu)),
         interrupt=True,
         seconds=limit or seconds + 200,
     )
@@ -110,11 +127,12 @@ def _files(folder: Path, stem: str, held_out: str = "_tune_small") -> tuple[Path
 
 def _first_adapters(s: Settings) -> list[Stage]:
     plans, solver = _files(s.data / "w3", "decomposer_train"), _files(s.data / "w3", "solver_train")
+    twice = s.data / "w3" / "decomposer_twice_train.jsonl", plans[1]  # with another catalogue for each row
     return [
-        _train(s, "d135", ("conv_s",), SMOLLM2, plans, 1e-3, 12288, 170, "--epochs", "2"),
-        _train(s, "s135", ("conv_s",), SMOLLM2, solver, 1e-3, 12288, 120),
-        _train(s, "d05", ("conv_05",), QWEN05, plans, 4e-4, 4096, 120),
-        _train(s, "d15", ("conv_15",), QWEN15, plans, 2e-4, 6144, 170),
+        _train(s, "d15", ("conv_15",), QWEN15, plans, 2e-4, 8192, 200, gpu=1),
+        _train(s, "d135", ("conv_s",), SMOLLM2, twice, 1e-3, 16384, 400, "--epochs", "4", gpu=3),
+        _train(s, "s135", ("conv_s",), SMOLLM2, solver, 1e-3, 12288, 120, gpu=2),
+        _train(s, "d05", ("conv_05",), QWEN05, plans, 4e-4, 4096, 120, gpu=2),
     ]
 
 
@@ -128,11 +146,11 @@ def _more_adapters(s: Settings) -> list[Stage]:
     taught = _files(work, "se_t", "_tune")
     return [
         _command(s, "se_t", ("srvA",), "distill", "solutions", *options),
-        _train(s, "s05a", ("conv_05",), QWEN05, own, 4e-4, 4096, 50),
-        _train(s, "d05m", ("s05a?",), QWEN05, mathematics, 4e-4, 4096, 60),
-        _train(s, "d05x", ("d05m?", "d15?"), QWEN05, other, 4e-4, 4096, 60),
-        _train(s, "s05t", ("se_t", "d05x?"), QWEN05, taught, 4e-4, 4096, 50, limit=900),
-        _train(s, "s05x", ("s05t?",), QWEN05, elsewhere, 4e-4, 4096, 25, "--epochs", "3"),
+        _train(s, "s05a", ("conv_05",), QWEN05, own, 4e-4, 4096, 50, gpu=2),
+        _train(s, "d05m", ("conv_05",), QWEN05, mathematics, 4e-4, 4096, 60, gpu=0),
+        _train(s, "d05x", ("d05m?",), QWEN05, other, 4e-4, 4096, 60, gpu=0),
+        _train(s, "s05t", ("se_t", "s05a?"), QWEN05, taught, 4e-4, 4096, 50, limit=900, gpu=2),
+        _train(s, "s05x", ("s05t?",), QWEN05, elsewhere, 4e-4, 4096, 25, "--epochs", "3", gpu=2),
     ]
 
 
@@ -157,7 +175,7 @@ def _server(s: Settings, server: Server, names: list[str]) -> Stage:
     if s.dry:
         options += ["--dtype", "float32", "--max-num-seqs", "16", "--enforce-eager"]
     else:
-        options += ["--gpu-memory-utilization", "0.1", "--kv-cache-memory-bytes", str((8 if large else 4) * 10**9)]
+        options += ["--gpu-memory-utilization", "0.1", "--kv-cache-memory-bytes", str((5 if large else 4) * 10**9)]
         options += ["--max-num-seqs", "512"]
         # Without compilation a server starts sooner, but batches of prompts and decoding together have no CUDA graphs;
         # the large model, for which all evaluations wait, wrote 5,000 to 9,000 tokens a second so.
@@ -170,90 +188,110 @@ def _server(s: Settings, server: Server, names: list[str]) -> Stage:
         (FETCHED[server.model], "site"),
         (*s.vllm.words, "-m", "vllm.entrypoints.openai.api_server", *options),
         s.out,
-        {**s.vllm_environment, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"},
+        {**s.vllm_environment, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", **s.on(server.gpu)},
         health=f"http://127.0.0.1:{server.port}/health",
     )
 
 
 def _adapter(s: Settings, name: str, server: Server) -> Stage:
-    """Puts a trained adapter on its server."""
-    needs = (server.stage, name)
+    """Puts an adapter on a server, once it is trained if it is not one of the package's."""
+    needs = (server.stage, *(() if name in KEPT else (name,)))
+    stage = f"l_{name}_{server.letter}"
     if s.dry:
-        return _nothing(f"l_{name}", *needs)
-    body = json.dumps({"lora_name": name, "lora_path": str(s.out / name)})
+        return _nothing(stage, *needs)
+    body = json.dumps({"lora_name": name, "lora_path": str(s.adapter(name))})
     post = ("-X", "POST", "-H", "Content-Type: application/json", "-d", body)
     address = f"{s.address(server)}/v1/load_lora_adapter"
-    return Stage(f"l_{name}", needs, ("curl", "-sS", "--fail-with-body", *post, address), again=True)
+    return Stage(stage, needs, ("curl", "-sS", "--fail-with-body", *post, address), again=True)
 
 
 def _routes(s: Settings) -> list[Stage]:
     rows = s.data / "w3" / f"routes_test{'_small' if s.dry else ''}.jsonl"
+    places = {"d135": "B", "d05": "C", "d15": "K", "d15p": "D", "d15q": "K", "d15r": "K"}
     return [
         _command(
             s,
             f"routes_{name}",
-            (f"l_{name}",),
+            (f"l_{name}_{letter}",),
             *("distill", "score", "routes", "--rows", rows, "--out", s.out / f"routes_{name}"),
-            *("--decomposer", s.served(name), "-q"),
+            *("--decomposer", s.at(letter, name), "-q"),
         )
-        for name in ("d135", "d05", "d15", "d15p")
+        for name, letter in places.items()
     ]
 
 
 def _preference(s: Settings) -> list[Stage]:
-    asked, work = s.data / "gsm8k_draw.jsonl", s.out / "p15"
-    draw: list[object] = [
-        "--work",
-        work,
-        "--decomposer",
-        s.served("d15"),
-        "--tool",
-        "none",
-        "--no-grammar",
-        "--samples",
-        4,
+    """Draws plans of d15 and tries each several times, in shards; then learns from them in three ways."""
+    drawn = [stage for number in range(len(SHARDS)) for stage in _shard(s, number)]
+    work, outcomes = s.out / "p15", ("pairs", "pairs_tune", "sd_r", "sd_r_tune", "outcomes", "direct")
+    folders = [s.out / f"p15_{number}" for number in range(len(SHARDS))]
+    join = " && ".join(
+        f"cat {' '.join(str(folder / f'{name}.jsonl') for folder in folders)} > {work / name}.jsonl"
+        for name in outcomes
+    )
+    joined = Stage(
+        "pairs15", tuple(f"screen15_{number}" for number in range(len(SHARDS))), _shell(f"mkdir -p {work} && {join}")
+    )
+    kept = work / "sd_r.jsonl", work / "sd_r_tune.jsonl"
+    again = ("--start", str(s.out / "d15"), "--epochs", "2")
+    return [
+        *drawn,
+        joined,
+        _prefer(s, "d15p", 0, 2e-5, 0.1),
+        _prefer(s, "d15q", 1, 5e-5, 0.05),
+        _train(s, "d15r", ("pairs15",), QWEN15, kept, 3e-5, 4096, 100, *again, gpu=2),
     ]
-    draw += ["--limit", 4 if s.dry else 1000, "-q"]
-    screen = ("--plans", work / "drawn_plans.jsonl", "--work", work, "--solver", s.served(QWEN15, beside="d15"))
-    files = (s.out / "d15", work / "pairs.jsonl", work / "pairs_tune.jsonl", s.out / "d15p")
-    options: list[object] = ["--base", HUB[QWEN15], "--learning-rate", 2e-5, "--beta", 0.1, "--sft-weight", 1.0]
+
+
+def _shard(s: Settings, number: int) -> list[Stage]:
+    decomposer, solver = SHARDS[number]
+    asked, work = s.data / f"gsm8k_draw_{number}.jsonl", s.out / f"p15_{number}"
+    draw: list[object] = ["--work", work, "--decomposer", s.at(decomposer, "d15"), "--tool", "none", "--no-grammar"]
+    draw += ["--samples", 2 if s.dry else 6, *(["--limit", 4] if s.dry else []), "-q"]
+    screen: list[object] = ["--plans", work / "drawn_plans.jsonl", "--work", work, "--solver", s.at(solver, QWEN15)]
+    # Pairs with DIRECT taught an earlier student to plan for no word problem at all.
+    screen += ["--samples", 4, "--alone", 8, "--margin", 0.5, "--pairs", 3, "--no-direct", "--max-tokens", 400, "-q"]
+    needs = (f"l_d15_{decomposer}", f"srv{solver}")
+    return [
+        _command(s, f"draw15_{number}", needs, "distill", "draw", "--questions", asked, *draw),
+        _command(s, f"screen15_{number}", (f"draw15_{number}",), "distill", "screen", "--questions", asked, *screen),
+    ]
+
+
+def _prefer(s: Settings, name: str, gpu: int, rate: float, beta: float) -> Stage:
+    work = s.out / "p15"
+    files = (s.out / "d15", work / "pairs.jsonl", work / "pairs_tune.jsonl", s.out / name)
+    options: list[object] = ["--base", HUB[QWEN15], "--learning-rate", rate, "--beta", beta, "--sft-weight", 1.0]
     options += ["--epochs", 2]
     options += ["--batch-tokens", 512 if s.dry else 4096, "--max-seconds", 8 if s.dry else 100 * s.slower]
-    return [
-        _command(s, "draw15", ("l_d15",), "distill", "draw", "--questions", asked, *draw),
-        _command(
-            s,
-            "screen15",
-            ("draw15",),
-            *("distill", "screen", "--questions", asked, *screen, "--alone", 2, "--max-tokens", 400, "-q"),
-        ),
-        Stage(
-            "d15p",
-            ("screen15",),
-            s.runs(s.training, "anabranch.distill.preference", s.model(QWEN15), *files, *options),
-            REPO,
-            s.environment(s.training, PYTORCH_CUDA_ALLOC_CONF="expandable_segments:True"),
-            interrupt=True,
-        ),
-    ]
+    return Stage(
+        name,
+        ("pairs15",),
+        s.runs(s.training, "anabranch.distill.preference", s.model(QWEN15), *files, *options),
+        REPO,
+        s.environment(s.training, PYTORCH_CUDA_ALLOC_CONF="expandable_segments:True", **s.on(gpu)),
+        interrupt=True,
+    )
 
 
-def _evaluation(s: Settings, group: str, needs: tuple[str, ...], seconds: int) -> Stage:
+def _evaluation(s: Settings, group: str, needs: tuple[str, ...], solver: str, seconds: int) -> Stage:
     seconds = 400 if s.dry else seconds
     options: list[object] = ["--data", s.data / "eval", "--out", s.out / "ev", "--groups", group]
     options += ["--seconds", seconds * s.slower]
     options += ["--jobs", 2 if s.dry else 10]
-    options += [part for letter, address in _letters(s, group).items() for part in (f"--{letter}", f"{address}/v1")]
+    options += [
+        part for letter, address in _letters(s, group, solver).items() for part in (f"--{letter}", f"{address}/v1")
+    ]
     options += ["--skip", s.skip] if s.skip else []
     options += ["--limit", 2, "--max-tokens", 48] if s.dry else []
     command = s.runs(s.package, "benchmarks.results.evaluations", *options)
     return Stage(f"ev_{group}", needs, command, REPO, s.environment(s.package), seconds=seconds + 60)
 
 
-def _letters(s: Settings, group: str) -> dict[str, str]:
-    """The address of each server, by the letter that evaluations know it by; who solves is told by `a`."""
-    found = {server.stage[-1].lower(): s.address(server) for server in SERVERS}
-    return found | {"a": found["d"]} if group in BESIDE_STUDENTS else found
+def _letters(s: Settings, group: str, solver: str) -> dict[str, str]:
+    """The address of each server, by the letter that evaluations know it by."""
+    found = {server.letter: s.address(server) for server in SERVERS}
+    return {"a": found[solver], "b": found["B"], "c": found["C"], "d": found[DECOMPOSER.get(group, "D")]}
 
 
 def _merged(s: Settings) -> list[Stage]:

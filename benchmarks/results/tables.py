@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import archives
-from benchmarks.results.groups import NO_TOOLS
+from benchmarks.results.groups import NO_TOOLS, STUDENTS
 from benchmarks.results.measured import PLANNERS, SOLVERS, Row, Runs, versus, with_error
 
 TASKS = {
@@ -24,7 +24,7 @@ TASKS = {
 TOKENS = ("tokens of planning (in + out)", "tokens of solving (in + out)")
 TEXT = ("how", "plans of", "solver", "task", "system")
 """Columns that are not numbers."""
-LARGE = ("qwen15",)
+SOLVER = ("qwen15",)
 GENERAL = tuple(name for name in PLANNERS if (name or "").removesuffix(NO_TOOLS) not in ("d05m", "d05x"))
 """Who plans, without the students of one domain alone."""
 
@@ -37,9 +37,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def section_a(runs: Runs) -> Iterator[str]:
     """(a) The paper's table 1 at this size: solver qwen15"""
-    systems = ("direct", "cot", "cot:3", "two-stage", "static:guided", "human:guided")
+    systems = ("direct", "cot", "unguided", "cot:3", "two-stage", "static:guided", "human:guided")
     for task in ("gsm8k", "drop", "strategyqa", "bamboogle"):
-        rows = runs.take(task, systems, LARGE, decomposers=GENERAL)
+        rows = runs.take(task, systems, SOLVER, decomposers=GENERAL)
         if not rows:
             continue
         base, first = runs.one(task, "cot", "qwen15"), rows[0]
@@ -56,7 +56,7 @@ def section_b(runs: Runs) -> Iterator[str]:
     """(b) The whole plan at once (static) against layer by layer (dynamic), each sub-question by itself"""
     cases = (("gsm8k", ("static:per_node", "dynamic"), "steps"), ("hotpotqa", ("static", "dynamic"), "hotpotqa"))
     for task, systems, group in cases:
-        rows = [row for row in runs.take(task, systems, LARGE, group=group) if row.decomposer]
+        rows = [row for row in runs.take(task, systems, SOLVER, group=group) if row.decomposer]
         if not rows:
             continue
         others = [runs.one(task, "cot", "qwen15")]
@@ -120,10 +120,10 @@ def _cell(runs: Runs, planner: str | None, solver: str) -> str:
 
 def section_e(runs: Runs) -> Iterator[str]:
     """(e) When to plan: always (d15), where the decomposer chose to (d15p), or never, with what it costs"""
-    students = [name + more for name in ("d135", "d135p", "d05", "d15", "d15p") for more in ("", NO_TOOLS)]
+    students = [name + more for name in STUDENTS for more in ("", NO_TOOLS)]
     for task in ("gsm8k", "strategyqa", "drop"):
-        rows = runs.take(task, ("cot", "cot:3"), LARGE)
-        rows += runs.take(task, ("static:guided",), LARGE, decomposers=students)
+        rows = runs.take(task, ("cot", "cot:3"), SOLVER)
+        rows += runs.take(task, ("static:guided",), SOLVER, decomposers=students)
         if len(rows) < 2:
             continue
         bases = [runs.one(task, "cot", "qwen15"), runs.one(task, "cot:3", "qwen15")]
@@ -215,12 +215,24 @@ def section_h(runs: Runs) -> Iterator[str]:
     }
     body: list[list[object]] = []
     for task, name in TASKS.items():
-        for row in runs.take(task, solvers=LARGE):
+        for row in runs.take(task, solvers=SOLVER):
             if row.plans:
                 cells = [row.plan(f, 2 if f in ("sub_questions", "critical_path") else 1) for f in figures]
                 body.append([name, row.name, row.n, *cells])
     if body:
         yield table(["task", "how", "n", *figures.values()], body)
+
+
+def section_t(runs: Runs) -> Iterator[str]:
+    """(t) What was chosen by: rows of training sets that nothing was trained on"""
+    for task, title in (("gsm8k (tune)", "The last 500 rows of GSM8K"), ("hotpotqa (reading)", "HotpotQA, reading")):
+        rows = runs.take(task, solvers=SOLVER)
+        base = runs.one(task, "unguided", "qwen15")
+        if rows:
+            body = [[r.name, r.n, r.score(), versus(r, base), *r.costs(), r.odd()] for r in rows]
+            yield f"**{title}** ({rows[0].metric}, %)\n\n" + table(
+                ["how", "n", "score, %", "to unguided", *TOKENS, "odd"], body
+            )
 
 
 SECTIONS: dict[str, Callable[[Runs], Iterator[str]]] = {
@@ -232,6 +244,7 @@ SECTIONS: dict[str, Callable[[Runs], Iterator[str]]] = {
     "f": section_f,
     "g": section_g,
     "h": section_h,
+    "t": section_t,
 }
 
 
