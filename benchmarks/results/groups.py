@@ -75,7 +75,7 @@ def _base() -> Iterator[Run]:
     yield Run("gsm8k-human", GSM8K, ("human:guided",))
     yield Run("gsm8k-two-stage", GSM8K, ("two-stage",), decomposers=("qwen15",))
     yield Run("gsm8k-two-stage-05", GSM8K, ("two-stage",), decomposers=small)
-    yield Run("hotpotqa-alone", HOTPOTQA, ("direct", "cot", "react"))
+    yield Run("hotpotqa-alone", HOTPOTQA, (*ways, "react"))
     yield Run("hotpotqa-plans", HOTPOTQA, ("static", "dynamic"), decomposers=(TEACHER, "qwen15"))
     yield Run("strategyqa", STRATEGYQA, (*ways, "human:guided", *guided), decomposers=teacher)
     yield Run("strategyqa-two-stage", STRATEGYQA, ("two-stage",), decomposers=both)

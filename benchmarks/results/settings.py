@@ -65,10 +65,11 @@ SERVERS = (
     Server("srvG", 8007, QWEN15, (), 3),
     Server("srvH", 8008, QWEN15, (), 0),
     Server("srvI", 8009, QWEN15, (), 2),
+    Server("srvJ", 8011, QWEN15, (), 0),
     Server("srvK", 8010, QWEN15, LARGE, 3),
 )
 """The large model is served many times: an engine is limited by its processor core, and all need a solver."""
-SHARDS = (("D", "A"), ("K", "E"), ("D", "F"), ("K", "G"), ("D", "H"), ("K", "I"))
+SHARDS = (("D", "J"), ("K", "E"), ("D", "F"), ("K", "G"), ("D", "H"), ("K", "I"))
 """Of the questions that plans are drawn for: the servers of the decomposer and of the solver."""
 
 

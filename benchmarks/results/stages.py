@@ -250,7 +250,7 @@ def _shard(s: Settings, number: int) -> list[Stage]:
     draw += ["--samples", 2 if s.dry else 6, *(["--limit", 4] if s.dry else []), "-q"]
     screen: list[object] = ["--plans", work / "drawn_plans.jsonl", "--work", work, "--solver", s.at(solver, QWEN15)]
     # Pairs with DIRECT taught an earlier student to plan for no word problem at all.
-    screen += ["--samples", 4, "--alone", 8, "--margin", 0.5, "--pairs", 3, "--no-direct", "--max-tokens", 400, "-q"]
+    screen += ["--samples", 4, "--alone", 4, "--margin", 0.5, "--pairs", 3, "--no-direct", "--max-tokens", 400, "-q"]
     needs = (f"l_d15_{decomposer}", f"srv{solver}")
     return [
         _command(s, f"draw15_{number}", needs, "distill", "draw", "--questions", asked, *draw),

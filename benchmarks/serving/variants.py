@@ -59,6 +59,12 @@ GRAPHS = [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512]
 QUICK = {"compilation_config": {"mode": 0, "cudagraph_mode": "FULL_DECODE_ONLY", "cudagraph_capture_sizes": GRAPHS}}
 """Nothing is compiled, and only decoding has CUDA graphs."""
 NGRAM = {"speculative_config": {"method": "ngram", "num_speculative_tokens": 4, "prompt_lookup_max": 4}}
+MPS = {"CUDA_MPS_PIPE_DIRECTORY": "/tmp/mps"}
+"""Processes of several engines run on the accelerator at the same time, not in turns; to be started before, with
+`CUDA_MPS_PIPE_DIRECTORY=/tmp/mps CUDA_MPS_LOG_DIRECTORY=/tmp/mps nvidia-cuda-mps-control -d`.
+
+Source: https://docs.nvidia.com/deploy/mps
+"""
 VARIANTS = [
     Variant("offline-merged", "vLLM's own engine, merged weights", MANY, 0, merged=True, steps=OFFLINE),
     Variant("merged", "merged weights, 4 API processes", MANY, 4, merged=True),
@@ -87,6 +93,45 @@ VARIANTS = [
     ),
     Variant(
         "merged-x6", "6 engines on one accelerator, 1 API process each", MANY | QUICK, 1, 6, merged=True, steps=LARGE
+    ),
+    Variant(
+        "merged-x8", "8 engines on one accelerator, 1 API process each", MANY | QUICK, 1, 8, merged=True, steps=LARGE
+    ),
+    Variant(
+        "merged-x4-mps",
+        "4 engines that share the accelerator through CUDA's multi-process service",
+        MANY | QUICK,
+        1,
+        4,
+        merged=True,
+        steps=LARGE,
+        environment=MPS,
+    ),
+    Variant(
+        "merged-x8-mps",
+        "8 engines that share the accelerator through CUDA's multi-process service",
+        MANY | QUICK,
+        1,
+        8,
+        merged=True,
+        steps=LARGE,
+        environment=MPS,
+    ),
+    Variant(
+        "merged-throughput",
+        "vLLM's performance mode throughput",
+        MANY | {"performance_mode": "throughput"},
+        4,
+        merged=True,
+        steps=LARGE,
+    ),
+    Variant(
+        "merged-graphs",
+        "CUDA graphs for up to 1,024 sequences (512 otherwise)",
+        MANY | {"max_cudagraph_capture_size": 1024},
+        4,
+        merged=True,
+        steps=LARGE,
     ),
     Variant("merged-x2", "2 engines on one accelerator, 2 API processes each", MANY, 2, 2, merged=True, steps=LARGE),
     Variant("merged-api1", "1 API process", MANY, 1, merged=True, steps=LARGE),

@@ -1,5 +1,6 @@
 """The stages before training, on a dozen rows: teachers' plans, people's plans, rows; and what is wrong with data."""
 
+import gzip
 import re
 from pathlib import Path
 from typing import Any
@@ -180,3 +181,28 @@ def test_the_shipped_sample_can_be_used_whole() -> None:
     assert sum(len(list(musique_readings(row))) for row in chains) == 6
     assert len(sources.passages(SAMPLE)) == 10
     assert skipped.reasons == {}
+
+
+@pytest.mark.parametrize("name", ["plans.jsonl", "plans.jsonl.gz"])
+async def test_an_earlier_builds_plans_stand_in_for_a_teacher(data: Path, tmp_path: Path, name: str) -> None:
+    await taught(data)
+    first = pipeline.build(data, data / "work", written=20)
+    kept = (data / "work" / "demonstrations.jsonl").read_bytes()
+    path, again = tmp_path / name, tmp_path / "again"
+    broken = b'{"id": "row-1", "steps": [3]}\n{"id": 4}\n'
+    path.write_bytes(gzip.compress(kept + broken) if name.endswith("gz") else kept + broken)
+    second = pipeline.build(data, again, written=20, given=path)
+    assert second["plans"] == first["plans"] > 0
+    assert (again / "demonstrations.jsonl").read_bytes() == kept
+    rows = [(work / "decomposer_train.jsonl").read_bytes() for work in (data / "work", again)]
+    assert rows[0] == rows[1]
+    assert second["left_out"]["a given plan whose steps are no texts"]["rows"] == 1
+    assert second["left_out"]["no valid steps"]["rows"] == 1
+    assert name in second["inputs"]
+
+
+def test_given_plans_that_are_cut_off_say_so(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "plans.jsonl.gz"
+    path.write_bytes(gzip.compress(b"{}" * 1000)[:-9])
+    with pytest.raises(DocumentError, match="cannot read"):
+        pipeline.build(data, tmp_path / "work", written=20, given=path)
