@@ -185,12 +185,19 @@ def _server(s: Settings, server: Server, names: list[str]) -> Stage:
             options += ["--enable-lora", "--max-lora-rank", "16", "--max-loras", str(len(server.adapters))]
     return Stage(
         server.stage,
-        (FETCHED[server.model], "site"),
+        (FETCHED[server.model], "site", *_alike(server)),
         (*s.vllm.words, "-m", "vllm.entrypoints.openai.api_server", *options),
         s.out,
         {**s.vllm_environment, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", **s.on(server.gpu)},
         health=f"http://127.0.0.1:{server.port}/health",
     )
+
+
+def _alike(server: Server) -> tuple[str, ...]:
+    """The first server of the same kind, which compiles for all of them."""
+    kind = server.model, server.adapters
+    first = next(other for other in SERVERS if (other.model, other.adapters) == kind)
+    return () if first is server else (f"{first.stage}?",)
 
 
 def _adapter(s: Settings, name: str, server: Server) -> Stage:
