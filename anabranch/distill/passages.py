@@ -15,10 +15,6 @@ from anabranch.plan import fill, slots
 
 MOST_WORDS = 170
 """Of a paragraph that has nothing to do with the question."""
-HINTS = (
-    "", "", "", "Answer with a number, a date or the words of the passage.", "Answer yes or no.", "Answer in short.",
-    "Use only the text above.",
-)  # fmt: skip
 _LAST_SENTENCE = re.compile(r"^(.+[.!])\s+([^.!]+\?)$", re.DOTALL)
 
 
@@ -41,7 +37,7 @@ def over_a_passage(demonstration: Demonstration, pool: Sequence[Passage], random
     parts = [passage]
     if pool and random.random() < 0.6:
         parts.insert(random.choice((0, 1)), " ".join(random.choice(pool)["text"].split()[:MOST_WORDS]))
-    parts.append(f"{question} {random.choice(HINTS)}".strip())
+    parts.append(question)
     steps = tuple(
         step.model_copy(update={"kind": "logic"} if step.kind == "fact" else {}) for step in demonstration.steps
     )

@@ -23,6 +23,17 @@ SHORT_SHARE = 0.3
 NO_TOOLS_SHARE = 0.08
 PASSAGE_SHARE = 0.2
 """Share of the demonstrations that come after a passage, where one can be made."""
+HINT_SHARE = 0.3
+HINTS = (
+    "Answer with a number, a date or the words of the passage.",
+    "Answer with a name, a number or a few words.",
+    "Answer with a name, a number or a few words, or with yes or no.",
+    "Answer with a name, or with a number alone.",
+    "Answer yes or no.",
+    "Answer in short.",
+    "Be brief.",
+)
+"""What may follow a question, with a passage or without: a student that saw it with passages alone took it for one."""
 NO_TOOLS = Offer((), {})
 
 _ROLES = {"system": "system", "human": "user", "ai": "assistant"}
@@ -52,7 +63,7 @@ def training_rows(
     """
     for shown in demonstrations:
         read = over_a_passage(shown, pool, random) if random.random() < PASSAGE_SHARE else None
-        demonstration = read or shown
+        demonstration = _with_a_hint(read or shown, random)
         wanted = wanted_tools(demonstration, random)
         if random.random() < SHORT_SHARE:
             wanted = [kind for kind in wanted if kind not in FALLBACKS["arithmetic"]]
@@ -72,6 +83,13 @@ def training_rows(
             "messages": as_messages(made[0]),
             "completion": made[1],
         }
+
+
+def _with_a_hint(demonstration: Demonstration, random: Random) -> Demonstration:
+    """A demonstration whose question may say what form its answer is to have."""
+    if not demonstration.steps or random.random() >= HINT_SHARE:
+        return demonstration
+    return demonstration.model_copy(update={"question": f"{demonstration.question} {random.choice(HINTS)}"})
 
 
 def wanted_tools(demonstration: Demonstration, random: Random) -> list[str]:

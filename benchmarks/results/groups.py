@@ -23,6 +23,8 @@ PARALLELQA = Task("parallelqa", "llmcompiler_parallelqa.jsonl")
 TUNE = Task("gsm8k", "gsm8k_tune.jsonl")
 READING = Task("hotpotqa", "hotpotqa_reading_tune.jsonl")
 """Questions of HotpotQA's training set after their own paragraphs and two others: reading, to choose by."""
+LOOKUPS = Task("hotpotqa", "hotpotqa_lookups_tune.jsonl")
+"""The same questions with a search over their paragraphs."""
 
 NO_TOOLS = "-no-tools"
 """At the end of a decomposer's label: its plans are for the solver alone, not for a calculator."""
@@ -72,6 +74,7 @@ def _base() -> Iterator[Run]:
     yield Run("gsm8k-guided", GSM8K, guided, decomposers=teacher)
     yield Run("tune", TUNE, ("cot", "unguided"))
     yield Run("reading", READING, (*ways, *guided), decomposers=teacher)
+    yield Run("lookups", LOOKUPS, ways)
     yield Run("gsm8k-human", GSM8K, ("human:guided",))
     yield Run("gsm8k-two-stage", GSM8K, ("two-stage",), decomposers=("qwen15",))
     yield Run("gsm8k-two-stage-05", GSM8K, ("two-stage",), decomposers=small)
@@ -102,6 +105,7 @@ def _student(name: str) -> Callable[[], Iterator[Run]]:
         yield Run("gsm8k-guided", GSM8K, guided, decomposers=plans)
         yield Run("tune", TUNE, guided, decomposers=plans)
         yield Run("reading", READING, guided, decomposers=plans)
+        yield Run("lookups", LOOKUPS, ("static",), decomposers=plans)
         yield Run("hotpotqa", HOTPOTQA, ("static", "dynamic"), decomposers=plans)
         yield Run("strategyqa", STRATEGYQA, guided, decomposers=plans)
         yield Run("bamboogle", BAMBOOGLE, guided, decomposers=plans)

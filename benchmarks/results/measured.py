@@ -18,7 +18,7 @@ ORDER = (
 _WRITERS = ("examples-qwen15", "kept135", "d135", "d05", "d05m", "d05x", *sorted(LARGE, reverse=True))
 PLANNERS = (None, "qwen05", "qwen15", *(name + more for name in _WRITERS for more in ("", NO_TOOLS)))
 SOLVERS = ("smollm2", "small-smollm2", "s135", "small-s135", "s05t", "s05a", "s05x", "qwen05", "qwen15")
-TUNING = ("tune", "reading")
+TUNING = ("tune", "reading", "lookups")
 """Runs on questions that settings are chosen by; they are tasks of their own."""
 PARTS = ("decomposing", "solving")
 ODD = ("error", "cut_off", "empty", "refused")

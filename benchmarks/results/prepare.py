@@ -145,6 +145,7 @@ def tests(source: Path, out: Path) -> None:
         json.dumps(_read(json.loads(line))) + "\n" for line in lines(source / "hotpotqa_hipporag_train100_ctx.jsonl")
     ]
     (out / "hotpotqa_reading_tune.jsonl").write_text("".join(reading), encoding="utf-8")
+    shutil.copyfile(source / "hotpotqa_hipporag_train100_ctx.jsonl", out / "hotpotqa_lookups_tune.jsonl")
     (out / "gsm8k_tune.jsonl").write_text("".join(lines(source / TRAIN)[-TUNE_ROWS:]), encoding="utf-8")
 
 

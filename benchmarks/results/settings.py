@@ -174,7 +174,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gpus", type=int, default=1, help="accelerators to spread over")
     parser.add_argument("--install", default="", help="shell command that the servers wait for, if any")
     parser.add_argument(
-        "--by-hand", action="store_true", help="models (gates ev-s, ev-c, ev-q) and the install (ev-v) wait for gates"
+        "--by-hand",
+        action="store_true",
+        help="models (gates ev-s, ev-c, ev-q), the install (ev-v) and serving speeds (ev-b) wait for gates",
     )
     parser.add_argument("--slower", type=float, default=1.0, help="all times and time limits are so many times as long")
     parser.add_argument("--skip", default="", help="evaluations to leave out: a regular expression for GROUP/NAME")

@@ -30,7 +30,7 @@ EVALUATIONS = (
     ("d15p", ("l_d15p_D", "srvG"), "G", 300),
     ("d15q", ("l_d15q_K", "srvH"), "H", 300),
     ("d15r", ("l_d15r_K", "srvI"), "I", 300),
-    ("cross", ("l_s05a_C", "l_s05x_C", "l_d05m_C", "l_d05x_C", "l_s05t_C", "srvE", "ev_kept15?"), "E", 420),
+    ("cross", ("l_s05a_C?", "l_s05x_C?", "l_d05m_C", "l_d05x_C?", "l_s05t_C?", "srvE", "ev_kept15?"), "E", 420),
     ("d05", ("l_d05_C", "srvE", "ev_cross?"), "E", 240),
     ("small", ("l_d15p_D", "l_s135_B", "l_d135_B", "l_d05_C", "srvA"), "A", 200),
 )
@@ -38,9 +38,10 @@ EVALUATIONS = (
 DECOMPOSER = {"d15": "K", "d15q": "K", "d15r": "K"}
 """Which server has the decomposers of a group, where it is not D."""
 SPEEDS = (
-    ("15", "offline-merged,merged", 2, 6, 2048),
-    ("135", "offline-merged,merged", 2, 5, 4096),
-    ("135", "merged-x4,merged-fp8,merged-api1,merged-x6,merged-always,merged-guidance,merged-threads,lora", 4, 3, 4096),
+    ("135", "merged-x8-mps", 1, 1, 2048),
+    ("135", "offline-merged,merged", 2, 4, 2048),
+    ("15", "offline-merged,merged", 2, 5, 1024),
+    ("135", "merged-x4-mps,merged-x4,merged-graphs,merged-throughput,merged-fp8,merged-guidance", 1, 3, 2048),
 )
 """Groups of serving speeds: size, variants, how many start at a time, gigabytes of cache for each engine, and most
 requests a measurement.
@@ -130,7 +131,7 @@ def _first_adapters(s: Settings) -> list[Stage]:
     twice = s.data / "w3" / "decomposer_twice_train.jsonl", plans[1]  # with another catalogue for each row
     return [
         _train(s, "d15", ("conv_15",), QWEN15, plans, 2e-4, 8192, 200, gpu=1),
-        _train(s, "d135", ("conv_s",), SMOLLM2, twice, 1e-3, 16384, 400, "--epochs", "4", gpu=3),
+        _train(s, "d135", ("conv_s",), SMOLLM2, twice, 1e-3, 16384, 200, gpu=3),
         _train(s, "s135", ("conv_s",), SMOLLM2, solver, 1e-3, 12288, 120, gpu=2),
         _train(s, "d05", ("conv_05",), QWEN05, plans, 4e-4, 4096, 120, gpu=2),
     ]
@@ -326,7 +327,7 @@ def _serving(s: Settings) -> list[Stage]:
     up = " && ".join(f"[ -e {s.out}/ready{number} ]" for number in early)
     wait = f"for i in $(seq 300); do {up} && break; sleep 1; done; touch {s.out}/go1"
     return [
-        *(_speed(s, number, "site", "ev_d15?", "ev_base?") for number in early),
+        *(_speed(s, number, "site", "ev_d15?", "ev_base?", *s.gate("b")) for number in early),
         Stage("servers_off", tuple(evaluations), _shell(f"touch {off}; sleep 15")),
         Stage("go1", ("servers_off?",), _shell(wait)),
         *(Stage(f"go{n}", (f"speed{n - 1}?",), _shell(f"touch {s.out}/go{n}")) for n in (*early, last) if n > 1),

@@ -225,7 +225,12 @@ def section_h(runs: Runs) -> Iterator[str]:
 
 def section_t(runs: Runs) -> Iterator[str]:
     """(t) What was chosen by: rows of training sets that nothing was trained on"""
-    for task, title in (("gsm8k (tune)", "The last 500 rows of GSM8K"), ("hotpotqa (reading)", "HotpotQA, reading")):
+    titles = {
+        "gsm8k (tune)": "The last 500 rows of GSM8K's training file",
+        "hotpotqa (reading)": "HotpotQA's training file, each question after its paragraphs",
+        "hotpotqa (lookups)": "The same with a search tool",
+    }
+    for task, title in titles.items():
         rows = runs.take(task, solvers=SOLVER)
         base = runs.one(task, "unguided", "qwen15")
         if rows:

@@ -8,7 +8,7 @@ from anabranch.codecs import decode_lines
 from anabranch.distill import datasets, templates
 from anabranch.distill.passages import MOST_WORDS, over_a_passage
 from anabranch.distill.records import Demonstration, Step
-from anabranch.distill.render import training_rows
+from anabranch.distill.render import HINTS, training_rows
 from tests.distill.rows import MUSIQUE, STRATEGYQA
 
 POOL = [{"title": "Elsewhere", "text": "word " * 500}]
@@ -37,7 +37,7 @@ def test_the_last_sentence_of_a_sum_asks() -> None:
     assert read is not None
     passage, asked = read.question.split("\n\n")
     assert passage == "Ann has 3 boxes of 4 pens. She loses 2 pens."
-    assert asked.startswith("How many pens are left?")
+    assert asked == "How many pens are left?"
     assert read.steps == SUMS.steps
 
 
@@ -89,3 +89,16 @@ def test_rows_after_a_passage_are_as_valid_as_the_others(seed: int) -> None:
     for row in after:
         if row["completion"].startswith("1 "):
             decode_lines(row["completion"])
+
+
+def test_the_form_of_an_answer_tells_nothing_of_a_passage() -> None:
+    random = Random(5)
+    asked = [row["messages"][-1]["content"] for row in training_rows(templates.written(random, 3000), random, POOL)]
+    hinted = [any(hint in text for hint in HINTS) for text in asked]
+    after = [" word " in text or ": " in text.partition("\n\n")[0].removeprefix("Question: ") for text in asked]
+    shares = [
+        sum(hint for hint, passage in zip(hinted, after, strict=True) if passage is side) / after.count(side)
+        for side in (True, False)
+    ]
+    assert min(shares) > 0.15
+    assert max(shares) - min(shares) < 0.15
