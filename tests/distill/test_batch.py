@@ -168,7 +168,7 @@ async def test_an_address_is_asked_once_for_all_samples(tmp_path: Path, server: 
 
 
 def test_prompts_go_by_way_of_a_file(tmp_path: Path) -> None:
-    assert write_requests(tmp_path / "requests.jsonl", JOBS, "m", Sampling(n=2, temperature=0.7)) == 3
+    assert write_requests(tmp_path / "requests.jsonl", [(JOBS, Sampling(n=2, temperature=0.7))], "m") == 3
     rows = list(read_jsonl(tmp_path / "requests.jsonl"))
     assert rows[0]["custom_id"] == "0"
     assert rows[0]["body"]["n"] == 2
