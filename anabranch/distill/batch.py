@@ -3,7 +3,7 @@
 A run that stops half-way goes on where it was: a prompt whose reply is in the file already is not sent again, unless
 its text, the model or the way it is sampled has changed. Three ways to a model: an OpenAI-compatible server (`Server`),
 any chat model (`chat.Chat`), or none here: `write_requests` and `read_replies` go by way of a file in OpenAI's batch
-format.
+format, which `ray_batch` answers.
 """
 
 import asyncio

@@ -8,6 +8,7 @@ python -m anabranch.distill.ray_batch requests.jsonl replies.jsonl --model MODEL
 With `--url`, workers ask a server that is there already; with `--model`, each is a vLLM engine on a GPU of the cluster
 (`pip install 'ray[llm]'`). Batches, their places, and replacing workers that died are Ray's. Both files are on this
 machine. A run that stops goes on where it was, and a prompt that failed is asked again by the next run.
+The engines were tried with vLLM's CPU build only, where Ray was told of a GPU; they have NOT been run on a real one.
 Source: https://docs.ray.io/en/latest/data/working-with-llms.html
 """
 
@@ -31,7 +32,8 @@ from anabranch.errors import BackendError, ConfigurationError, MissingExtraError
 
 BATCH = 64
 """Prompts that are sent, and kept, together. A worker has one batch at a time, an engine up to eight."""
-SAMPLING = {"temperature": 1.0, "top_p": 1.0, "max_tokens": None, "seed": None, "structured_outputs": None}
+SAMPLING = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 512, "seed": 0, "structured_outputs": None}
+"""What an engine is told where a request says nothing. A missing number would make floats of its column's integers."""
 Row = Mapping[str, Any]
 logger = logging.getLogger(__name__)
 
@@ -142,8 +144,7 @@ def _rows(id_: str, body: Row, *, each_sample: bool) -> Iterator[Row]:
     Bodies are text. As columns, a field that only some of them have would become null in the others.
     """
     for sample in range(body.get("n") or 1) if each_sample else ():
-        seed = None if body.get("seed") is None else body["seed"] + sample
-        yield {"custom_id": id_, "body": json.dumps({**body, "seed": seed})}
+        yield {"custom_id": id_, "body": json.dumps({**body, "seed": (body.get("seed") or 0) + sample})}
     if not each_sample:
         yield {"custom_id": id_, "body": json.dumps(body)}
 
@@ -174,7 +175,12 @@ def processor(way: Way) -> Any:
 
     if not way.url:
         engines = {"model_source": way.model, "engine_kwargs": dict(way.engine), "concurrency": way.workers}
-        config = vLLMEngineProcessorConfig(**engines, batch_size=BATCH, should_continue_on_error=True)
+        config = vLLMEngineProcessorConfig(
+            **engines,
+            batch_size=BATCH,
+            should_continue_on_error=True,
+            log_engine_metrics=False,  # they need Ray Serve in each engine's environment
+        )
         return build_processor(config, preprocess=to_engine, postprocess=from_engine)
     asking = HttpRequestProcessorConfig(
         url=f"{way.url.rstrip('/')}/chat/completions",
@@ -233,9 +239,9 @@ class Session:
 
 
 def to_engine(row: Row) -> dict[str, Any]:
-    """Prompt and sampling; each setting is named, as the engine takes no null for those that only other rows have."""
+    """Prompt and sampling; each setting is named, as those that only other rows have would be null in this one."""
     body = json.loads(row["body"])
-    sampling = {name: body.get(name, default) for name, default in SAMPLING.items()}
+    sampling = {name: default if body.get(name) is None else body[name] for name, default in SAMPLING.items()}
     return {"messages": body["messages"], "sampling_params": sampling}
 
 

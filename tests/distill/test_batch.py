@@ -53,8 +53,12 @@ async def test_a_stopped_batch_goes_on_where_it_was(tmp_path: Path) -> None:
     replies = await sent(JOBS, out, asked)
     assert [reply.texts for reply in replies] == [["re 0"], ["re 1"], ["re 2"]]
     assert sorted(asked) == ["0", "1", "2"]
-    await sent(JOBS, out, asked)
-    assert len(asked) == 3
+    assert [row["id"] for row in read_jsonl(out)] == ["0", "1", "2"]  # the half line is gone
+    out.write_text(out.read_text().rstrip("\n"))
+    more = JOBS[2].model_copy(update={"id": "3"})
+    await sent([*JOBS, more], out, asked)
+    assert [row["id"] for row in read_jsonl(out)] == ["0", "1", "2", "3"]
+    assert len(asked) == 4
 
 
 async def test_a_changed_prompt_or_sampling_is_asked_again(tmp_path: Path) -> None:
