@@ -24,8 +24,13 @@ score = typer.Typer(
 distill.add_typer(score)
 
 _MODEL = "local, http://host:8000/v1#MODEL, openai:MODEL or PROVIDER:MODEL"
+_ASKED = f"{_MODEL}, or batch:NAME to write the prompts to a file, to be answered elsewhere"
 Data = Annotated[str, typer.Option(metavar="FOLDER", help="The data sets' folder.")]
 Work = Annotated[str, typer.Option(metavar="FOLDER", help="Where what the stages make is kept.")]
+Replies = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="What batch:NAME answered to the prompts, elsewhere.", show_default=False),
+]
 Limit = Annotated[int | None, typer.Option(metavar="N", help="Only so many rows of each kind.", show_default=False)]
 Price = Annotated[
     str, typer.Option(metavar="IN,OUT", help="The model's price, $ per million tokens.", show_default=False)
@@ -67,9 +72,10 @@ def demonstrate(
     teacher: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="MODEL", help=f"Model that writes plans: {_MODEL}. Repeatable. [default: local]", show_default=False
+            metavar="MODEL", help=f"Model that writes plans: {_ASKED}. Repeatable. [default: local]", show_default=False
         ),
     ] = None,
+    replies: Replies = None,
     samples: Annotated[int, typer.Option(metavar="N", min=1, help="Plans to draw for each question.")] = 4,
     limit: Limit = None,
     price: Price = "",
@@ -146,7 +152,8 @@ def draw(
     ctx: typer.Context,
     questions: Annotated[str, typer.Option(metavar="FILE", help="JSON lines: id, question, answer.")],
     work: Work,
-    decomposer: Annotated[str, typer.Option(metavar="MODEL", help=f"Model that writes plans: {_MODEL}.")] = "local",
+    decomposer: Annotated[str, typer.Option(metavar="MODEL", help=f"Model that writes plans: {_ASKED}.")] = "local",
+    replies: Replies = None,
     samples: Annotated[int, typer.Option(metavar="N", min=1, help="Plans to draw for each question.")] = 4,
     temperature: Annotated[float, typer.Option(metavar="X", min=0, help="Of several plans; one is greedy.")] = 0.8,
     tool: Annotated[
@@ -180,14 +187,11 @@ def screen(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help=f"Model that answers: {_MODEL}. Left out, its prompts are written to solver_requests.jsonl.",
+            help=f"Model that answers: {_ASKED}. Left out, it is batch:solver.",
             show_default=False,
         ),
     ] = None,
-    replies: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Replies to solver_requests.jsonl, made elsewhere.", show_default=False),
-    ] = None,
+    replies: Replies = None,
     samples: Annotated[int, typer.Option(metavar="N", min=1, help="The solver's answers along each plan.")] = 1,
     alone: Annotated[int, typer.Option(metavar="N", min=0, help="Its answers without a plan.")] = 4,
     temperature: Annotated[float, typer.Option(metavar="X", min=0, help="Of several answers; one is greedy.")] = 0.7,

@@ -43,6 +43,7 @@ def demonstrate(values: Values) -> None:
 
     data, work, teachers = Path(values["data"]), Path(values["work"]), values["teacher"] or ["local"]
     options = {name: values[name] for name in ("samples", "limit")}
+    options["replies"] = _replies(values, "teacher", teachers[0])
     _show(asyncio.run(demonstrate(data, work, teachers, price=_price(values), **options)))
 
 
@@ -71,8 +72,8 @@ def draw(values: Values) -> None:
     tools = {"tools": tuple(name for name in values["tool"] if name != "none")} if values["tool"] else {}
     options = _of(drawing.Drawing, {**values, **tools, "price": _price(values)})
     questions, work = Path(values["questions"]), Path(values["work"])
-    how = drawing.Drawing(**options)
-    _show(asyncio.run(drawing.draw(questions, work, values["decomposer"], how, limit=values["limit"])))
+    how, replies = drawing.Drawing(**options), _replies(values, "decomposer", values["decomposer"])
+    _show(asyncio.run(drawing.draw(questions, work, values["decomposer"], how, limit=values["limit"], replies=replies)))
 
 
 def screen(values: Values) -> None:
@@ -80,14 +81,12 @@ def screen(values: Values) -> None:
     from anabranch.distill import screening
     from anabranch.distill.selection import Selection
 
-    if values["solver"] is not None and values["replies"] is not None:
-        raise ConfigurationError("--solver and --replies exclude each other; name who answers, or what was answered")
+    replies = _replies(values, "solver", values["solver"] or "batch:solver")
     selection = Selection(**_of(Selection, {**values, "plans": values["plans_kept"]}))
     if values["protocol"] not in PROTOCOLS:
         raise ConfigurationError(f"unknown protocol {values['protocol']!r}; use one of: {', '.join(PROTOCOLS)}")
     how = screening.Screening(**{**_of(screening.Screening, values), "selection": selection, "price": _price(values)})
     questions, plans, work = (Path(values[name]) for name in ("questions", "plans", "work"))
-    replies = Path(values["replies"]) if values["replies"] is not None else None
     _show(asyncio.run(screening.run(questions, plans, work, values["solver"], how, replies=replies)))
 
 
@@ -173,6 +172,17 @@ def _recipe(kind: type[Any], values: Values) -> Any:
 def _of(kind: type[Any], values: Values) -> dict[str, Any]:
     """The values that a dataclass has fields for."""
     return {field.name: values[field.name] for field in fields(kind) if field.name in values}
+
+
+def _replies(values: Values, role: str, model: str) -> Path | None:
+    """The file of replies that a model gave elsewhere, if there is one."""
+    from anabranch.distill.chat import elsewhere
+
+    if values["replies"] is None:
+        return None
+    if not elsewhere(model):
+        raise ConfigurationError(f"--replies goes with --{role} batch:NAME, not with {model}; name who answered there")
+    return Path(values["replies"])
 
 
 def _price(values: Values) -> Price | None:

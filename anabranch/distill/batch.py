@@ -3,7 +3,7 @@
 A run that stops half-way goes on where it was: a prompt whose reply is in the file already is not sent again, unless
 its text, the model or the way it is sampled has changed. Three ways to a model: an OpenAI-compatible server (`Server`),
 any chat model (`chat.Chat`), or none here: `write_requests` and `read_replies` go by way of a file in OpenAI's batch
-format.
+format, which `ray_batch` answers.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import itertools
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,7 @@ async def run_jobs(
     done = {id_: replies for id_, replies in _read(out).items() if replies.key in ("", keys.get(id_))}
     missing = [job for job in jobs if job.id not in done]
     if missing:
-        sink = _Sink(out, len(missing))
+        sink = Sink(out, len(missing))
         gate = asyncio.Semaphore(concurrency)
 
         async def one(job: Job) -> None:
@@ -133,7 +133,7 @@ async def run_jobs(
                 try:
                     replies = (await ask(job, sampling)).model_copy(update={"key": keys[job.id]})
                     done[job.id] = replies
-                    sink.write(replies)
+                    sink.write(replies.model_dump_json())
                 except Exception as error:
                     # The others that are under way are paid for: they are let finish.
                     sink.failure = sink.failure or error
@@ -203,13 +203,24 @@ class Server:
         raise EndpointError(f"prompt {job.id} failed at {address}: {problem}; check the server and run again to go on")
 
 
-def write_requests(path: Path, jobs: Sequence[Job], model: str, sampling: Sampling) -> int:
-    """Writes prompts in OpenAI's batch format, which `vllm run-batch` takes too; returns their number.
+def write_requests(path: Path, batches: Iterable[tuple[Sequence[Job], Sampling]], model: str) -> int:
+    """Writes prompts in OpenAI's batch format, which `ray_batch` and `vllm run-batch` answer; returns their number.
+
+    Args:
+        path: the file.
+        batches: prompts, whose ids differ in all batches, and how their replies are to be drawn.
+        model: its name where they are answered.
+
+    Raises:
+        BackendError: the file cannot be written.
 
     Source: https://platform.openai.com/docs/guides/batch
     """
     head = {"method": "POST", "url": "/v1/chat/completions"}
-    return write_jsonl(path, ({"custom_id": job.id, **head, "body": _body(job, model, sampling)} for job in jobs))
+    bodies = ((job.id, _body(job, model, sampling)) for jobs, sampling in batches for job in jobs)
+    count = write_jsonl(path, ({"custom_id": id_, **head, "body": body} for id_, body in bodies))
+    logger.info("%d prompts in %s; answer them and give the answers as replies", count, path)
+    return count
 
 
 def read_replies(path: Path, jobs: Sequence[Job]) -> list[Replies]:
@@ -231,8 +242,16 @@ def read_replies(path: Path, jobs: Sequence[Job]) -> list[Replies]:
     return [found[job.id] for job in jobs]
 
 
-class _Sink:
-    """The file of replies, written line by line, and what there is to say of it."""
+class Sink:
+    """A file of replies, written line by line, and what there is to say of it.
+
+    Args:
+        out: the file, which is added to.
+        total: how many lines are to come.
+
+    Raises:
+        BackendError: the file cannot be written.
+    """
 
     def __init__(self, out: Path, total: int) -> None:
         self.path, self.total, self.count = out, total, 0
@@ -240,31 +259,50 @@ class _Sink:
         self.said = time.monotonic()
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
-            cut = out.is_file() and out.stat().st_size > 0 and not out.read_bytes().endswith(b"\n")
+            end = _whole(out)
             self.file = out.open("a", encoding="utf-8", buffering=1)
-            if cut:  # the last line of a run that was killed
-                self.file.write("\n")
+            self.file.write(end)
         except OSError as error:
             raise BackendError(f"cannot write {out}: {error}; make room and run again to go on") from error
 
-    def write(self, replies: Replies) -> None:
-        self.file.write(replies.model_dump_json() + "\n")
+    def write(self, line: str) -> None:
+        """Adds a line."""
+        self.file.write(line + "\n")
         self.count += 1
         if time.monotonic() - self.said > _PROGRESS_SECONDS or self.count == self.total:
             self.said = time.monotonic()
             logger.info("%s: %d of %d replies", self.path.name, self.count, self.total)
 
     def close(self) -> None:
+        """Closes the file; `check` says whether that went well."""
         try:
             self.file.close()
         except OSError as error:
             self.failure = self.failure or error
 
     def check(self) -> None:
+        """Raises `failure`, if there is one, as a BackendError where the file is at fault."""
         if isinstance(self.failure, OSError):
             raise BackendError(f"cannot write {self.path}: {self.failure}; make room and run again to go on")
         if self.failure:
             raise self.failure
+
+
+def _whole(path: Path) -> str:
+    """Cuts off the half line of a run that was killed; returns what the last line still needs."""
+    if not path.is_file():
+        return ""
+    written = path.read_bytes()
+    begin = written.rfind(b"\n") + 1
+    if not written[begin:]:
+        return ""
+    try:
+        json.loads(written[begin:])
+    except ValueError:
+        with path.open("r+b") as file:
+            file.truncate(begin)
+        return ""
+    return "\n"
 
 
 def _key(job: Job, sampling: Sampling, model: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import convert_to_messages
@@ -12,11 +12,14 @@ from langchain_core.messages import convert_to_messages
 from anabranch.agents.adapters import Role
 from anabranch.agents.models import LOCAL_TYPE, RoleModel, call, resolve_model
 from anabranch.config import Price
-from anabranch.distill.batch import CONCURRENCY, Ask, Job, Replies, Sampling, Server, run_jobs
+from anabranch.distill.batch import CONCURRENCY, Ask, Job, Replies, Sampling, Server, read_replies, run_jobs
+from anabranch.errors import ConfigurationError
 from anabranch.plan import Usage
 
 Model = str | BaseChatModel | RoleModel
 Part = Role | Literal["teacher"]
+BATCH = "batch:"
+"""Begins the name of a model that is asked elsewhere, by way of files: `batch:NAME`."""
 
 
 @dataclass
@@ -58,7 +61,9 @@ class Chat:
         return Replies(id=job.id, texts=texts, finished=finished, input_tokens=tokens[0], output_tokens=tokens[1])
 
 
-async def answered(jobs: Sequence[Job], out: Path, model: Model, *, role: Part, sampling: Sampling) -> list[Replies]:
+async def answered(
+    jobs: Sequence[Job], out: Path, model: Model, *, role: Part, sampling: Sampling, replies: Path | None = None
+) -> list[Replies]:
     """Gets the replies to prompts; a run that was stopped goes on where it was.
 
     Args:
@@ -67,12 +72,21 @@ async def answered(jobs: Sequence[Job], out: Path, model: Model, *, role: Part, 
         model: a name such as `local`, `http://host:8000/v1#MODEL` or `openai:MODEL`, or a chat model.
         role: what it is for; decides which adapter the in-process model wears (as a teacher, none).
         sampling: how replies are drawn.
+        replies: what the model answered elsewhere; it is not asked then.
 
     Raises:
         ConfigurationError, MissingExtraError: the model's name cannot be used.
+        DocumentError, MissingReplyError: `replies` cannot be read, or lacks some.
         EndpointError: the model failed; what came back before is in `out`.
         BackendError: the file cannot be written.
     """
+    if replies is not None:
+        found = {each.id: each for each in read_replies(replies, jobs)}
+
+        async def told(job: Job, _sampling: Sampling) -> Replies:
+            return found[job.id]
+
+        return await run_jobs(jobs, out, told, sampling, model=name_of(model))
     async with opened(model, role) as (ask, name, concurrency):
         return await run_jobs(jobs, out, ask, sampling, model=name, concurrency=concurrency)
 
@@ -101,10 +115,21 @@ async def opened(model: Model, role: Part) -> AsyncIterator[tuple[Ask, str, int]
     yield Chat(resolved, role), name, 1 if resolved.small else 16
 
 
+def elsewhere(model: Model | None) -> TypeGuard[str]:
+    """Whether a model is asked elsewhere, by way of files.
+
+    Raises:
+        ConfigurationError: it has no name.
+    """
+    if model == BATCH:
+        raise ConfigurationError(f"the model {BATCH} has no name; write for example {BATCH}qwen")
+    return isinstance(model, str) and model.startswith(BATCH)
+
+
 def name_of(model: Model) -> str:
     """A model's name, for manifests and file names."""
     if isinstance(model, str):
-        return model
+        return model.removeprefix(BATCH)
     chat = model.chat if isinstance(model, RoleModel) else model
     adapter = getattr(chat, "adapter", None)
     return str(getattr(chat, "model_name", None) or chat._llm_type) + (f"+{adapter}" if adapter else "")

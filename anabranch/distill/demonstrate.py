@@ -13,13 +13,14 @@ from anabranch.agents import prompts
 from anabranch.codecs import encode_lines
 from anabranch.config import Price
 from anabranch.distill import datasets, sources, teacher
-from anabranch.distill.batch import Job, Replies, Sampling
+from anabranch.distill.batch import Job, Sampling, write_requests
 from anabranch.distill.catalogues import shipped
-from anabranch.distill.chat import Model, answered, name_of, spent
+from anabranch.distill.chat import Model, answered, elsewhere, name_of, spent
 from anabranch.distill.datasets import Skipped
 from anabranch.distill.files import read_jsonl, read_rows, write_jsonl, write_manifest
 from anabranch.distill.records import Demonstration
 from anabranch.distill.render import as_messages
+from anabranch.errors import ConfigurationError
 
 QUIZ = Sampling(n=2, temperature=0.5, max_tokens=250, seed=1)
 CHAT = Sampling(max_tokens=200)
@@ -33,36 +34,47 @@ async def demonstrate(
     samples: int = 4,
     limit: int | None = None,
     price: Price | None = None,
+    replies: Path | None = None,
 ) -> dict[str, Any]:
     """Asks the teachers; a run that was stopped goes on where it was.
 
     Args:
         data: folder of the data sets.
         work: folder for the replies, `plans.jsonl` and `demonstrate.json`.
-        teachers: models' names or chat models: all write plans, the first one everything else, too.
+        teachers: models' names or chat models: all write plans, the first one everything else, too. A single
+            `batch:NAME` is asked elsewhere.
         samples: plans that each draws for a question.
         limit: only so many rows of each kind.
         price: of the teachers' tokens.
+        replies: to the prompts in `work/teacher_requests.jsonl`, which a call for `batch:NAME` without them writes.
 
     Returns:
         The manifest, which is also in `work/demonstrate.json`.
 
     Raises:
-        DocumentError: a data set cannot be read.
+        ConfigurationError: `batch:NAME` is not the only teacher.
+        DocumentError: a data set or `replies` cannot be read.
+        MissingReplyError: a prompt has no reply in `replies`.
         EndpointError: a teacher failed; what it wrote before is kept.
         BackendError: a file cannot be written.
     """
+    if len(teachers) > 1 and any(map(elsewhere, teachers)):
+        raise ConfigurationError("batch:NAME is a teacher by itself; run the stage once for each teacher")
     inputs, skipped = sources.check(data), Skipped()
     rows = list(sources.gsm8k_rows(data, limit, skipped))
     plans = [Job(id=str(row["id"]), messages=teacher.step_prompt(row["question"], steps)) for row, steps, _ in rows]
     draws = Sampling(n=samples, temperature=0.6, top_p=0.95, max_tokens=400, seed=1)
+    asked = {f"plans-{_slug(name_of(model))}": (model, plans, draws) for model in teachers}
+    asked["quiz"] = teachers[0], _quizzes(data, limit, skipped), QUIZ
+    asked["chat"] = teachers[0], _chat(data, limit), CHAT
+    if any(map(elsewhere, teachers)) and replies is None:
+        batches = [(jobs, sampling) for _, jobs, sampling in asked.values()]
+        return {"requests": write_requests(work / "teacher_requests.jsonl", batches, name_of(teachers[0]))}
     took = {}
-    for model in teachers:
-        name = f"plans-{_slug(name_of(model))}"
-        took[name] = _took(await _asked(plans, work, name, model, draws), draws, price)
-    quizzes, chat = _quizzes(data, limit, skipped), _chat(data, limit)
-    took["quiz"] = _took(await _asked(quizzes, work, "quiz", teachers[0], QUIZ), QUIZ, price)
-    took["chat"] = _took(await _asked(chat, work, "chat", teachers[0], CHAT), CHAT, price)
+    for name, (model, jobs, sampling) in asked.items():
+        out = work / f"teacher_{name}.jsonl"
+        got = await answered(jobs, out, model, role="teacher", sampling=sampling, replies=replies)
+        took[name] = {**spent(got, price), "sampling": sampling.fields}
     candidates = list(plan_rows(data, work, limit))
     manifest = {
         "stage": "demonstrate",
@@ -168,14 +180,6 @@ def _chat(data: Path, limit: int | None) -> list[Job]:
         messages = prompts.direct_messages(text) if kind == "direct" else prompts.step_messages(text)
         jobs.append(Job(id=f"chat/{number}", messages=as_messages(messages)))
     return jobs
-
-
-async def _asked(jobs: list[Job], work: Path, name: str, model: Model, sampling: Sampling) -> list[Replies]:
-    return await answered(jobs, work / f"teacher_{name}.jsonl", model, role="teacher", sampling=sampling)
-
-
-def _took(replies: list[Replies], sampling: Sampling, price: Price | None) -> dict[str, Any]:
-    return {**spent(replies, price), "sampling": sampling.fields}
 
 
 def _slug(name: str) -> str:

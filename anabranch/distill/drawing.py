@@ -13,9 +13,9 @@ from typing import Any
 from anabranch.agents import prompts
 from anabranch.codecs import LineGrammar
 from anabranch.config import Price
-from anabranch.distill.batch import Job, Replies, Sampling
+from anabranch.distill.batch import Job, Replies, Sampling, write_requests
 from anabranch.distill.catalogues import shipped
-from anabranch.distill.chat import Model, answered, name_of, spent
+from anabranch.distill.chat import Model, answered, elsewhere, name_of, spent
 from anabranch.distill.files import digest, write_jsonl, write_manifest
 from anabranch.distill.records import MAX_SUB_QUESTIONS
 from anabranch.distill.render import as_messages
@@ -59,23 +59,31 @@ class Drawing:
 
 
 async def draw(
-    questions: Path, work: Path, decomposer: Model, how: Drawing, *, limit: int | None = None
+    questions: Path,
+    work: Path,
+    decomposer: Model,
+    how: Drawing,
+    *,
+    limit: int | None = None,
+    replies: Path | None = None,
 ) -> dict[str, Any]:
     """Draws plans; a run that was stopped goes on where it was.
 
     Args:
         questions: JSON lines with `id`, `question` and `answer`.
         work: folder for `drawn_plans.jsonl` (what `screen` takes), the replies, and `draw.json`.
-        decomposer: who writes the plans.
+        decomposer: who writes the plans; `batch:NAME` to have them written elsewhere.
         how: how to draw.
         limit: only so many questions.
+        replies: to the prompts in `work/decomposer_requests.jsonl`, which a call for `batch:NAME` without them writes.
 
     Returns:
         The manifest, which is also in `work/draw.json`.
 
     Raises:
         ConfigurationError: an unknown tool, or no question can be used.
-        DocumentError: the file cannot be read.
+        DocumentError: a file cannot be read.
+        MissingReplyError: a prompt has no reply in `replies`.
         EndpointError: the decomposer failed; what it wrote before is kept.
         BackendError: a file cannot be written.
     """
@@ -86,20 +94,23 @@ async def draw(
     if not asked:
         raise ConfigurationError(f"there is no question in {questions}; it wants id, question and answer in each line")
     jobs = [_job(question, how) for question in asked]
-    replies = await answered(
-        jobs, work / "decomposer_drawn.jsonl", decomposer, role="decomposer", sampling=how.sampling
+    if elsewhere(decomposer) and replies is None:
+        file = work / "decomposer_requests.jsonl"
+        return {"requests": write_requests(file, [(jobs, how.sampling)], name_of(decomposer))}
+    drawn = await answered(
+        jobs, work / "decomposer_drawn.jsonl", decomposer, role="decomposer", sampling=how.sampling, replies=replies
     )
-    kept = write_jsonl(work / "drawn_plans.jsonl", _plans(jobs, replies, name_of(decomposer)))
+    kept = write_jsonl(work / "drawn_plans.jsonl", _plans(jobs, drawn, name_of(decomposer)))
     manifest = {
         "stage": "draw",
         "decomposer": name_of(decomposer),
         "prompts": prompts.version(),
         "settings": {**asdict(how), "price": how.price.model_dump() if how.price else None},
         "inputs": {"questions": digest(questions)},
-        "decomposer_took": spent(replies, how.price),
+        "decomposer_took": spent(drawn, how.price),
         "questions": len(asked),
         "plans": kept,
-        "repeated": sum(len(reply.texts) for reply in replies) - kept,
+        "repeated": sum(len(reply.texts) for reply in drawn) - kept,
         "left_out": {reason: {"rows": len(places), "first": places[:5]} for reason, places in bad.items()},
     }
     write_manifest(work / "draw.json", manifest)

@@ -1,6 +1,5 @@
 """The stage `screen`: asks the solver, judges, and writes the training files and what made them."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,15 +10,13 @@ from anabranch.agents.models import resolve_model
 from anabranch.config import Price, Protocol
 from anabranch.distill import screen
 from anabranch.distill.batch import Job, Replies, Sampling, read_replies, run_jobs, write_requests
-from anabranch.distill.chat import Model, answered, name_of, spent
+from anabranch.distill.chat import Model, answered, elsewhere, name_of, spent
 from anabranch.distill.files import digest, write_jsonl, write_manifest
 from anabranch.distill.running import Runner
 from anabranch.distill.selection import Selection, select
 from anabranch.errors import ConfigurationError
 from anabranch.plan import Plan
 from anabranch.tools import calculator
-
-logger = logging.getLogger(__name__)
 
 ALONE_SEED = 101
 
@@ -64,9 +61,9 @@ async def run(
         plans: JSON lines with `id` (the question's), `sample`, `plan` (as lines), and the plan's prompt as `messages`,
             if it had one.
         work: folder for what is made.
-        solver: who answers; None if `replies` has the answers, or if they are to be made elsewhere.
+        solver: who answers; None or `batch:NAME` if `replies` has the answers, or if they are to be made elsewhere.
         how: how to screen.
-        replies: answers to the prompts in `work/solver_requests.jsonl`, which a call without solver and replies writes.
+        replies: answers to the prompts in `work/solver_requests.jsonl`, which such a call without them writes.
 
     Returns:
         The manifest, which is also in `work/screen.json`.
@@ -87,8 +84,9 @@ async def run(
     ids = dict.fromkeys(candidate.id for candidate in candidates)
     planned = screen.planned_jobs(asked, candidates)
     alone = screen.alone_jobs([asked[id_] for id_ in ids]) if how.alone else []
-    if solver is None and replies is None:
-        return {"requests": _requests(work, planned, alone, how)}
+    if replies is None and (solver is None or elsewhere(solver)):
+        batches = [(planned, how.sampling(how.samples, 1)), (alone, how.sampling(how.alone, ALONE_SEED))]
+        return {"requests": write_requests(work / "solver_requests.jsonl", batches, name_of(solver or "solver"))}
     known = {f"{c.id}/{c.sample}": (asked[c.id].question, screen.plan_of(c.plan)[0] or Plan()) for c in candidates}
     along, without = await _answers(work, planned, alone, solver, how, replies, known)
     outcomes = screen.judged(asked, candidates, along)
@@ -135,19 +133,6 @@ async def _answers(
         done,
         await answered(alone, work / "solver_alone.jsonl", solver, role="solver", sampling=without) if alone else [],
     )
-
-
-def _requests(work: Path, planned: list[Job], alone: list[Job], how: Screening) -> int:
-    """Writes the prompts for a solver elsewhere."""
-    parts = [work / "planned.part.jsonl", work / "alone.part.jsonl"]
-    counts = write_requests(parts[0], planned, "solver", how.sampling(how.samples, 1))
-    counts += write_requests(parts[1], alone, "solver", how.sampling(how.alone, ALONE_SEED)) if alone else 0
-    text = "".join(part.read_text(encoding="utf-8") for part in parts if part.is_file())
-    (work / "solver_requests.jsonl").write_text(text, encoding="utf-8")
-    for part in parts:
-        part.unlink(missing_ok=True)
-    logger.info("%d prompts in %s; answer them and give the answers as replies", counts, work / "solver_requests.jsonl")
-    return counts
 
 
 def _results(outcomes: Sequence[screen.Outcome], alone: Sequence[screen.Alone]) -> dict[str, Any]:

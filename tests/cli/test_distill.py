@@ -82,7 +82,21 @@ def test_a_teacher_s_solutions(questions: Path, server: OpenAIServer) -> None:
 
 def test_a_solver_elsewhere(questions: Path) -> None:
     assert json.loads(distill(*SCREEN).stdout) == {"requests": 6}
-    assert len(list(read_jsonl(questions / "work" / "solver_requests.jsonl"))) == 6
+    rows = list(read_jsonl(questions / "work" / "solver_requests.jsonl"))
+    assert [row["body"]["model"] for row in rows] == ["solver"] * 6
+    assert json.loads(distill(*SCREEN, "--solver", "batch:m").stdout) == {"requests": 6}
+    assert next(read_jsonl(questions / "work" / "solver_requests.jsonl"))["body"]["model"] == "m"
+    texts = ({"id": row["custom_id"], "texts": [solver(prompt_of(row["body"]))]} for row in rows)
+    write_jsonl(questions / "replies.jsonl", texts)
+    made = json.loads(distill(*SCREEN, "--solver", "batch:m", "--replies", "replies.jsonl").stdout)
+    assert (made["solver"], made["results"]["ok"]) == ("m", 2)
+
+
+def test_a_decomposer_elsewhere(questions: Path) -> None:
+    command = ("draw", "--questions", "questions.jsonl", "--work", "work", "--decomposer", "batch:m")
+    assert json.loads(distill(*command).stdout) == {"requests": 2}
+    write_jsonl(questions / "replies.jsonl", [{"id": f"q{n}", "texts": [OTHER]} for n in (3, 4)])
+    assert json.loads(distill(*command, "--replies", "replies.jsonl").stdout)["plans"] == 2
 
 
 TRAIN = ("train", "--rows", "rows.jsonl", "--held-out", "rows.jsonl", "--out", "out")
@@ -91,7 +105,8 @@ TRAIN = ("train", "--rows", "rows.jsonl", "--held-out", "rows.jsonl", "--out", "
 @pytest.mark.parametrize(
     ("arguments", "message", "code"),
     [
-        ((*SCREEN, "--solver", "local", "--replies", "x"), "--solver and --replies exclude each other", 2),
+        ((*SCREEN, "--solver", "local", "--replies", "x"), "goes with --solver batch:NAME", 2),
+        (("demonstrate", "--data", "x", "--work", "w", "--replies", "x"), "goes with --teacher batch:NAME", 2),
         ((*SCREEN, "--protocol", "some"), "unknown protocol 'some'", 2),
         ((*SCREEN, "--price", "much"), "is not IN,OUT", 2),
         ((*SCREEN, "--replies", "nowhere.jsonl"), "cannot read nowhere.jsonl", 2),

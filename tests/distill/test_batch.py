@@ -53,8 +53,12 @@ async def test_a_stopped_batch_goes_on_where_it_was(tmp_path: Path) -> None:
     replies = await sent(JOBS, out, asked)
     assert [reply.texts for reply in replies] == [["re 0"], ["re 1"], ["re 2"]]
     assert sorted(asked) == ["0", "1", "2"]
-    await sent(JOBS, out, asked)
-    assert len(asked) == 3
+    assert [row["id"] for row in read_jsonl(out)] == ["0", "1", "2"]  # the half line is gone
+    out.write_text(out.read_text().rstrip("\n"))
+    more = JOBS[2].model_copy(update={"id": "3"})
+    await sent([*JOBS, more], out, asked)
+    assert [row["id"] for row in read_jsonl(out)] == ["0", "1", "2", "3"]
+    assert len(asked) == 4
 
 
 async def test_a_changed_prompt_or_sampling_is_asked_again(tmp_path: Path) -> None:
@@ -168,7 +172,7 @@ async def test_an_address_is_asked_once_for_all_samples(tmp_path: Path, server: 
 
 
 def test_prompts_go_by_way_of_a_file(tmp_path: Path) -> None:
-    assert write_requests(tmp_path / "requests.jsonl", JOBS, "m", Sampling(n=2, temperature=0.7)) == 3
+    assert write_requests(tmp_path / "requests.jsonl", [(JOBS, Sampling(n=2, temperature=0.7))], "m") == 3
     rows = list(read_jsonl(tmp_path / "requests.jsonl"))
     assert rows[0]["custom_id"] == "0"
     assert rows[0]["body"]["n"] == 2

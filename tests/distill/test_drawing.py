@@ -62,6 +62,21 @@ async def test_a_run_that_stopped_goes_on(tmp_path: Path) -> None:
     assert len(going_on.prompts) == 1
 
 
+async def test_plans_are_drawn_elsewhere(tmp_path: Path) -> None:
+    file, how = questions(tmp_path), Drawing(samples=2)
+    assert await draw(file, tmp_path, "batch:m", how) == {"requests": 3}
+    rows = list(read_jsonl(tmp_path / "decomposer_requests.jsonl"))
+    assert {(row["body"]["model"], row["body"]["n"]) for row in rows} == {("m", 2)}
+    assert all(row["body"]["structured_outputs"]["regex"] for row in rows)
+    replies = tmp_path / "replies.jsonl"
+    write_jsonl(replies, ({"id": row["custom_id"], "texts": [ONE, TWO]} for row in rows))
+    manifest = await draw(file, tmp_path, "batch:m", how, replies=replies)
+    assert (manifest["decomposer"], manifest["plans"]) == ("m", 6)
+    assert [row["plan"] for row in read_jsonl(tmp_path / "drawn_plans.jsonl")] == [ONE, TWO] * 3
+    with pytest.raises(ConfigurationError, match="has no name"):
+        await draw(file, tmp_path, "batch:", how)
+
+
 async def test_bad_rows_are_listed_and_only_so_many_taken(tmp_path: Path) -> None:
     file = questions(tmp_path, {"id": 1}, *ROWS)
     manifest = await draw(file, tmp_path, ScriptedChatModel(script=[ONE]), Drawing(samples=1), limit=1)

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from anabranch.config import Price
 from anabranch.distill import pipeline, sources
 from anabranch.distill.demonstrate import demonstrate
 from anabranch.distill.files import read_jsonl, write_jsonl
-from anabranch.errors import BackendError, ConfigurationError, DocumentError, EndpointError
+from anabranch.errors import BackendError, ConfigurationError, DocumentError, EndpointError, MissingReplyError
 from tests.distill.rows import GSM8K, MUSIQUE, STRATEGYQA
 from tests.fakes import ScriptedChatModel
+from tests.openai_server import prompt_of
 
 SAMPLE = Path(__file__).parents[2] / "distill_data" / "sample"
 
@@ -128,6 +130,28 @@ async def test_a_teacher_that_stops_half_way_is_gone_on_with(data: Path) -> None
     fresh = ScriptedChatModel(script=teacher)
     await taught(data, fresh)
     assert fresh.prompts == []
+
+
+async def test_a_teacher_elsewhere_gets_a_file_of_prompts(data: Path) -> None:
+    work, replies, asked = data / "work", data / "replies.jsonl", ScriptedChatModel(script=teacher)
+    made = await taught(data, asked)
+    plans = (work / "plans.jsonl").read_text()
+    shutil.rmtree(work)
+    sent = await demonstrate(data, work, ["batch:scripted"], samples=2)
+    rows = list(read_jsonl(work / "teacher_requests.jsonl"))
+    assert sent == {"requests": len(rows)}
+    assert sum(row["body"].get("n", 1) for row in rows) == len(asked.prompts)
+    texts = [teacher(prompt_of(row["body"])) for row in rows]
+    write_jsonl(replies, ({"id": row["custom_id"], "texts": [text] * 2} for row, text in zip(rows, texts, strict=True)))
+    there = await demonstrate(data, work, ["batch:scripted"], samples=2, replies=replies)
+    assert there["teachers"] == made["teachers"]
+    assert there["took"].keys() == made["took"].keys()
+    assert (work / "plans.jsonl").read_text() == plans
+    write_jsonl(replies, [])
+    with pytest.raises(MissingReplyError, match="lacks 24 of 24 replies"):
+        await demonstrate(data, work, ["batch:other"], replies=replies)
+    with pytest.raises(ConfigurationError, match="a teacher by itself"):
+        await demonstrate(data, work, ["batch:scripted", "local"])
 
 
 async def test_malformed_rows_are_listed_and_survived(data: Path) -> None:
