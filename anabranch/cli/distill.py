@@ -181,8 +181,18 @@ def draw(
 def screen(
     ctx: typer.Context,
     questions: Annotated[str, typer.Option(metavar="FILE", help="JSON lines: id, question, answer, meta.steps.")],
-    plans: Annotated[str, typer.Option(metavar="FILE", help="JSON lines: id, sample, plan (as lines).")],
     work: Work,
+    plans: Annotated[
+        str | None, typer.Option(metavar="FILE", help="JSON lines: id, sample, plan (as lines).", show_default=False)
+    ] = None,
+    screened: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="An earlier screened.jsonl (also .gz) in place of plans and solver.",
+            show_default=False,
+        ),
+    ] = None,
     solver: Annotated[
         str | None,
         typer.Option(

@@ -86,7 +86,15 @@ def screen(values: Values) -> None:
     if values["protocol"] not in PROTOCOLS:
         raise ConfigurationError(f"unknown protocol {values['protocol']!r}; use one of: {', '.join(PROTOCOLS)}")
     how = screening.Screening(**{**_of(screening.Screening, values), "selection": selection, "price": _price(values)})
-    questions, plans, work = (Path(values[name]) for name in ("questions", "plans", "work"))
+    questions, work = Path(values["questions"]), Path(values["work"])
+    if values["screened"] is not None:
+        if values["plans"] is not None or values["solver"] is not None or replies is not None:
+            raise ConfigurationError("--screened has plans and outcomes; leave out --plans, --solver and --replies")
+        _show(screening.again(questions, Path(values["screened"]), work, how))
+        return
+    if values["plans"] is None:
+        raise ConfigurationError("there are no plans; give --plans, or --screened with those of an earlier screening")
+    plans = Path(values["plans"])
     _show(asyncio.run(screening.run(questions, plans, work, values["solver"], how, replies=replies)))
 
 

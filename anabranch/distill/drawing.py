@@ -100,7 +100,7 @@ async def draw(
     drawn = await answered(
         jobs, work / "decomposer_drawn.jsonl", decomposer, role="decomposer", sampling=how.sampling, replies=replies
     )
-    kept = write_jsonl(work / "drawn_plans.jsonl", _plans(jobs, drawn, name_of(decomposer)))
+    kept = write_jsonl(work / "drawn_plans.jsonl", _plans(jobs, drawn, name_of(decomposer), how))
     manifest = {
         "stage": "draw",
         "decomposer": name_of(decomposer),
@@ -124,8 +124,9 @@ def _job(question: Question, how: Drawing) -> Job:
     return Job(id=question.id, messages=as_messages(messages), pattern=pattern)
 
 
-def _plans(jobs: Sequence[Job], replies: Sequence[Replies], source: str) -> Iterator[Mapping[str, Any]]:
+def _plans(jobs: Sequence[Job], replies: Sequence[Replies], source: str, how: Drawing) -> Iterator[Mapping[str, Any]]:
     """Each plan of a question once, in the order they were drawn."""
+    tools = {} if how.examples else {"tools": how.tools}
     for job, reply in zip(jobs, replies, strict=True):
         for sample, text in enumerate(dict.fromkeys(text.strip() for text in reply.texts)):
-            yield {"id": job.id, "sample": sample, "source": source, "plan": text, "messages": job.messages}
+            yield {"id": job.id, "sample": sample, "source": source, "plan": text, "messages": job.messages, **tools}

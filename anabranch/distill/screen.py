@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from anabranch.agents import prompts
 from anabranch.codecs import LineGrammar, decode_lines
 from anabranch.distill.batch import Job, Replies
+from anabranch.distill.catalogues import shipped
 from anabranch.distill.datasets import plain_number, results
 from anabranch.distill.evaluate import right_answer
 from anabranch.distill.files import Kinds, read_rows
@@ -61,6 +62,7 @@ class Candidate(BaseModel):
         plan: the plan as lines.
         source: who wrote it.
         messages: the prompt that it was written for; made anew where there is none.
+        tools: the library's tools in that prompt's catalogue; None where it had others, or is not known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -70,6 +72,7 @@ class Candidate(BaseModel):
     plan: str
     source: str = ""
     messages: tuple[dict[str, str], ...] = ()
+    tools: tuple[str, ...] | None = None
 
 
 class Outcome(BaseModel):
@@ -164,8 +167,9 @@ def read_candidates(path: Path, questions: Mapping[str, Question], bad: dict[str
             seen.add((id_, sample))
             counts[id_] = counts.get(id_, 0) + 1
             text, messages = row["plan"].strip(), tuple(row.get("messages") or ())
-            source = str(row.get("source", ""))
-            found[(id_, text)] = Candidate(id=id_, sample=sample, plan=text, source=source, messages=messages)
+            source, tools = str(row.get("source", "")), row.get("tools") if isinstance(row.get("tools"), list) else None
+            candidate = Candidate(id=id_, sample=sample, plan=text, source=source, messages=messages, tools=tools)
+            found[(id_, text)] = candidate
     return list(found.values())
 
 
@@ -241,21 +245,31 @@ def judged(
     outcomes = []
     for candidate in candidates:
         question = questions[candidate.id]
-        plan, problem = plan_of(candidate.plan)
         texts = replies.get(f"{candidate.id}/{candidate.sample}", [])
         right = sum(right_answer(text, question.answer) for text in texts)
-        outcomes.append(
-            Outcome(
-                **candidate.model_dump(include={"id", "sample", "plan", "source"}),
-                right=right,
-                of=len(texts),
-                ok=bool(texts) and 2 * right >= len(texts),
-                leak=tuple(leaks(plan, question)) if plan else (),
-                repeats=tuple(repeats(q.text for q in plan.sub_questions)) if plan else (),
-                format=problem,
-            )
-        )
+        outcomes.append(outcome(candidate, question, right, len(texts)))
     return outcomes
+
+
+def outcome(candidate: Candidate, question: Question, right: int, of: int) -> Outcome:
+    """The outcome of a plan along which `right` of `of` answers were right."""
+    plan, problem = plan_of(candidate.plan)
+    return Outcome(
+        **candidate.model_dump(include={"id", "sample", "plan", "source"}),
+        right=right,
+        of=of,
+        ok=of > 0 and 2 * right >= of,
+        leak=tuple(leaks(plan, question)) if plan else (),
+        repeats=tuple(repeats(q.text for q in plan.sub_questions)) if plan else (),
+        format=problem,
+    )
+
+
+def prompt_of(question: str, tools: Sequence[str] | None) -> tuple[dict[str, str], ...]:
+    """The prompt of a distilled decomposer over some of the library's tools; empty where they are not known."""
+    if tools is None:
+        return ()
+    return tuple(as_messages(prompts.lines_messages(question, shipped(*tools).cards)))
 
 
 def judged_alone(questions: Mapping[str, Question], replies: Iterable[Replies]) -> dict[str, Alone]:

@@ -8,6 +8,7 @@ from typing import Any
 from anabranch.agents import prompts
 from anabranch.agents.models import resolve_model
 from anabranch.config import Price, Protocol
+from anabranch.distill import outcomes as by_row
 from anabranch.distill import screen
 from anabranch.distill.batch import Job, Replies, Sampling, read_replies, run_jobs, write_requests
 from anabranch.distill.chat import Model, answered, elsewhere, name_of, spent
@@ -52,7 +53,13 @@ class Screening:
 
 
 async def run(
-    questions: Path, plans: Path, work: Path, solver: Model | None, how: Screening, *, replies: Path | None = None
+    questions: Path,
+    plans: Path,
+    work: Path,
+    solver: Model | None,
+    how: Screening,
+    *,
+    replies: Path | None = None,
 ) -> dict[str, Any]:
     """Screens plans; a run that was stopped goes on where it was.
 
@@ -78,9 +85,7 @@ async def run(
     bad: dict[str, list[str]] = {}
     asked = screen.read_questions(questions, bad)
     candidates = screen.read_candidates(plans, asked, bad)
-    if not candidates:
-        reasons = "; ".join(f"{len(places)} are {reason}" for reason, places in bad.items()) or "it is empty"
-        raise ConfigurationError(f"no plan of {plans} can be used with {questions}: {reasons}")
+    _check(candidates, plans, questions, bad)
     ids = dict.fromkeys(candidate.id for candidate in candidates)
     planned = screen.planned_jobs(asked, candidates)
     alone = screen.alone_jobs([asked[id_] for id_ in ids]) if how.alone else []
@@ -89,19 +94,65 @@ async def run(
         return {"requests": write_requests(work / "solver_requests.jsonl", batches, name_of(solver or "solver"))}
     known = {f"{c.id}/{c.sample}": (asked[c.id].question, screen.plan_of(c.plan)[0] or Plan()) for c in candidates}
     along, without = await _answers(work, planned, alone, solver, how, replies, known)
-    outcomes = screen.judged(asked, candidates, along)
-    by_itself = screen.judged_alone(asked, without)
-    write_jsonl(work / "outcomes.jsonl", outcomes)
-    counts = select(asked, candidates, outcomes, by_itself, how.selection).write(work)
-    manifest = {
-        "stage": "screen",
+    tried = candidates, screen.judged(asked, candidates, along), screen.judged_alone(asked, without)
+    facts = {
         "solver": f"replies in {replies}" if solver is None else name_of(solver),
-        "prompts": prompts.version(),
-        "settings": {**asdict(how), "price": how.price.model_dump() if how.price else None},
         "inputs": {"questions": digest(questions), "plans": digest(plans)},
         "solver_took": spent([*along, *without], how.price),
-        "results": _results(outcomes, list(by_itself.values())),
-        "rows": counts,
+    }
+    return _written(work, asked, tried, how, facts, bad)
+
+
+def again(questions: Path, screened: Path, work: Path, how: Screening) -> dict[str, Any]:
+    """Sorts plans that were screened before, without asking a solver; `how.selection` may differ.
+
+    Args:
+        questions: as in `run`.
+        screened: an earlier screening's `screened.jsonl`, also as `.gz`.
+        work: folder for what is made.
+        how: how to take; how to ask is of no account.
+
+    Returns:
+        As `run`.
+
+    Raises:
+        DocumentError: a file cannot be read.
+        ConfigurationError: no plan can be used.
+        BackendError: a file cannot be written.
+    """
+    bad: dict[str, list[str]] = {}
+    asked = screen.read_questions(questions, bad)
+    tried = by_row.read(screened, asked, bad)
+    _check(tried[0], screened, questions, bad)
+    facts = {"solver": f"outcomes in {screened}", "inputs": {f.name: digest(f) for f in (questions, screened)}}
+    return _written(work, asked, tried, how, facts, bad)
+
+
+def _check(candidates: Sequence[screen.Candidate], plans: Path, questions: Path, bad: Mapping[str, list[str]]) -> None:
+    if not candidates:
+        reasons = "; ".join(f"{len(places)} are {reason}" for reason, places in bad.items()) or "it is empty"
+        raise ConfigurationError(f"no plan of {plans} can be used with {questions}: {reasons}")
+
+
+def _written(
+    work: Path,
+    asked: Mapping[str, screen.Question],
+    tried: tuple[list[screen.Candidate], list[screen.Outcome], dict[str, screen.Alone]],
+    how: Screening,
+    facts: Mapping[str, Any],
+    bad: Mapping[str, list[str]],
+) -> dict[str, Any]:
+    """Writes outcomes, the training files and the manifest."""
+    candidates, outcomes, alone = tried
+    write_jsonl(work / "outcomes.jsonl", outcomes)
+    write_jsonl(work / "screened.jsonl", by_row.kept(candidates, outcomes, alone))
+    manifest = {
+        "stage": "screen",
+        "prompts": prompts.version(),
+        "settings": {**asdict(how), "price": how.price.model_dump() if how.price else None},
+        **facts,
+        "results": _results(outcomes, list(alone.values())),
+        "rows": select(asked, candidates, outcomes, alone, how.selection).write(work),
         "left_out": {reason: {"rows": len(places), "first": places[:5]} for reason, places in bad.items()},
     }
     write_manifest(work / "screen.json", manifest)

@@ -1,0 +1,97 @@
+"""Outcomes by row id: what was screened can be screened again without plans, prompts and a solver."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anabranch.distill import screening
+from anabranch.distill.drawing import Drawing, draw
+from anabranch.distill.files import read_jsonl, write_jsonl
+from anabranch.distill.outcomes import read
+from anabranch.distill.screen import read_questions
+from anabranch.distill.selection import Selection
+from anabranch.errors import ConfigurationError, DocumentError
+from tests.distill.rows import GSM8K
+from tests.fakes import ScriptedChatModel
+
+FILES = ("sd_t", "sd_t_tune", "sd_r", "sd_r_tune", "pairs", "pairs_tune", "negatives", "direct", "outcomes")
+
+
+def plans(prompt: str) -> str:
+    """Writes a plan that helps for every second question."""
+    number = int(prompt.rpartition("makes ")[2].split()[0])
+    return f"1 [solve] How many rolls are in the trays{' of 12' * (number % 2)}?\n2 [solve] How many are left of {{1}}?"
+
+
+def solved(prompt: str) -> str:
+    """Is right along a plan that helps."""
+    trays, rolls, sold = _numbers(prompt)
+    return f"Answer: {trays * rolls - sold if 'of 12?' in prompt else 1}"
+
+
+def _numbers(prompt: str) -> tuple[int, int, int]:
+    words = prompt.partition("makes ")[2].split("How many")[0].replace(".", " ").split()
+    trays, rolls, sold, *_ = (int(word) for word in words if word.isdigit())
+    return trays, rolls, sold
+
+
+@pytest.fixture
+async def screened(tmp_path: Path) -> Path:
+    questions, work = tmp_path / "questions.jsonl", tmp_path / "first"
+    write_jsonl(questions, GSM8K)
+    await draw(questions, work, ScriptedChatModel(script=plans), Drawing(samples=1, tools=()))
+    how = screening.Screening(alone=1, selection=Selection(held_out=0.3))
+    await screening.run(questions, work / "drawn_plans.jsonl", work, ScriptedChatModel(script=solved), how)
+    return work
+
+
+async def test_what_was_screened_is_sorted_again_without_a_solver(screened: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.jsonl.gz"
+    kept.write_bytes(gzip.compress((screened / "screened.jsonl").read_bytes()))
+    assert not any(word in (screened / "screened.jsonl").read_text() for word in ("baker", "Answer"))
+    how = screening.Screening(selection=Selection(held_out=0.3))
+    made = screening.again(tmp_path / "questions.jsonl", kept, tmp_path / "again", how)
+    for name in FILES:
+        first, second = (list(read_jsonl(work / f"{name}.jsonl")) for work in (screened, tmp_path / "again"))
+        if name in ("negatives", "outcomes"):  # who wrote a plan is not kept
+            first = [{**row, "source": ""} for row in first]
+        assert second == first, name
+    assert made["rows"]["sd_r"] + made["rows"]["sd_r_tune"] > 0
+    assert made["results"] == json.loads((screened / "screen.json").read_text())["results"]
+    assert made["inputs"].keys() == {"questions.jsonl", "kept.jsonl.gz"}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"id": "elsewhere", "plans": []}, "of a question that is not there"),
+        ({"id": "row-0"}, "no valid plans"),
+        ({"id": "row-0", "plans": [{"sample": 0, "plan": "DIRECT", "right": 2, "of": 1}]}, "a plan without"),
+        ({"id": "row-0", "plans": ["1 [solve] What?"]}, "a plan without"),
+    ],
+)
+def test_rows_that_cannot_be_used_are_counted(row: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "questions.jsonl", GSM8K)
+    write_jsonl(tmp_path / "kept.jsonl", [row])
+    bad: dict[str, list[str]] = {}
+    assert read(tmp_path / "kept.jsonl", read_questions(tmp_path / "questions.jsonl", bad), bad) == ([], [], {})
+    assert [name for name in bad if name.startswith(reason)]
+    with pytest.raises(ConfigurationError, match=reason):
+        screening.again(tmp_path / "questions.jsonl", tmp_path / "kept.jsonl", tmp_path, screening.Screening())
+
+
+def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "questions.jsonl", GSM8K)
+    with pytest.raises(DocumentError, match="check the path"):
+        screening.again(tmp_path / "questions.jsonl", tmp_path / "none.jsonl", tmp_path, screening.Screening())
+
+
+def test_the_shipped_outcomes_can_be_read() -> None:
+    path = Path(__file__).parents[2] / "distill_data" / "gsm8k_outcomes.jsonl.gz"
+    rows = list(read_jsonl(path))
+    assert len(rows) == 2100
+    assert all(row["tools"] == [] and row["alone"][1] == 4 for row in rows)
+    assert sum(len(row["plans"]) for row in rows) == 10_980
