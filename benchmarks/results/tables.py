@@ -42,13 +42,17 @@ def section_a(runs: Runs) -> Iterator[str]:
         rows = runs.take(task, systems, SOLVER, decomposers=GENERAL)
         if not rows:
             continue
-        base, first = runs.one(task, "cot", "qwen15"), rows[0]
+        base, form, first = runs.one(task, "cot", "qwen15"), runs.one(task, "unguided", "qwen15"), rows[0]
         second = [name for name in ("lenient", "em") if name in first.metrics and name != first.metric][:1]
-        head = ["how", "n", f"{first.metric}, %", *(f"{name}, %" for name in second), "to cot, points", *TOKENS, "odd"]
+        head = ["how", "n", f"{first.metric}, %", *(f"{name}, %" for name in second), "to cot, points"]
         body = [
-            [r.name, r.n, r.score(), *(r.score(name) for name in second), versus(r, base), *r.costs(), r.odd()]
+            [
+                *(r.name, r.n, r.score(), *(r.score(name) for name in second)),
+                *(versus(r, base), versus(r, form), *r.costs(), r.odd()),
+            ]
             for r in rows
         ]
+        head += ["to unguided", *TOKENS, "odd"]
         yield f"**{TASKS[task]}**\n\n" + table(head, body)
 
 
@@ -119,16 +123,17 @@ def _cell(runs: Runs, planner: str | None, solver: str) -> str:
 
 
 def section_e(runs: Runs) -> Iterator[str]:
-    """(e) When to plan: always (d15), where the decomposer chose to (d15p), or never, with what it costs"""
+    """(e) When to plan: always, where the decomposer chose to, or never, with what it costs"""
     students = [name + more for name in STUDENTS for more in ("", NO_TOOLS)]
     for task in ("gsm8k", "strategyqa", "drop"):
-        rows = runs.take(task, ("cot", "cot:3"), SOLVER)
+        rows = runs.take(task, ("cot", "unguided", "cot:3"), SOLVER)
         rows += runs.take(task, ("static:guided",), SOLVER, decomposers=students)
         if len(rows) < 2:
             continue
-        bases = [runs.one(task, "cot", "qwen15"), runs.one(task, "cot:3", "qwen15")]
-        bases.append(runs.one(task, "static:guided", "qwen15", "d15"))
-        head = ["how", "n", "planned, %", "score, %", "to cot", "to cot:3", "to d15", "tokens, all", "tokens written"]
+        bases = [runs.one(task, "cot", "qwen15"), runs.one(task, "unguided", "qwen15")]
+        bases += [runs.one(task, "cot:3", "qwen15"), runs.one(task, "static:guided", "qwen15", "d15")]
+        head = ["how", "n", "planned, %", "score, %", "to cot", "to unguided", "to cot:3", "to d15"]
+        head += ["tokens, all", "tokens written"]
         body: list[list[object]] = []
         for row in rows:
             differences = [versus(row, base) for base in bases]
