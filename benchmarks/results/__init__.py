@@ -9,18 +9,19 @@ python -m benchmarks.results.tables results/ev --out tables.md                  
 python -m benchmarks.serving.report results/bench --dollars-per-hour 3                   # serving speed, as a table
 ```
 
-`prepare` runs `anabranch distill demonstrate`, `build` and `solutions`, and cuts the rows to train and to test on.
-`schedule` fetches the three base models, trains ten adapters, serves the models and adapters with vLLM, lets a trained
-decomposer draw plans, screens them and trains on the preferences, runs `anabranch eval` in seven groups
-(`evaluations.py`, which runs by itself, too), and measures how fast the decomposers are served: both sizes before all
-that can wait, variants at the end.
+`prepare` runs `anabranch distill demonstrate`, `build` and `solutions`, and cuts the rows to train and to test on;
+`--plans distill_data/gsm8k_plans.jsonl.gz` stands in for the teacher.
+`schedule` fetches the three base models, trains the adapters, serves models and adapters with vLLM, lets a trained
+decomposer draw plans, tries each several times, learns from the outcomes in three ways, runs `anabranch eval` in groups
+(`evaluations.py`, which runs by itself, too), and measures how fast the decomposers are served, after all else.
 
-Times and memory shares are set for one H100 (80 GB) with 16 processor cores, where the whole has not run yet. By
-their limits the trainings take 15 minutes and the evaluations 34, partly at the same time; each of the three serving
-benchmarks takes 20 at the most. `--slower 3` gives a slower machine three times as long. `--dry` tries the stages out
-on a processor, with any small models in the three folders; `prepare --tiny 40` makes data for that.
+`--gpus 4` spreads it over four GPUs. On four H100s (80 GB) with 64 processor cores everything but the serving speeds
+took 21 minutes on 2026-11-26, and some groups ran out of time: an engine is limited by its processor core, and wrote
+6,000 (many prompts at a time) to 15,000 tokens a second. On one GPU the servers that repeat the large model are left out.
+`--slower 3` gives a slower machine three times as long. `--dry` tries the stages out on a processor, with any small
+models in the three folders; `prepare --tiny 40` makes data for that.
 
 Training (torch, transformers, peft), the package (`anabranch[eval]`) and vLLM may each have a Python of their own:
-`--training`, `--package`, `--vllm`. These modules need nothing but Python 3.11, except that `prepare` needs anabranch.
-The scheduler is controlled with files, see `schedule.py`.
+`--training`, `--package`, `--vllm`. These modules need nothing but Python 3.11 and pydantic, except that `prepare`
+needs anabranch. The scheduler is controlled with files, see `schedule.py`.
 """

@@ -40,6 +40,7 @@ class Server:
         model: the base model.
         adapters: those that are put on it once they are trained.
         gpu: which of several accelerators it is on.
+        spare: whether it repeats another one, and is left out where there is one accelerator.
     """
 
     stage: str
@@ -47,11 +48,17 @@ class Server:
     model: str
     adapters: tuple[str, ...] = ()
     gpu: int = 0
+    spare: bool = False
 
     @property
     def letter(self) -> str:
         """Its letter."""
         return self.stage.removeprefix("srv")
+
+    @property
+    def serves(self) -> tuple[str, tuple[str, ...]]:
+        """What is the same for servers that repeat one another."""
+        return self.model, self.adapters
 
 
 LARGE = ("d15", "d15p", "d15q", "d15r", "kept15")
@@ -60,13 +67,13 @@ SERVERS = (
     Server("srvB", 8002, SMOLLM2, ("d135", "kept135", "s135"), 3),
     Server("srvC", 8003, QWEN05, ("d05", "s05t", "s05a", "d05m", "d05x", "s05x"), 2),
     Server("srvD", 8004, QWEN15, LARGE, 1),
-    Server("srvE", 8005, QWEN15, (), 1),
-    Server("srvF", 8006, QWEN15, (), 2),
-    Server("srvG", 8007, QWEN15, (), 3),
-    Server("srvH", 8008, QWEN15, (), 0),
-    Server("srvI", 8009, QWEN15, (), 2),
-    Server("srvJ", 8011, QWEN15, (), 0),
-    Server("srvK", 8010, QWEN15, LARGE, 3),
+    Server("srvE", 8005, QWEN15, (), 1, spare=True),
+    Server("srvF", 8006, QWEN15, (), 2, spare=True),
+    Server("srvG", 8007, QWEN15, (), 3, spare=True),
+    Server("srvH", 8008, QWEN15, (), 0, spare=True),
+    Server("srvI", 8009, QWEN15, (), 2, spare=True),
+    Server("srvJ", 8011, QWEN15, (), 0, spare=True),
+    Server("srvK", 8010, QWEN15, LARGE, 3, spare=True),
 )
 """The large model is served many times: an engine is limited by its processor core, and all need a solver."""
 SHARDS = (("D", "J"), ("K", "E"), ("D", "F"), ("K", "G"), ("D", "H"), ("K", "I"))
@@ -128,9 +135,19 @@ class Settings:
         """Variables of a process on one of several accelerators."""
         return {"CUDA_VISIBLE_DEVICES": str(gpu % self.gpus)} if self.gpus > 1 else {}
 
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """Those that there are."""
+        return tuple(server for server in SERVERS if self.gpus > 1 or not server.spare)
+
+    def server(self, letter: str) -> Server:
+        """The server with this letter; the one that it repeats, where it is left out."""
+        wanted = next(server for server in SERVERS if server.letter == letter)
+        return next(s for s in (wanted, *SERVERS) if s in self.servers and s.serves == wanted.serves)
+
     def at(self, letter: str, name: str) -> str:
         """A model on the server with this letter, as anabranch is told."""
-        return f"{self.address(next(server for server in SERVERS if server.letter == letter))}/v1#{name}"
+        return f"{self.address(self.server(letter))}/v1#{name}"
 
     def address(self, server: Server) -> str:
         """Of a server; in a dry run there is one."""
@@ -138,7 +155,7 @@ class Settings:
 
     def served(self, name: str, beside: str = "") -> str:
         """A base model or an adapter on the first server that has it (and another), as anabranch is told."""
-        on = next(server for server in SERVERS if {name, beside or name} <= {server.model, *server.adapters})
+        on = next(server for server in self.servers if {name, beside or name} <= {server.model, *server.adapters})
         return f"{self.address(on)}/v1#{name}"
 
     @property

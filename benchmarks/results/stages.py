@@ -1,6 +1,7 @@
 """The stages: models, training, servers, adapters, preferences, evaluations, then serving speed; the urgent first."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def all_stages(settings: Settings) -> list[Stage]:
         *_models(settings),
         *_first_adapters(settings),
         *_servers(settings),
-        *(_adapter(settings, name, server) for server in SERVERS for name in server.adapters),
+        *(_adapter(settings, name, server) for server in settings.servers for name in server.adapters),
         *_more_adapters(settings),
         *_routes(settings),
         *_preference(settings),
@@ -162,9 +163,9 @@ def _command(s: Settings, name: str, needs: tuple[str, ...], *options: object) -
 
 def _servers(s: Settings) -> list[Stage]:
     if not s.dry:
-        return [_server(s, server, [server.model]) for server in SERVERS]
-    first, *others = SERVERS
-    names = dict.fromkeys(name for server in SERVERS for name in (server.model, *server.adapters))
+        return [_server(s, server, [server.model]) for server in s.servers]
+    first, *others = s.servers
+    names = dict.fromkeys(name for server in s.servers for name in (server.model, *server.adapters))
     return [_server(s, first, list(names)), *(_nothing(server.stage, first.stage) for server in others)]
 
 
@@ -196,8 +197,7 @@ def _server(s: Settings, server: Server, names: list[str]) -> Stage:
 
 def _alike(server: Server) -> tuple[str, ...]:
     """The first server of the same kind, which compiles for all of them."""
-    kind = server.model, server.adapters
-    first = next(other for other in SERVERS if (other.model, other.adapters) == kind)
+    first = next(other for other in SERVERS if other.serves == server.serves)
     return () if first is server else (f"{first.stage}?",)
 
 
@@ -220,7 +220,7 @@ def _routes(s: Settings) -> list[Stage]:
         _command(
             s,
             f"routes_{name}",
-            (f"l_{name}_{letter}",),
+            (_here(s, f"l_{name}_{letter}"),),
             *("distill", "score", "routes", "--rows", rows, "--out", s.out / f"routes_{name}"),
             *("--decomposer", s.at(letter, name), "-q"),
         )
@@ -259,7 +259,7 @@ def _shard(s: Settings, number: int) -> list[Stage]:
     screen: list[object] = ["--plans", work / "drawn_plans.jsonl", "--work", work, "--solver", s.at(solver, QWEN15)]
     # Pairs with DIRECT taught an earlier student to plan for no word problem at all.
     screen += ["--samples", 4, "--alone", 4, "--margin", 0.5, "--pairs", 3, "--no-direct", "--max-tokens", 400, "-q"]
-    needs = (f"l_d15_{decomposer}", f"srv{solver}")
+    needs = (_here(s, f"l_d15_{decomposer}"), _here(s, f"srv{solver}"))
     return [
         _command(s, f"draw15_{number}", needs, "distill", "draw", "--questions", asked, *draw),
         _command(s, f"screen15_{number}", (f"draw15_{number}",), "distill", "screen", "--questions", asked, *screen),
@@ -293,13 +293,26 @@ def _evaluation(s: Settings, group: str, needs: tuple[str, ...], solver: str, se
     options += ["--skip", s.skip] if s.skip else []
     options += ["--limit", 2, "--max-tokens", 48] if s.dry else []
     command = s.runs(s.package, "benchmarks.results.evaluations", *options)
-    return Stage(f"ev_{group}", needs, command, REPO, s.environment(s.package), seconds=seconds + 60)
+    return Stage(
+        f"ev_{group}",
+        tuple(_here(s, need) for need in needs),
+        command,
+        REPO,
+        s.environment(s.package),
+        seconds=seconds + 60,
+    )
 
 
 def _letters(s: Settings, group: str, solver: str) -> dict[str, str]:
     """The address of each server, by the letter that evaluations know it by."""
-    found = {server.letter: s.address(server) for server in SERVERS}
-    return {"a": found[solver], "b": found["B"], "c": found["C"], "d": found[DECOMPOSER.get(group, "D")]}
+    places = {"a": solver, "b": "B", "c": "C", "d": DECOMPOSER.get(group, "D")}
+    return {letter: s.address(s.server(place)) for letter, place in places.items()}
+
+
+def _here(s: Settings, need: str) -> str:
+    """A need for a server, or for an adapter on it, with the letter of the server that there is."""
+    found = re.fullmatch(r"(srv|l_\w+_)([A-Z])(\??)", need)
+    return f"{found[1]}{s.server(found[2]).letter}{found[3]}" if found else need
 
 
 def _merged(s: Settings) -> list[Stage]:
@@ -322,7 +335,7 @@ def _serving(s: Settings) -> list[Stage]:
     the last evaluations still run.
     """
     *early, last = range(1, len(SPEEDS) + 1)
-    off = " ".join(str(s.control / f"kill-{server.stage}") for server in SERVERS)
+    off = " ".join(str(s.control / f"kill-{server.stage}") for server in s.servers)
     evaluations = (f"ev_{group}?" for group, *_ in EVALUATIONS)
     up = " && ".join(f"[ -e {s.out}/ready{number} ]" for number in early)
     wait = f"for i in $(seq 300); do {up} && break; sleep 1; done; touch {s.out}/go1"

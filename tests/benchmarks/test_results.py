@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def test_stages_that_cannot_be_are_refused(stages: list[Stage], problem: str, tm
         Schedule(stages, tmp_path)
 
 
-@pytest.mark.parametrize("options", [[], ["--dry"], ["--by-hand"]])
+@pytest.mark.parametrize("options", [[], ["--dry"], ["--by-hand"], ["--gpus", "4"]])
 def test_the_stages_of_the_run_fit_together(options: list[str], tmp_path: Path) -> None:
     parser = argparse.ArgumentParser()
     add_options(parser)
@@ -99,6 +100,12 @@ def test_the_stages_of_the_run_fit_together(options: list[str], tmp_path: Path) 
     speeds = [stage.command for name, stage in stages.items() if name.startswith("speed")]
     assert {command[command.index("--out") + 1] for command in speeds} <= {str(settings.out / "bench")}
     assert {"d135", "d15", "d15p", "srvA", "ev_base", "ev_d15p"} <= names
+    places = {stage.environment.get("CUDA_VISIBLE_DEVICES") for stage in stages.values() if stage.health}
+    assert places == ({"0", "1", "2", "3"} if settings.gpus > 1 else {None})
+    assert ("srvF" in names) == (settings.gpus > 1)
+    ports = {server.port for server in settings.servers}
+    asked = {int(port) for stage in stages.values() for port in re.findall(r"127\.0\.0\.1:(\d+)/v1", stage.shown)}
+    assert asked <= ports, "nobody asks a server that is left out"
     if not settings.dry:  # nothing that is measured runs beside the evaluations' servers, or beside another one
         assert "servers_off?" in stages["go1"].needs
         assert [f"speed{n}?" in stages[f"go{n + 1}"].needs for n in range(1, len(speeds))] == [True] * (len(speeds) - 1)
