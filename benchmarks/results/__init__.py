@@ -18,8 +18,8 @@ decomposer draw plans, tries each several times, learns from the outcomes in thr
 `--gpus 4` spreads it over four GPUs. On four H100s (80 GB) with 64 processor cores everything but the serving speeds
 took 21 minutes on 2026-11-26, and some groups ran out of time: an engine is limited by its processor core, and wrote
 6,000 (many prompts at a time) to 15,000 tokens a second. On one GPU the servers that repeat the large model are left
-out. `--slower 3` gives a slower machine three times as long. `--dry` tries the stages out on a processor, with any small
-models in the three folders; `prepare --tiny 40` makes data for that.
+out. `--slower 3` gives a slower machine three times as long. `--dry` tries the stages out on a processor, with any
+small models in the three folders; `prepare --tiny 40` makes data for that.
 
 Training (torch, transformers, peft), the package (`anabranch[eval]`) and vLLM may each have a Python of their own:
 `--training`, `--package`, `--vllm`. These modules need nothing but Python 3.11 and pydantic, except that `prepare`
