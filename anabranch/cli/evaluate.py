@@ -43,7 +43,7 @@ def run(
             "two-stage, static[:PROTOCOL], dynamic[:PROTOCOL], human[:PROTOCOL] (plans of people in the data); "
             "PROTOCOL is auto, guided, per_node or program; :always plans without the gate, :sequential answers one "
             "sub-question at a time. Repeatable. "
-            "[default: direct, cot, static]",
+            "[default: direct, cot, unguided, static]",
             show_default=False,
         ),
     ] = None,

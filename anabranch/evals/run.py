@@ -51,7 +51,7 @@ class Setup:
     out: Path
     task: str = "own"
     data: Path | None = None
-    systems: Sequence[str] = ("direct", "cot", "static")
+    systems: Sequence[str] = ("direct", "cot", "unguided", "static")
     solvers: Sequence[str] = ("local",)
     decomposers: Sequence[str] = ("local",)
     limit: int | None = None

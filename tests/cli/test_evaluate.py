@@ -45,7 +45,7 @@ def test_ones_own_questions_in_one_command(home: Path, answering: OpenAIServer) 
     result = evaluate("--data", "my.jsonl", *models)
     assert result.exit_code == 0, result.stderr
     table = [line.split(" | ")[:4] for line in result.stdout.splitlines() if line.startswith("| ")]
-    assert [row[0] for row in table[2:]] == ["| direct", "| cot", "| static"]
+    assert [row[0] for row in table[2:]] == ["| direct", "| cot", "| unguided", "| static"]
     assert all(row[1:3] == ["3", "100.0 ± 0.0"] for row in table[2:])
     assert "skipped: line 4: there is no answer in it" in result.stderr
     names = {path.name for path in (home / "eval").iterdir()}

@@ -54,6 +54,18 @@ async def test_direct_forbids_reasoning_and_chain_of_thought_does_not() -> None:
     assert chat.prompts[1].endswith("left? Answer with a number.")
 
 
+async def test_unguided_is_the_guided_prompt_without_its_plan() -> None:
+    chat, solver = model()
+    outcome = await systems.unguided(solver)(Case(EXAMPLE))
+    assert (outcome.answer, outcome.plan) == ("325", None)
+    plan = Plan(sub_questions=(SubQuestion(id=1, text="How many are there?"),))
+    await Planner(solver, GivenPlan(plan), protocol="guided")(Case(EXAMPLE))
+    without, guided = chat.prompts
+    guide = "These sub-questions may help:\n1. How many are there?\n\n"
+    assert guide in guided
+    assert guided.replace(guide, "") == without
+
+
 async def test_the_answer_given_most_often_wins() -> None:
     replies = ["Answer: 7", "Answer: 325", "Answer: 325.0", "Answer: none"]
     chat, solver = model(list(replies))
