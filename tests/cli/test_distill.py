@@ -92,6 +92,17 @@ def test_a_solver_elsewhere(questions: Path) -> None:
     assert (made["solver"], made["results"]["ok"]) == ("m", 2)
 
 
+@pytest.mark.loopback
+def test_what_was_screened_is_taken_again(questions: Path, server: OpenAIServer) -> None:
+    server.script = lambda request: solver(prompt_of(request))
+    first = json.loads(distill(*SCREEN, "--solver", server.url).stdout)
+    asked = len(server.requests)
+    again = ("screen", "--questions", "questions.jsonl", "--screened", "work/screened.jsonl", "--work", "again")
+    made = json.loads(distill(*again, "--quiet").stdout)
+    assert (made["results"], made["rows"]) == (first["results"], first["rows"])
+    assert len(server.requests) == asked
+
+
 def test_a_decomposer_elsewhere(questions: Path) -> None:
     command = ("draw", "--questions", "questions.jsonl", "--work", "work", "--decomposer", "batch:m")
     assert json.loads(distill(*command).stdout) == {"requests": 2}
@@ -108,6 +119,8 @@ TRAIN = ("train", "--rows", "rows.jsonl", "--held-out", "rows.jsonl", "--out", "
         ((*SCREEN, "--solver", "local", "--replies", "x"), "goes with --solver batch:NAME", 2),
         (("demonstrate", "--data", "x", "--work", "w", "--replies", "x"), "goes with --teacher batch:NAME", 2),
         ((*SCREEN, "--protocol", "some"), "unknown protocol 'some'", 2),
+        ((*SCREEN, "--screened", "plans.jsonl"), "leave out --plans, --solver and --replies", 2),
+        (("screen", "--questions", "questions.jsonl", "--work", "work"), "there are no plans", 2),
         ((*SCREEN, "--price", "much"), "is not IN,OUT", 2),
         ((*SCREEN, "--replies", "nowhere.jsonl"), "cannot read nowhere.jsonl", 2),
         (("demonstrate", "--data", "nowhere", "--work", "work"), "nowhere holds none of", 2),
