@@ -16,7 +16,7 @@ decomposer draw plans, tries each several times, learns from the outcomes in thr
 (`evaluations.py`, which runs by itself, too), and measures how fast the decomposers are served, after all else.
 
 `--gpus 4` spreads it over four GPUs. On four H100s (80 GB) with 64 processor cores everything but the serving speeds
-took 21 minutes on 2026-11-26, and some groups ran out of time: an engine is limited by its processor core, and wrote
+took 20 minutes on 2026-11-26, and some groups ran out of time: an engine is limited by its processor core, and wrote
 6,000 (many prompts at a time) to 15,000 tokens a second. On one GPU the servers that repeat the large model are left
 out. `--slower 3` gives a slower machine three times as long. `--dry` tries the stages out on a processor, with any
 small models in the three folders; `prepare --tiny 40` makes data for that.
