@@ -6,10 +6,10 @@ follows can be repeated, or done with other settings, without either.
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from anabranch.distill.files import read_rows
-from anabranch.distill.screen import Alone, Candidate, Outcome, Question, outcome, prompt_of
+from anabranch.distill.screen import Alone, Candidate, Outcome, Question, outcome, prompt_of, tools_of
 
 
 def kept(
@@ -53,15 +53,24 @@ def read(
             if not _is_tried(plan):
                 bad.setdefault("a plan without sample, plan, right and of", []).append(id_)
                 continue
-            candidate = Candidate(id=id_, sample=plan["sample"], plan=plan["plan"], tools=row.get("tools"))
-            candidate = candidate.model_copy(update={"messages": prompt_of(questions[id_].question, candidate.tools)})
+            tools = tools_of(row)
+            messages = prompt_of(questions[id_].question, tools)
+            candidate = Candidate(id=id_, sample=plan["sample"], plan=plan["plan"], messages=messages, tools=tools)
             candidates.append(candidate)
             outcomes.append(outcome(candidate, questions[id_], plan["right"], plan["of"]))
-        if isinstance(row.get("alone"), list) and len(row["alone"]) == 2:
-            alone[id_] = Alone(*row["alone"])
+        if _is_count(without := row.get("alone")):
+            alone[id_] = Alone(*without)
+        elif without is not None:
+            bad.setdefault("alone is not [right, of]", []).append(id_)
     return candidates, outcomes, alone
 
 
 def _is_tried(plan: Any) -> bool:
-    counts = isinstance(plan, dict) and all(isinstance(plan.get(name), int) for name in ("sample", "right", "of"))
-    return counts and isinstance(plan.get("plan"), str) and 0 <= plan["right"] <= plan["of"]
+    told = isinstance(plan, dict) and isinstance(plan.get("plan"), str) and isinstance(plan.get("sample"), int)
+    return told and _is_count([plan.get("right"), plan.get("of")])
+
+
+def _is_count(pair: Any) -> TypeGuard[list[int]]:
+    """Whether it is how many were right, and of how many."""
+    numbers = isinstance(pair, list) and len(pair) == 2 and all(isinstance(number, int) for number in pair)
+    return numbers and 0 <= pair[0] <= pair[1]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -166,8 +167,9 @@ def read_candidates(path: Path, questions: Mapping[str, Question], bad: dict[str
         else:
             seen.add((id_, sample))
             counts[id_] = counts.get(id_, 0) + 1
-            text, messages = row["plan"].strip(), tuple(row.get("messages") or ())
-            source, tools = str(row.get("source", "")), row.get("tools") if isinstance(row.get("tools"), list) else None
+            text, tools = row["plan"].strip(), tools_of(row)
+            messages = tuple(row.get("messages") or prompt_of(questions[id_].question, tools))
+            source = str(row.get("source", ""))
             candidate = Candidate(id=id_, sample=sample, plan=text, source=source, messages=messages, tools=tools)
             found[(id_, text)] = candidate
     return list(found.values())
@@ -263,6 +265,12 @@ def outcome(candidate: Candidate, question: Question, right: int, of: int) -> Ou
         repeats=tuple(repeats(q.text for q in plan.sub_questions)) if plan else (),
         format=problem,
     )
+
+
+def tools_of(row: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The library's tools that a row of plans names; None where it names none, or what is none of them."""
+    tools = row.get("tools")
+    return tuple(tools) if isinstance(tools, list) and all(tool in TOOLS for tool in tools) else None
 
 
 def prompt_of(question: str, tools: Sequence[str] | None) -> tuple[dict[str, str], ...]:

@@ -153,11 +153,6 @@ class Settings:
         """Of a server; in a dry run there is one."""
         return f"http://127.0.0.1:{SERVERS[0].port if self.dry else server.port}"
 
-    def served(self, name: str, beside: str = "") -> str:
-        """A base model or an adapter on the first server that has it (and another), as anabranch is told."""
-        on = next(server for server in self.servers if {name, beside or name} <= {server.model, *server.adapters})
-        return f"{self.address(on)}/v1#{name}"
-
     @property
     def vllm_environment(self) -> dict[str, str]:
         """For vLLM: no threads that compete with its own, and no sampler, which greedy decoding does not need."""

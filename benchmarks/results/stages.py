@@ -141,7 +141,7 @@ def _first_adapters(s: Settings) -> list[Stage]:
 def _more_adapters(s: Settings) -> list[Stage]:
     """For the comparison of distilled decomposers with distilled solvers, on two domains."""
     work = s.out / "se_math"
-    options = ("--questions", s.data / "gsm8k_se.jsonl", "--work", work, "--teacher", s.served(QWEN15), "-q")
+    options = ("--questions", s.data / "gsm8k_se.jsonl", "--work", work, "--teacher", s.at("A", QWEN15), "-q")
     mathematics, other = (_files(s.data / f"w3_{name}", "decomposer_train") for name in ("math", "other"))
     own = _files(s.data / "se_math", "se_a")
     elsewhere = _files(s.data / "se_other", "se_a", "_tune")

@@ -11,7 +11,7 @@ from anabranch.distill import screening
 from anabranch.distill.drawing import Drawing, draw
 from anabranch.distill.files import read_jsonl, write_jsonl
 from anabranch.distill.outcomes import read
-from anabranch.distill.screen import read_questions
+from anabranch.distill.screen import read_candidates, read_questions
 from anabranch.distill.selection import Selection
 from anabranch.errors import ConfigurationError, DocumentError
 from tests.distill.rows import GSM8K
@@ -81,6 +81,28 @@ def test_rows_that_cannot_be_used_are_counted(row: dict[str, Any], reason: str, 
     assert [name for name in bad if name.startswith(reason)]
     with pytest.raises(ConfigurationError, match=reason):
         screening.again(tmp_path / "questions.jsonl", tmp_path / "kept.jsonl", tmp_path, screening.Screening())
+
+
+def test_odd_counts_and_tools_are_survived(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "questions.jsonl", GSM8K)
+    plan = {"sample": 0, "plan": "1 [solve] What?", "right": 1, "of": 2}
+    rows = [{"id": "row-0", "plans": [plan], "tools": ["teleport", 3], "alone": ["many", 4]}]
+    write_jsonl(tmp_path / "kept.jsonl", rows)
+    bad: dict[str, list[str]] = {}
+    candidates, outcomes, alone = read(tmp_path / "kept.jsonl", read_questions(tmp_path / "questions.jsonl", bad), bad)
+    assert (candidates[0].tools, candidates[0].messages, outcomes[0].right, alone) == (None, (), 1, {})
+    assert bad == {"alone is not [right, of]": ["row-0"]}
+
+
+def test_plans_that_name_their_tools_get_that_prompt(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "questions.jsonl", GSM8K)
+    rows = [{"id": "row-0", "plan": "1 [solve] What?", "tools": []}, {"id": "row-1", "plan": "1 [solve] What?"}]
+    write_jsonl(tmp_path / "plans.jsonl", rows)
+    bad: dict[str, list[str]] = {}
+    asked = read_questions(tmp_path / "questions.jsonl", bad)
+    with_tools, without = read_candidates(tmp_path / "plans.jsonl", asked, bad)
+    assert with_tools.messages[-1]["content"] == f"Question: {asked['row-0'].question}"
+    assert (without.tools, without.messages) == (None, ())
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
