@@ -91,8 +91,7 @@ def strategyqa(rows: Iterable[Mapping[str, Any]], skipped: Skipped | None = None
             Step(text=text, kind=_strategy_kind(text, n, len(texts), evidence))
             for n, text in enumerate(map(to_slots, texts))
         ]
-        facts = _meta(row).get("facts") or []
-        yield from _checked(row, "strategyqa", steps, skipped, " ".join(filter(_is_text, facts)))
+        yield from _checked(row, "strategyqa", steps, skipped, " ".join(filter(_is_text, _listed(row, "facts"))))
 
 
 def musique(rows: Iterable[Mapping[str, Any]], skipped: Skipped | None = None) -> Iterator[Demonstration]:
@@ -122,10 +121,8 @@ def musique_readings(row: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping
 
 def _support(row: Mapping[str, Any]) -> str:
     """The paragraphs that hold the answers to a MuSiQue row's steps."""
-    context = row.get("context") or []
-    places = [
-        place for place in _meta(row).get("support") or [] if isinstance(place, int) and 0 <= place < len(context)
-    ]
+    context = row["context"] if isinstance(row.get("context"), list) else []
+    places = [n for n in _listed(row, "support") if isinstance(n, int) and 0 <= n < len(context)]
     shown = [context[place] for place in dict.fromkeys(places) if isinstance(context[place], dict)]
     return "\n\n".join(
         f"{p['title']}: {p['text']}" for p in shown if _is_text(p.get("title")) and _is_text(p.get("text"))
@@ -134,6 +131,12 @@ def _support(row: Mapping[str, Any]) -> str:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
+
+
+def _listed(row: Mapping[str, Any], name: str) -> list[Any]:
+    """A list in a row's `meta`; empty where there is something else."""
+    found = _meta(row).get(name)
+    return found if isinstance(found, list) else []
 
 
 def _meta(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -72,6 +72,14 @@ def test_the_datas_own_passages_come_first() -> None:
     assert read.question.count(chain.question) == 1
 
 
+@pytest.mark.parametrize("odd", [5, "text", {"a": 1}, [None, 7, {}], None])
+def test_odd_facts_and_places_make_no_passage(odd: object) -> None:
+    row = {**STRATEGYQA[0], "meta": {**STRATEGYQA[0]["meta"], "facts": odd}}
+    assert [each.passage for each in datasets.strategyqa([row])] == [""]
+    row = {**MUSIQUE[0], "meta": {**MUSIQUE[0]["meta"], "support": odd}, "context": [3, {"title": None}]}
+    assert [each.passage for each in datasets.musique([row])] == [""]
+
+
 def test_other_paragraphs_are_cut_and_beside_it() -> None:
     made = [over_a_passage(SUMS, POOL, Random(seed)) for seed in range(40)]
     parts = [read.question.split("\n\n") for read in made if read]
