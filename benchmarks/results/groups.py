@@ -32,9 +32,11 @@ TEACHER = "examples-qwen15"
 """A plan writer without training: worked examples in the prompt of the largest model."""
 STEPS = 300
 """Questions of GSM8K for plans that are run one sub-question at a time."""
-SERVER = {"qwen15": "a", "smollm2": "b", "d135": "b", "kept135": "b", "s135": "b"} | dict.fromkeys(LARGE, "d")
+SERVER = {"qwen15": "a", "smollm2": "b", "d135": "b", "d135w": "b", "kept135": "b", "s135": "b"} | dict.fromkeys(
+    LARGE, "d"
+)
 """Which server has a model; `c` has all others."""
-STUDENTS = ("d135", "kept135", "d05", *LARGE)
+STUDENTS = ("d135", "d135w", "kept135", "d05", *LARGE)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ ORDER = (
     *("direct", "cot", "unguided", "cot:3", "react", "two-stage", "static:guided", "human:guided"),
     *("static", "static:per_node", "static:per_node:sequential", "dynamic"),
 )
-_WRITERS = ("examples-qwen15", "kept135", "d135", "d05", "d05m", "d05x", *sorted(LARGE, reverse=True))
+_WRITERS = ("examples-qwen15", "kept135", "d135", "d135w", "d05", "d05m", "d05x", *sorted(LARGE, reverse=True))
 PLANNERS = (None, "qwen05", "qwen15", *(name + more for name in _WRITERS for more in ("", NO_TOOLS)))
 SOLVERS = ("smollm2", "small-smollm2", "s135", "small-s135", "s05t", "s05a", "s05x", "qwen05", "qwen15")
 TUNING = ("tune", "reading", "lookups")

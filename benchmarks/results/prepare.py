@@ -19,7 +19,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from benchmarks.results.settings import SHARDS
+from benchmarks.results.settings import MORE, SHARDS
 
 REPO = Path(__file__).resolve().parents[2]
 SEED = 5
@@ -28,10 +28,12 @@ AGAIN = "w3_again"
 LEFT_OUT = {
     "w3": (),
     AGAIN: (),
+    MORE: (),
     "w3_math": ("strategyqa", "musique", "written_other"),
     "w3_other": ("gsm8k", "written_sum"),
 }
 """Folders of decomposer rows, and the sources that each leaves out."""
+VARIED: dict[str, tuple[object, ...]] = {AGAIN: ("--seed", 2), MORE: ("--seed", 3, "--written", 20000)}
 SOLUTIONS = {"se_math": "gsm8k_main_train.jsonl", "se_other": "strategyqa_train.jsonl"}
 TESTS = ("gsm8k_socratic_test", "strategyqa_dev", "bamboogle", "hotpotqa_reflexion100_ctx", "llmcompiler_parallelqa")
 TRAIN = "gsm8k_main_train.jsonl"
@@ -96,7 +98,7 @@ def build(source: Path, work: Path, replies: Path | None, plans: Path | None) ->
                 shutil.copyfile(path, folder / path.name)
         options: list[object] = [word for each in left_out for word in ("--leave-out", each)]
         options += ["--plans", plans] if plans else []
-        options += ["--seed", 2] if name == AGAIN else []
+        options += VARIED.get(name, ())
         anabranch("distill", "build", "--data", source, "--work", folder, *options, "-q")
     for name, file in SOLUTIONS.items():
         if not (work / name / "solutions.json").exists():
@@ -109,6 +111,8 @@ def cut(source: Path, work: Path, cutter: Cutter) -> None:
     cutter.put("w3/decomposer_twice_train.jsonl", [*lines(work / "w3" / "decomposer_train.jsonl"), *again])
     for name in LEFT_OUT:
         cutter.put(f"{name}/decomposer_train.jsonl", lines(work / name / "decomposer_train.jsonl"))
+        if name == MORE:
+            continue
         tune = cutter.some(lines(work / name / "decomposer_tune.jsonl"), 300)
         cutter.put(f"{name}/decomposer_tune_small.jsonl", tune)
     routes = lines(work / "w3" / "routes_test.jsonl")

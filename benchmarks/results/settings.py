@@ -2,8 +2,9 @@
 
 A trained adapter has one name in all places: `d` writes plans, `s` answers; `135`, `05` and `15` are SmolLM2-135M and
 Qwen2.5-Coder-0.5B and -1.5B; `m` and `x` were trained on mathematics alone and on all else, `t` and `a` on a teacher's
-solutions and on the data's own; `p` and `q` are after a preference stage, `r` after training on the plans that
-screening kept. `kept15` and `kept135` are the adapters that the package has already.
+solutions and on the data's own, `w` on more demonstrations that templates wrote; `p` and `q` are after a preference
+stage, `r` after training on the plans that screening kept. `kept15` and `kept135` are the adapters that the package has
+already.
 """
 
 import argparse
@@ -26,6 +27,8 @@ FETCHED = {SMOLLM2: "conv_s", QWEN05: "conv_05", QWEN15: "conv_15"}
 """The stage that makes a model's folder."""
 
 
+MORE = "w3_more"
+"""Folder of rows with four times as many demonstrations from templates."""
 KEPT = {"kept15": "decomposer-1.5b", "kept135": "decomposer-135m"}
 """Adapters of the package, by their names here."""
 
@@ -64,7 +67,7 @@ class Server:
 LARGE = ("d15", "d15p", "d15q", "d15r", "kept15")
 SERVERS = (
     Server("srvA", 8001, QWEN15),
-    Server("srvB", 8002, SMOLLM2, ("d135", "kept135", "s135"), 3),
+    Server("srvB", 8002, SMOLLM2, ("d135", "d135w", "kept135", "s135"), 3),
     Server("srvC", 8003, QWEN05, ("d05", "s05t", "s05a", "d05m", "d05x", "s05x"), 2),
     Server("srvD", 8004, QWEN15, LARGE, 1),
     Server("srvE", 8005, QWEN15, (), 1, spare=True),

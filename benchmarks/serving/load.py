@@ -1,8 +1,8 @@
 """A closed-loop load on OpenAI-compatible servers, from several processes, so that the client is not the limit.
 
 Replies are kept as bytes and read when the clock has stopped. One request in `STREAM_EVERY` is streamed; those give the
-time to the first token. With the grammar on demand, a client reads the reply as the decomposer does, and lets it go on
-under the grammar from the first line that fits no plan; the two count as one request.
+time to the first token. With the grammar on demand, a client reads each reply as the decomposer does, and asks again
+where a line fits no plan; all of these count as one request.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.serving.prompts import Grammar, Prompts, as_begun
+from anabranch.on_demand import Reply, asks
+from benchmarks.serving.prompts import Grammar, Prompts
 
 STREAM_EVERY = 16
 TIMEOUT = 300.0
@@ -27,7 +28,7 @@ TIMEOUT = 300.0
 class Exchange:
     """One request and what came back; times are of the machine's monotonic clock, in seconds.
 
-    `no_plan` is the reply before the last, where the grammar was needed, and `begun` the lines of it that were kept.
+    `before` are the replies before the last, where a line had to be written anew, and `plan` what came of all of them.
     """
 
     id: str
@@ -38,15 +39,15 @@ class Exchange:
     status: int = 0
     body: bytes = b""
     error: str = ""
-    no_plan: bytes = b""
-    begun: list[str] = field(default_factory=list)
+    before: list[bytes] = field(default_factory=list)
+    plan: Reply | None = None
 
 
 @dataclass(frozen=True)
 class Share:
     """What one client process sends: for each request its row, whether it is streamed, and its body.
 
-    `prompts` has no rows; with `on_demand`, replies that are no plan go on under its grammar.
+    `prompts` has no rows; with `on_demand`, lines that fit no plan are written anew under its grammar.
     """
 
     urls: Sequence[str]
@@ -72,7 +73,7 @@ def drive(
     bodies = []
     for place, row in enumerate(rows):
         stream = place % STREAM_EVERY == 0 and grammar != "on_demand"
-        body = prompts.body(row, model, stream=stream, begun=[] if grammar == "always" else None)
+        body = prompts.body(row, model, prompts.first(grammar), stream=stream)
         bodies.append((row, stream, body))
     processes = min(processes, concurrency)
     bare, on_demand = replace(prompts, rows=[]), grammar == "on_demand"
@@ -107,7 +108,7 @@ def summarize(exchanges: Sequence[Exchange], replies: Sequence[dict[str, Any]], 
         "first_token_p50": percentile(firsts, 50),
         "first_token_p99": percentile(firsts, 99),
         "first_token_n": len(firsts),
-        "asked_again": sum(bool(e.no_plan) for e in exchanges),
+        "asked_again": sum(bool(e.before) for e in exchanges),
         "cut": sum(reply["finish"] == "length" for _, reply in done),
         "valid": sum(prompts.valid(reply["text"], cut=reply["finish"] == "length") for _, reply in done),
     }
@@ -157,9 +158,8 @@ async def _client(
         exchange.began = time.monotonic()
         try:
             await _post(session, url, exchange, body)
-            if share.on_demand and (begun := _to_continue(exchange, share.prompts)) is not None:
-                exchange.no_plan, exchange.begun = exchange.body, begun
-                await _post(session, url, exchange, share.prompts.body(row, share.model, begun=begun))
+            if share.on_demand:
+                await _go_on(session, url, exchange, row, share)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             exchange.error = type(error).__name__
         exchange.ended = time.monotonic()
@@ -174,10 +174,18 @@ async def _post(session: Any, url: str, exchange: Exchange, body: bytes) -> None
             exchange.body = await response.read()
 
 
-def _to_continue(exchange: Exchange, prompts: Prompts) -> list[str] | None:
-    """As `Prompts.to_continue`; what failed is not asked for again."""
-    reply = _read(exchange)
-    return None if reply["text"] is None else prompts.to_continue(reply["text"], cut=reply["finish"] == "length")
+async def _go_on(session: Any, url: str, exchange: Exchange, row: dict[str, Any], share: Share) -> None:
+    """Asks for what is missing until there is a plan; what failed is not asked for again."""
+    writing = asks(share.prompts.grammar)
+    next(writing)
+    while (reply := _read(exchange))["text"] is not None:
+        try:
+            ask = writing.send((reply["text"], reply["finish"] == "length"))
+        except StopIteration as done:
+            exchange.plan = done.value
+            return
+        exchange.before.append(exchange.body)
+        await _post(session, url, exchange, share.prompts.body(row, share.model, ask))
 
 
 async def _read_stream(exchange: Exchange, response: Any) -> None:
@@ -202,13 +210,14 @@ def _read(exchange: Exchange) -> dict[str, Any]:
         usage = next(event["usage"] for event in reversed(events) if event.get("usage"))
     except (ValueError, LookupError, StopIteration) as error:
         return failed | {"error": f"unreadable reply: {type(error).__name__}"}
-    before = json.loads(exchange.no_plan)["usage"] if exchange.no_plan else {}
+    used = [usage, *(json.loads(body)["usage"] for body in exchange.before)]
+    whole, cut = exchange.plan or (text, choices[-1]["finish_reason"] == "length")
     return {
         "id": exchange.id,
-        "text": as_begun(exchange.begun) + text,
-        "finish": choices[-1]["finish_reason"],
-        "tokens_in": usage["prompt_tokens"] + before.get("prompt_tokens", 0),
-        "tokens_out": usage["completion_tokens"] + before.get("completion_tokens", 0),
+        "text": whole,
+        "finish": "length" if cut else "stop",
+        "tokens_in": sum(each["prompt_tokens"] for each in used),
+        "tokens_out": sum(each["completion_tokens"] for each in used),
     }
 
 

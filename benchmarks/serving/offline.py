@@ -8,33 +8,28 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving.prompts import Grammar, Prompts, as_begun
+from anabranch.on_demand import Ask, Reply, asks
+from benchmarks.serving.prompts import Grammar, Prompts
 
 
 def measure(llm: Any, tokens: list[Any], prompts: Prompts, lora: Any, *, grammar: Grammar, count: int) -> Any:
-    """Figures of the first `count` prompts; those that the grammar was needed for have the tokens of both replies."""
+    """Figures of the first `count` prompts; those that the grammar was needed for have the tokens of all replies."""
 
-    def generate(some: list[Any], begun: list[list[str] | None]) -> list[Any]:
-        parameters = [_parameters(prompts, lines) for lines in begun]
-        return list(llm.generate(some, parameters, lora_request=lora, use_tqdm=False)) if some else []
+    def generate(some: Sequence[Any], wanted: Sequence[Ask]) -> list[Any]:
+        parameters = [_parameters(prompts, ask) for ask in wanted]
+        return list(llm.generate(some, parameters, lora_request=lora, use_tqdm=False))
 
-    generate(tokens[-32:], [[]] * 32)
+    generate(tokens[-32:], [prompts.first("always")] * 32)
     llm.reset_prefix_cache()
     began = time.monotonic()
-    free, spare = tokens[:count], []
-    outputs = generate(free, [[] if grammar == "always" else None] * len(free))
-    texts = [_text(output) for output in outputs]
+    outputs = generate(tokens[:count], [prompts.first(grammar)] * count)
+    texts, spare, again = [_text(output) for output in outputs], list[Any](), 0
     if grammar == "on_demand":
-        left = [prompts.to_continue(text, cut=cut) for text, cut in texts]
-        again = {n: lines for n, lines in enumerate(left) if lines is not None}
-        spare = generate([_after(llm, free[n], lines) for n, lines in again.items()], list(again.values()))
-        for (n, lines), output in zip(again.items(), spare, strict=True):
-            text, cut = _text(output)
-            texts[n] = (as_begun(lines) + text, cut)
+        texts, spare, again = _gone_on(llm, tokens[:count], texts, prompts, generate)
     seconds = time.monotonic() - began
     return {
         "concurrency": "offline",
@@ -45,30 +40,54 @@ def measure(llm: Any, tokens: list[Any], prompts: Prompts, lora: Any, *, grammar
         "plans_per_s": len(outputs) / seconds,
         "tokens_in": sum(len(output.prompt_token_ids) for output in [*outputs, *spare]),
         "tokens_out": sum(len(output.outputs[0].token_ids) for output in [*outputs, *spare]),
-        "asked_again": len(spare),
+        "asked_again": again,
         "cut": sum(cut for _, cut in texts),
         "valid": sum(prompts.valid(text, cut=cut) for text, cut in texts),
     }
 
 
-def _text(output: Any) -> tuple[str, bool]:
+def _gone_on(
+    llm: Any, tokens: Sequence[Any], texts: Sequence[Reply], prompts: Prompts, generate: Callable[..., list[Any]]
+) -> tuple[list[Reply], list[Any], int]:
+    """Plans of replies, all that were not plans asked again at once; with the outputs of that, and how many it were."""
+    plans, spare = list(texts), list[Any]()
+    writings = [asks(prompts.grammar) for _ in texts]
+    for writing in writings:
+        next(writing)
+    replies, again = dict(enumerate(texts)), 0
+    while replies:
+        wanted = {}
+        for place, reply in replies.items():
+            try:
+                wanted[place] = writings[place].send(reply)
+            except StopIteration as done:
+                plans[place] = done.value
+        again = again or len(wanted)
+        some = [_after(llm, tokens[place], ask.begun) for place, ask in wanted.items()]
+        outputs = generate(some, list(wanted.values())) if some else []
+        spare += outputs
+        replies = dict(zip(wanted, map(_text, outputs), strict=True))
+    return plans, spare, again
+
+
+def _text(output: Any) -> Reply:
     """A reply, and whether it was cut off at the limit of tokens."""
     return output.outputs[0].text, output.outputs[0].finish_reason == "length"
 
 
-def _after(llm: Any, prompt: Any, lines: Sequence[str]) -> Any:
-    """A prompt that goes on after lines."""
-    begun = llm.get_tokenizer().encode(as_begun(lines), add_special_tokens=False) if lines else []
-    return {"prompt_token_ids": [*prompt["prompt_token_ids"], *begun]}
+def _after(llm: Any, prompt: Any, begun: str) -> Any:
+    """A prompt with the beginning of its reply."""
+    said = llm.get_tokenizer().encode(begun, add_special_tokens=False) if begun else []
+    return {"prompt_token_ids": [*prompt["prompt_token_ids"], *said]}
 
 
-def _parameters(prompts: Prompts, begun: Sequence[str] | None) -> Any:
+def _parameters(prompts: Prompts, ask: Ask) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import StructuredOutputsParams
 
-    if begun is None:
+    if ask.pattern is None:
         return SamplingParams(temperature=0, max_tokens=prompts.max_tokens, stop=[prompts.grammar.one_too_many])
-    held = StructuredOutputsParams(regex=prompts.pattern_after(begun))
+    held = StructuredOutputsParams(regex=ask.pattern)
     return SamplingParams(temperature=0, max_tokens=prompts.max_tokens, structured_outputs=held)
 
 

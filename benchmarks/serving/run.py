@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving.subjects import Subject, Weights
+from benchmarks.serving.subjects import Place, Subject, Weights
 from benchmarks.serving.variants import VARIANTS, Step, Variant
 
 
@@ -50,6 +50,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--levels", type=int, nargs="*", default=[], help="only these concurrencies")
     parser.add_argument("--most", type=int, default=0, help="most requests a measurement; 0 for the variant's own")
     parser.add_argument("--engine", type=json.loads, default={}, help="more engine arguments, as JSON")
+    parser.add_argument("--cores", default="", help="cores that engines and servers are held to, such as 0-15")
+    parser.add_argument("--compiled", type=Path, help="a VARIANT.0.cache of an earlier run, to start with")
     parser.add_argument("--servers", type=int, default=0, help="API processes, in place of the variant's")
     parser.add_argument("--processes", type=int, default=6, help="client processes")
     parser.add_argument("--together", type=int, default=1)
@@ -90,12 +92,7 @@ def _stem(variant: Variant, arguments: argparse.Namespace) -> str:
 
 
 def _measure_group(group: Sequence[Variant], weights: Weights, arguments: argparse.Namespace, began: float) -> None:
-    subjects = [
-        Subject(
-            variant, weights, arguments.prompts, arguments.engine, arguments.out / f"{_stem(variant, arguments)}.log"
-        )
-        for variant in group
-    ]
+    subjects = [Subject(variant, weights, arguments.prompts, _place(variant, arguments)) for variant in group]
     deadline = time.monotonic() + arguments.start_seconds
     try:
         # All are up before the first is measured: a start takes processor time.
@@ -110,6 +107,11 @@ def _measure_group(group: Sequence[Variant], weights: Weights, arguments: argpar
     finally:
         for subject in subjects:
             subject.stop()
+
+
+def _place(variant: Variant, arguments: argparse.Namespace) -> Place:
+    log = arguments.out / f"{_stem(variant, arguments)}.log"
+    return Place(arguments.engine, log, arguments.cores, arguments.compiled)
 
 
 def _waited(subject: Subject, deadline: float) -> bool:

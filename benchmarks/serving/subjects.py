@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -37,25 +38,56 @@ class Weights:
     merged: str | None
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where and how a variant's processes run.
+
+    Attributes:
+        engine: more engine arguments.
+        log: its logs are called so, with a number.
+        cores: cores of the processor that they are held to, as taskset takes them; empty for all.
+        compiled: folder of compiled code of an engine like it, to start with; None for none.
+    """
+
+    engine: dict[str, Any]
+    log: Path
+    cores: str = ""
+    compiled: Path | None = None
+
+    @property
+    def pinned(self) -> list[str]:
+        """What comes before a command."""
+        return ["taskset", "-c", self.cores] if self.cores else []
+
+
 class Subject:
     """Processes that are started, waited for, measured and stopped: as many as the variant has engines."""
 
-    def __init__(self, variant: Variant, weights: Weights, prompts: Path, engine: dict[str, Any], log: Path) -> None:
+    def __init__(self, variant: Variant, weights: Weights, prompts: Path, place: Place) -> None:
         self.variant = variant
         self.prompts = Prompts.read(prompts)
         self.seconds_to_start = 0.0
         self._began = time.monotonic()
+        ports = _free_ports(variant.engines + 1)
+        self._shared = variant.rust and variant.engines > 1
+        environment = {**variant.environment, **({"VLLM_USE_RUST_FRONTEND": "1"} if variant.rust else {})}
         self._processes = [
             Engine(
-                self._command(weights, prompts, engine | variant.engine, port),
+                [
+                    *place.pinned,
+                    *self._command(weights, prompts, place.engine | variant.engine, port, number, ports[-1]),
+                ],
                 port,
-                log.with_suffix(f".{n}.log"),
-                variant.environment,
+                place.log.with_suffix(f".{number}.log"),
+                environment,
+                place.compiled,
             )
-            for n, port in enumerate(_free_ports(variant.engines))
+            for number, port in enumerate(ports[:-1])
         ]
 
-    def _command(self, weights: Weights, prompts: Path, engine: dict[str, Any], port: int) -> list[str]:
+    def _command(
+        self, weights: Weights, prompts: Path, engine: dict[str, Any], port: int, number: int, meeting: int
+    ) -> list[str]:
         model = (weights.merged if self.variant.merged else weights.base) or ""
         adapter = None if self.variant.merged else weights.adapter
         if not self.variant.servers:
@@ -63,9 +95,11 @@ class Subject:
             command += ["--engine", json.dumps(engine)]
             return command + (["--adapter", adapter] if adapter else [])
         command = [sys.executable, "-m", *_entry(), model]
-        command += ["--host", "127.0.0.1", "--port", str(port), "--generation-config", "vllm"]
-        command += ["--disable-uvicorn-access-log"]
+        command += ["--host", "127.0.0.1", "--port", str(port)]
+        # The front end in Rust knows neither.
+        command += [] if self.variant.rust else ["--generation-config", "vllm", "--disable-uvicorn-access-log"]
         command += ["--api-server-count", str(self.variant.servers)] if self.variant.servers > 1 else []
+        command += self._meeting(number, meeting) if self._shared else []
         if adapter:
             rank = json.loads((Path(adapter) / "adapter_config.json").read_text())["r"]
             command += ["--enable-lora", "--max-lora-rank", str(max(rank, 16)), "--lora-modules", f"{NAME}={adapter}"]
@@ -73,11 +107,25 @@ class Subject:
             command += ["--served-model-name", NAME]
         return command + flags(engine)
 
+    def _meeting(self, number: int, port: int) -> list[str]:
+        """How the engines of one address find each other: the first has the front end, each is one node to vLLM.
+
+        Source: https://docs.vllm.ai/en/latest/serving/data_parallel_deployment
+        """
+        words = ["--data-parallel-size", str(self.variant.engines), "--data-parallel-size-local", "1"]
+        words += ["--data-parallel-address", "127.0.0.1", "--data-parallel-rpc-port", str(port)]
+        return words + (["--headless", "--data-parallel-start-rank", str(number)] if number else [])
+
+    @property
+    def _fronts(self) -> list["Engine"]:
+        """The processes that take requests."""
+        return self._processes[:1] if self._shared else self._processes
+
     def wait(self, deadline: float) -> bool:
         """Waits until it can be measured, until a time of the monotonic clock; False if it will not be."""
         ready = all(
             process.healthy(deadline) if self.variant.servers else process.hear("ready", deadline) is not None
-            for process in self._processes
+            for process in self._fronts
         )
         self.seconds_to_start = time.monotonic() - self._began
         return ready
@@ -90,9 +138,9 @@ class Subject:
             order = json.dumps({"grammar": grammar, "count": requests})
             heard = self._processes[0].told(order, "result ", time.monotonic() + 600)
             return (json.loads(heard.removeprefix("result ")) if heard else {"errors": requests}), []
-        urls = [process.url for process in self._processes]
+        urls = [process.url for process in self._fronts]
         self._warm_up(urls, min(concurrency, len(self.prompts.warm_up)))
-        for process in self._processes:
+        for process in self._fronts:
             process.post("/reset_prefix_cache")
         return load.drive(
             urls,
@@ -122,12 +170,17 @@ class Subject:
 class Engine:
     """One process: a server on a port, or the offline engine, spoken to over its streams; its log goes to a file."""
 
-    def __init__(self, command: list[str], port: int, log: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, command: list[str], port: int, log: Path, environment: dict[str, str], compiled: Path | None
+    ) -> None:
         self.log = log
         self._port = port
         self._sink = log.open("w")
         # For /reset_prefix_cache; and engines that start together must not write into one cache of compiled code.
-        more = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_CACHE_ROOT": str(log.with_suffix(".cache").resolve()), **environment}
+        cache = log.with_suffix(".cache").resolve()
+        if compiled and compiled.is_dir() and not cache.exists():
+            shutil.copytree(compiled, cache)
+        more = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_CACHE_ROOT": str(cache), **environment}
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -37,6 +37,9 @@ class Variant:
         engines: engines that share the accelerator, each a server of its own; with a small model, one
             engine's processor core may be the limit, and not the accelerator.
         merged: whether the adapter is merged into the weights.
+        rust: whether vLLM's front end in Rust takes the requests, in place of Python processes; several engines then
+            have one address, and vLLM spreads requests over them (each is a node of its own to it, so that all of them
+            may be on one accelerator).
         environment: variables of its processes; empty ones are taken away.
         steps: what is measured, in this order.
     """
@@ -47,6 +50,7 @@ class Variant:
     servers: int = 1
     engines: int = 1
     merged: bool = False
+    rust: bool = False
     steps: tuple[Step, ...] = MOST
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -65,6 +69,24 @@ MPS = {"CUDA_MPS_PIPE_DIRECTORY": "/tmp/mps"}
 
 Source: https://docs.nvidia.com/deploy/mps
 """
+PART: dict[str, Any] = {"max_num_seqs": 256, "max_num_batched_tokens": 16384}
+"""For engines that share an accelerator: each has a part of the clients."""
+MANY_LEVELS: tuple[Step, ...] = (
+    (1024, 8192, "on_demand"),
+    (1024, 8192, "never"),
+    (2048, 8192, "never"),
+    *LEVELS[1:],
+)
+
+
+def _rust(engines: int, about: str, *, mps: bool = True, more: dict[str, Any] | None = None) -> "Variant":
+    """Engines behind one front end in Rust."""
+    name = f"merged-rust-x{engines}{'-mps' if mps else ''}{'-quick' if more else ''}"
+    environment = MPS if mps else {}
+    engine = PART | (more or {})
+    return Variant(name, about, engine, 1, engines, merged=True, rust=True, steps=MANY_LEVELS, environment=environment)
+
+
 VARIANTS = [
     Variant("offline-merged", "vLLM's own engine, merged weights", MANY, 0, merged=True, steps=OFFLINE),
     Variant("merged", "merged weights, 4 API processes", MANY, 4, merged=True),
@@ -133,6 +155,13 @@ VARIANTS = [
         merged=True,
         steps=LARGE,
     ),
+    Variant("merged-rust", "1 engine, vLLM's front end in Rust", MANY, 1, merged=True, rust=True),
+    _rust(4, "4 engines behind one front end in Rust, in turns on the accelerator", mps=False),
+    _rust(4, "4 engines behind one front end in Rust, at the same time on the accelerator"),
+    _rust(8, "8 engines behind one front end in Rust, in turns on the accelerator", mps=False),
+    _rust(8, "8 engines behind one front end in Rust, at the same time on the accelerator"),
+    _rust(8, "the same, not compiled", more=QUICK),
+    _rust(12, "12 engines behind one front end in Rust, at the same time on the accelerator"),
     Variant("merged-x2", "2 engines on one accelerator, 2 API processes each", MANY, 2, 2, merged=True, steps=LARGE),
     Variant("merged-api1", "1 API process", MANY, 1, merged=True, steps=LARGE),
     Variant("merged-api8", "8 API processes", MANY, 8, merged=True, steps=LARGE),
