@@ -251,6 +251,11 @@ class LineGrammar:
             empty=None if count else self.empty,
         )
 
+    @property
+    def one_line(self) -> "LineGrammar":
+        """The first line of the plans, or the word that stands for none."""
+        return replace(self, max_sub_questions=1)
+
     def _begins(self, line: str) -> bool:
         """Whether a line that was cut off may be the beginning of the first."""
         head = self._head(self.first_id, line)

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol, Self
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 
+from anabranch import on_demand
 from anabranch.agents import prompts
 from anabranch.agents.models import RoleModel, call, call_for_json, resolve_model
 from anabranch.codecs import DIRECT, DONE, LineGrammar, decode_json, decode_lines, json_schema
@@ -100,14 +101,12 @@ class LineDecomposer:
 
     Args:
         model: the chat model.
-        constrain: turns a pattern, and the text after which the model goes on (empty if there is none), into call
-            arguments of the model; None leaves it free.
-        grammar: `always` constrains every call. `on_demand` leaves the model free at first, stops it where it begins
-            one line too many, and lets it go on under the constraint only from the first line that fits no plan. At
-            temperature 0 both give the same plans: a model that stays within the pattern by itself would have written
-            the same under it.
+        constrain: turns a pattern (None for none), and the text after which the model goes on (empty if there is
+            none), into call arguments of the model; None leaves it free.
+        grammar: `always` constrains every call. `on_demand` leaves the model free, stops it where it begins one line
+            too many, and writes only lines that fit no plan anew under the constraint (see `anabranch/on_demand.py`).
         examples: whether worked examples go into the prompt (for a model that was not trained on the codec).
-        max_tokens: most tokens a reply may take; with `on_demand` a plan may take two.
+        max_tokens: most tokens a reply may take; with `on_demand` a plan may take four.
 
     Attributes:
         weak: whether its plans are those of a small model.
@@ -118,7 +117,7 @@ class LineDecomposer:
         self,
         model: RoleModel,
         *,
-        constrain: Callable[[str, str], Mapping[str, Any]] | None = None,
+        constrain: Callable[[str | None, str], Mapping[str, Any]] | None = None,
         grammar: Grammar = "always",
         examples: bool = False,
         max_tokens: int = 320,
@@ -154,19 +153,20 @@ class LineDecomposer:
         self,
         messages: Sequence[BaseMessage],
         grammar: LineGrammar,
-        constrain: Callable[[str, str], Mapping[str, Any]],
+        constrain: Callable[[str | None, str], Mapping[str, Any]],
     ) -> tuple[str, bool]:
-        text, cut = await self._reply(messages, stop=[grammar.one_too_many])
-        if grammar.matches(text, cut=cut):
-            return text, cut
-        lines = grammar.fitting(text)
-        following = grammar.following(len(lines))
-        if following is None:  # as many lines as allowed; what came after them is no part of the plan
-            return "\n".join(lines), False
-        begun = "".join(f"{line}\n" for line in lines)
-        prompt = [*messages, AIMessage(begun)] if begun else messages
-        text, cut = await self._reply(prompt, **constrain(following.pattern, begun))
-        return begun + text, cut
+        writing = on_demand.asks(grammar)
+        ask = next(writing)
+        while True:
+            arguments = constrain(ask.pattern, ask.begun)
+            stop = {} if ask.pattern else {"stop": [grammar.one_too_many]}
+            prompt = [*messages, AIMessage(ask.begun)] if ask.begun else messages
+            reply = await self._reply(prompt, **arguments, **stop)
+            try:
+                ask = writing.send(reply)
+            except StopIteration as done:
+                text, cut = done.value
+                return text, cut
 
     async def _reply(self, messages: Sequence[BaseMessage], **arguments: Any) -> tuple[str, bool]:
         """The model's text, and whether it was cut off at the token limit."""

@@ -33,8 +33,8 @@ _SIZE = re.compile(r"(?:^|[-_])([0-9]+(?:\.[0-9]+)?)([mb])(?=$|[-_])", re.IGNORE
 class ServedDecomposer(LineDecomposer):
     """A distilled decomposer behind an OpenAI-compatible address, held to valid plans by vLLM's structured outputs.
 
-    It writes freely at first, and goes on under the grammar only from the first line that fits no plan: a trained
-    decomposer rarely needs it, and on a busy server the grammar halves the plans a second (see docs/results.md).
+    It writes freely, and only a line that fits no plan is written anew under the grammar: a trained decomposer rarely
+    needs it, and on a busy server the grammar halves the plans a second (see docs/results.md).
 
     Where the server is away (no connection, no reply in time, 408, 429, 5xx, or a reply that cannot be read, each after
     the client's own retries), the fallback takes over, and after several such failures in a row the server is left
@@ -115,20 +115,20 @@ class ServedDecomposer(LineDecomposer):
         return WrittenPlan(text, notes=(f"{error}; the fallback planned instead",), weak=weak)
 
 
-def structured_outputs(pattern: str, begun: str = "") -> Mapping[str, Any]:
+def structured_outputs(pattern: str | None, begun: str = "") -> Mapping[str, Any]:
     """Call arguments that hold a reply to a regular expression.
 
     Args:
-        pattern: the regular expression.
+        pattern: the regular expression; None for a free reply.
         begun: the last message, if the reply goes on with it in place of beginning a new one.
 
     Source: https://docs.vllm.ai/en/latest/features/structured_outputs.html (the older `guided_regex` is gone), and for
     going on https://docs.vllm.ai/en/latest/serving/openai_compatible_server/#chat-api (extra parameters).
     """
-    body: dict[str, Any] = {"structured_outputs": {"regex": pattern}}
+    body: dict[str, Any] = {} if pattern is None else {"structured_outputs": {"regex": pattern}}
     if begun:
         body |= {"add_generation_prompt": False, "continue_final_message": True}
-    return {"extra_body": body}
+    return {"extra_body": body} if body else {}
 
 
 def is_served_decomposer(model: RoleModel) -> bool:

@@ -1,4 +1,4 @@
-"""Lines under the pattern of all plans: on every call, or from the first line that does not fit."""
+"""Lines under the pattern of all plans: on every call, or only those that do not fit."""
 
 import re
 from typing import Any
@@ -14,14 +14,23 @@ from tests.fakes import Reply
 FREE = {"max_tokens": 320, "stop": ["\n9 ["]}
 
 
-def held(pattern: str, begun: str) -> dict[str, Any]:
-    return {"pattern": pattern, "begun": begun}
+FIRST = LineGrammar(["search"], 1).pattern
+"""Of the first line alone."""
+
+
+def held(pattern: str | None, begun: str) -> dict[str, Any]:
+    return {**({"pattern": pattern} if pattern else {}), **({"begun": begun} if begun else {})}
+
+
+def second(lines: int = 1) -> str:
+    """The pattern of so many lines after the first."""
+    return LineGrammar(["search"], lines, known=[1], first_id=2, empty=None).pattern
 
 
 async def test_the_pattern_of_a_request_is_passed_on() -> None:
     chat = scripted("DIRECT")
     await decompose(lines(chat, constrain=held, max_tokens=9), FRESH)
-    assert chat.bound[0] == {"max_tokens": 9, "pattern": LineDecomposer.pattern(FRESH), "begun": ""}
+    assert chat.bound[0] == {"max_tokens": 9, "pattern": LineDecomposer.pattern(FRESH)}
 
 
 @pytest.mark.parametrize(
@@ -51,11 +60,18 @@ async def test_a_plan_that_was_written_freely_is_not_asked_for_again(free: Reply
     ],
 )
 async def test_what_does_not_begin_as_a_plan_is_asked_for_again_with_the_pattern(free: Reply) -> None:
-    chat = scripted(free, "1 [search] Who?")
+    chat = scripted(free, "1 [search] Who?", "")
     decomposer = lines(chat, constrain=held, grammar="on_demand")
     assert await decomposer.write(FRESH) == "1 [search] Who?"
-    assert chat.bound == [FREE, {"max_tokens": 320, "pattern": LineDecomposer.pattern(FRESH), "begun": ""}]
+    begun = "1 [search] Who?"
+    assert chat.bound == [FREE, {"max_tokens": 320, "pattern": FIRST}, {**FREE, "begun": begun}]
     assert chat.prompts[0] == chat.prompts[1]
+    assert chat.prompts[2] == f"{chat.prompts[0]}\nai: {begun}"
+
+
+async def test_the_word_for_no_plan_ends_it() -> None:
+    chat = scripted("I can answer that.", "DIRECT")
+    assert await lines(chat, constrain=held, grammar="on_demand").write(FRESH) == "DIRECT"
 
 
 @pytest.mark.parametrize(
@@ -69,30 +85,55 @@ async def test_what_does_not_begin_as_a_plan_is_asked_for_again_with_the_pattern
         cut("1 [search] Who?\n2 [solve] and who" + " and who" * 30),
     ],
 )
-async def test_a_plan_goes_on_with_the_pattern_from_its_first_line_that_does_not_fit(free: Reply) -> None:
-    chat = scripted(free, "2 [solve] Is {1} tall?")
+async def test_a_line_that_does_not_fit_is_written_anew_and_the_rest_is_free(free: Reply) -> None:
+    chat = scripted(free, "2 [solve] Is {1} tall?", "\n3 [search] Where is {1}?")
     decomposer = lines(chat, constrain=held, grammar="on_demand")
-    assert await decomposer.write(FRESH) == "1 [search] Who?\n2 [solve] Is {1} tall?"
-    begun = "1 [search] Who?\n"
-    pattern = LineGrammar(["search"], 7, known=[1], first_id=2, empty=None).pattern
-    assert chat.bound == [FREE, {"max_tokens": 320, "pattern": pattern, "begun": begun}]
-    assert chat.prompts[1] == f"{chat.prompts[0]}\nai: {begun}"
+    whole = "1 [search] Who?\n2 [solve] Is {1} tall?\n3 [search] Where is {1}?"
+    assert await decomposer.write(FRESH) == whole
+    begun = ["1 [search] Who?\n", "1 [search] Who?\n2 [solve] Is {1} tall?"]
+    held_, free_ = {"max_tokens": 320, "pattern": second(), "begun": begun[0]}, {**FREE, "begun": begun[1]}
+    assert chat.bound == [FREE, held_, free_]
+    assert chat.prompts[1:] == [f"{chat.prompts[0]}\nai: {text}" for text in begun]
 
 
-async def test_a_plan_that_goes_on_may_be_cut_off() -> None:
-    chat = scripted("1 [search] Who?\n3 [solve] a", cut("2 [search] Where?\n3 [solve] Is {2} fa"))
+async def test_all_the_rest_is_held_where_a_second_line_does_not_fit() -> None:
+    chat = scripted("1 [search] Who?\n3 [solve] a", "2 [search] Where?", "\n3 [solve] {7}", "3 [solve] Is {2} far?")
     decomposer = lines(chat, constrain=held, grammar="on_demand")
-    assert await decomposer.write(FRESH) == "1 [search] Who?\n2 [search] Where?"
+    assert await decomposer.write(FRESH) == "1 [search] Who?\n2 [search] Where?\n3 [solve] Is {2} far?"
+    rest = LineGrammar(["search"], 6, known=[1, 2], first_id=3, empty=None).pattern
+    begun = "1 [search] Who?\n2 [search] Where?\n"
+    assert chat.bound[3] == {"max_tokens": 320, "pattern": rest, "begun": begun}
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        (cut("2 [search] Where is the lake"),),
+        ("2 [search] Where?", cut("\n3 [solve] Is {2} fa")),
+        ("2 [search] Where?", "\n2 [solve] a", cut("3 [solve] Is {2} far?\n4 [search] And whe")),
+    ],
+)
+async def test_a_plan_that_goes_on_may_be_cut_off(replies: tuple[Reply, ...]) -> None:
+    chat = scripted("1 [search] Who?\n3 [solve] a", *replies)
+    plan = await lines(chat, constrain=held, grammar="on_demand").write(FRESH)
+    asked = ["1 [search] Who?", "2 [search] Where?", "3 [solve] Is {2} far?"]
+    assert plan == "\n".join(asked[: len(replies)])
 
 
 async def test_a_layer_that_goes_on_does_not_refer_to_itself() -> None:
-    chat = scripted("3 [search] Who?\n4 [solve] Is {3} old?", "4 [solve] Is {1} tall?")
+    chat = scripted("3 [search] Who?\n4 [solve] Is {3} old?", "4 [solve] Is {1} tall?", "")
     decomposer = lines(chat, constrain=held, grammar="on_demand")
     layer = PlanRequest("Q?", CARDS, "dynamic", asked=ASKED, answers=ANSWERS)
     assert await decomposer.write(layer) == "3 [search] Who?\n4 [solve] Is {1} tall?"
     known = [id_ for id_ in ASKED.ids if ANSWERS[id_].ok]
     assert chat.bound[0]["stop"] == ["\n11 ["]
-    assert chat.bound[1]["pattern"] == LineGrammar(["search"], 7, known, 4, chained=False, empty=None).pattern
+    assert chat.bound[1]["pattern"] == LineGrammar(["search"], 1, known, 4, chained=False, empty=None).pattern
+
+
+async def test_the_last_line_allowed_ends_it() -> None:
+    chat = scripted("1 [search] a\n3 [solve] b", "2 [solve] b")
+    plan = await lines(chat, constrain=held, grammar="on_demand").write(PlanRequest("Q?", CARDS, max_sub_questions=2))
+    assert plan == "1 [search] a\n2 [solve] b"
 
 
 @pytest.mark.parametrize("more", ["\n3 [solve] c", "\n", "\nThat is all."])

@@ -102,28 +102,20 @@ async def test_a_plan_is_asked_for_as_vllm_wants_it(serve: Serve) -> None:
     assert [message["role"] for message in sent["messages"]] == ["system", "user"]
 
 
-async def test_what_is_no_plan_is_asked_for_again_under_the_grammar(serve: Serve) -> None:
-    server = serve("Let me think.", PLAN)
+async def test_a_line_that_fits_no_plan_is_written_anew_under_the_grammar(serve: Serve) -> None:
+    server = serve("1 [search] Who?\n2 [solve] Is {2} old?", "2 [solve] Is {1} old?", "")
     with booking(Ledger()) as ledger:
         draft = await decompose(served(server.url), REQUEST)
     assert texts(draft) == ["Who?", "Is {1} old?"]
     assert draft.problems == ()
-    free, held = server.requests
-    assert free.pop("stop") == ["\n9 ["]
-    assert held == free | {"structured_outputs": {"regex": LineDecomposer.pattern(REQUEST)}}
-    assert ledger.by_role["decomposer"].output_tokens == 3 + len(PLAN.split())
-
-
-async def test_a_plan_goes_on_from_its_first_line_that_does_not_fit(serve: Serve) -> None:
-    server = serve("1 [search] Who?\n2 [solve] Is {2} old?", "2 [solve] Is {1} old?")
-    draft = await decompose(served(server.url), REQUEST)
-    assert texts(draft) == ["Who?", "Is {1} old?"]
-    assert draft.problems == ()
-    free, held = server.requests
-    assert held["messages"] == [*free["messages"], {"role": "assistant", "content": "1 [search] Who?\n"}]
-    assert held["add_generation_prompt"] is False
-    assert held["continue_final_message"] is True
-    assert held["structured_outputs"] == {"regex": LineGrammar(["search"], 7, [1], 2, empty=None).pattern}
+    free, held, rest = server.requests
+    assert free.pop("stop") == rest.pop("stop") == ["\n9 ["]
+    assert held.pop("structured_outputs") == {"regex": LineGrammar(["search"], 1, [1], 2, empty=None).pattern}
+    for sent, begun in ((held, "1 [search] Who?\n"), (rest, PLAN)):
+        said = {"role": "assistant", "content": begun}
+        going_on = {"add_generation_prompt": False, "continue_final_message": True}
+        assert sent == free | {"messages": [*free["messages"], said]} | going_on
+    assert ledger.by_role["decomposer"].output_tokens == 8 + 5
 
 
 async def test_the_grammar_can_hold_every_call(serve: Serve) -> None:
