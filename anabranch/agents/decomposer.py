@@ -7,12 +7,12 @@ from typing import Any, Literal, Protocol, Self
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 
-from anabranch import on_demand
 from anabranch.agents import prompts
 from anabranch.agents.models import RoleModel, call, call_for_json, resolve_model
 from anabranch.codecs import DIRECT, DONE, LineGrammar, decode_json, decode_lines, json_schema
 from anabranch.config import PlanningMode, read_settings
 from anabranch.errors import PlanError, PlanReferenceError
+from anabranch.on_demand import asks
 from anabranch.plan import Answer, Plan
 from anabranch.tools.catalogue import ToolCard
 
@@ -155,7 +155,7 @@ class LineDecomposer:
         grammar: LineGrammar,
         constrain: Callable[[str | None, str], Mapping[str, Any]],
     ) -> tuple[str, bool]:
-        writing = on_demand.asks(grammar)
+        writing = asks(grammar)
         ask = next(writing)
         while True:
             arguments = constrain(ask.pattern, ask.begun)

@@ -5,6 +5,7 @@ CPU it copies the adapter's rows for each token of a prompt besides (minutes for
 """
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +50,20 @@ def _write(base: Path, adapter: Path, folder: Path) -> None:
 
     folder.mkdir()
     write_merged(base, adapter, folder)
+    _forget_sampling(folder / "generation_config.json")
     (folder / "chat_template.jinja").write_text(safe_template(base), encoding="utf-8")
+
+
+def _forget_sampling(path: Path) -> None:
+    """Keeps the tokens alone: a penalty on repetition that a folder brings would change plans, and vLLM's front end in
+    Rust (0.26) has no option against it.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return
+    kept = {name: value for name, value in found.items() if name.endswith("_token_id")}
+    path.write_text(json.dumps(kept, indent=2), encoding="utf-8")
 
 
 def _digest(base: Path, adapter: Path) -> str:

@@ -21,6 +21,8 @@ COMMAND = ("-m", "vllm.entrypoints.cli.main", "serve")
 OLD_COMMAND = ("-m", "vllm.entrypoints.openai.api_server", "--model")
 """Where the command does not work: CPU builds that are distributed under another name than `vllm`."""
 PYTHON_VARIABLE = "ANABRANCH_VLLM_PYTHON"
+RUST_VARIABLE = "VLLM_USE_RUST_FRONTEND"
+"""With 1, vLLM's front end in Rust takes the requests: more plans a second with a small model (docs/results.md)."""
 INSTEAD = "or plan in process: anabranch serve app --decomposer local"
 PHASES = {
     "Resolved architecture": "reading the configuration",
@@ -164,10 +166,12 @@ def program(weights: Weights, vllm: Vllm, *, host: str, port: int, arguments: Se
         raise ModelUnavailableError(f"cannot write to {logs} ({error}); set ANABRANCH_CACHE_DIR") from error
     command = [vllm.python, *(COMMAND if vllm.command else OLD_COMMAND), str(weights.model)]
     command += ["--host", host, "--port", str(port)]
-    # Greedy is greedy: without the sampling defaults that a model folder may bring, such as a penalty on repetition.
-    command += ["--generation-config", "vllm", "--enable-prefix-caching"]
-    # A line for each request takes time of the process that is the first to be busy; /metrics has the counts.
-    command += ["--disable-uvicorn-access-log"]
+    command += ["--enable-prefix-caching"]
+    if os.environ.get(RUST_VARIABLE) != "1":  # the front end in Rust has neither, and ends where it is given one
+        # Greedy is greedy: without the sampling defaults that a folder may bring, such as a penalty on repetition.
+        command += ["--generation-config", "vllm"]
+        # A line for each request takes time of the process that is the first to be busy; /metrics has the counts.
+        command += ["--disable-uvicorn-access-log"]
     if vllm.device == "cpu":
         command += _for_cpu()
     command += ["--chat-template", str(template), "--chat-template-content-format", "string"]

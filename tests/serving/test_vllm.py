@@ -125,6 +125,22 @@ def test_merged_weights_are_served_under_the_name(tmp_path: Path, cache: Path) -
     assert "VLLM_CPU_KVCACHE_SPACE" not in program.env
 
 
+def test_the_front_end_in_rust_gets_no_option_that_it_lacks(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = model_folder(tmp_path / "m")
+
+    def options() -> set[str]:
+        program = vllm.program(Weights("decomposer-x", folder), CUDA, host="127.0.0.1", port=8000)
+        return {word for word in program.command if word.startswith("--")}
+
+    usual = options()
+    monkeypatch.setenv("VLLM_USE_RUST_FRONTEND", "1")
+    assert usual - options() == {"--generation-config", "--disable-uvicorn-access-log"}
+    monkeypatch.setenv("VLLM_USE_RUST_FRONTEND", "0")
+    assert options() == usual
+
+
 @pytest.mark.parametrize(("rank", "given"), [(4, 8), (16, 16), (24, 32), (300, 320)])
 def test_an_adapter_is_served_under_the_name(tmp_path: Path, cache: Path, rank: int, given: int) -> None:
     folder = model_folder(tmp_path / "m")
@@ -296,14 +312,23 @@ def test_merged_weights_write_what_the_adapter_writes(tmp_path: Path) -> None:
     from anabranch.agents.local.checkpoint import merge_lora, read_weights
     from anabranch.serving.merged import merged_folder
 
-    base, adapter = prepare(), shipped_adapter("decomposer-135m")
+    adapter = shipped_adapter("decomposer-135m")
     assert adapter is not None
+    base = tmp_path / "base"
+    base.mkdir()
+    for file in prepare().iterdir():
+        (base / file.name).symlink_to(file)
+    sampling = base / "generation_config.json"
+    tokens = {name: id_ for name, id_ in json.loads(sampling.read_text()).items() if name.endswith("_token_id")}
+    sampling.unlink()
+    sampling.write_text(json.dumps({**tokens, "repetition_penalty": 1.1, "temperature": 0.7}))
     steps: list[str] = []
     folder = merged_folder(base, adapter, tmp_path, progress=steps.append)
     merged, wanted = read_weights(folder), merge_lora(read_weights(base), adapter)
     assert merged.keys() == wanted.keys()
     assert all((merged[name] == wanted[name].to(merged[name].dtype)).all() for name in wanted)
     assert safe_template(folder) == safe_template(base)
+    assert json.loads((folder / "generation_config.json").read_text()) == tokens
     assert merged_folder(base, adapter, tmp_path, progress=steps.append) == folder
     assert len(steps) == 1
     changed = tmp_path / "decomposer-135m"
