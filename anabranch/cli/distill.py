@@ -105,6 +105,14 @@ def build(
             show_default=False,
         ),
     ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Source that it is trained on besides: qdmr (human plans over databases). Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     plans: Annotated[
         str | None,
         typer.Option(

@@ -53,8 +53,8 @@ def build(values: Values) -> None:
 
     options = {name: values[name] for name in ("seed", "written", "limit")}
     given = Path(values["plans"]) if values["plans"] is not None else None
-    left = values["leave_out"] or ()
-    _show(pipeline.build(Path(values["data"]), Path(values["work"]), leave_out=left, given=given, **options))
+    options |= {name: values[name] or () for name in ("leave_out", "include")}
+    _show(pipeline.build(Path(values["data"]), Path(values["work"]), given=given, **options))
 
 
 def solutions(values: Values) -> None:

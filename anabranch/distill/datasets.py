@@ -1,8 +1,7 @@
-"""Human data sets as demonstrations: StrategyQA and MuSiQue plans, and the solution steps of GSM8K.
+"""Human data sets as demonstrations: StrategyQA, MuSiQue and QDMR plans, and the solution steps of GSM8K.
 
-Source: arXiv 2101.02235 (StrategyQA), 2108.00573 (MuSiQue), 2110.14168 (GSM8K); the files' form is `#k` for the answer
-of step k. QDMR plans over SQL schemas ("return rows of #1") are left out: turned into questions by rule, they do not
-read like questions to a search or a calculator.
+Source: arXiv 2101.02235 (StrategyQA), 2108.00573 (MuSiQue), 2001.11770 (QDMR), 2110.14168 (GSM8K); the files' form is
+`#k` for the answer of step k.
 """
 
 import re
@@ -12,12 +11,15 @@ from typing import Any
 
 from langchain_core.tools import ToolException
 
-from anabranch.distill.records import Demonstration, Step
+from anabranch.distill.records import MAX_SUB_QUESTIONS, Demonstration, Step
 from anabranch.plan import escape, fill, slots
 from anabranch.tools.calculator import calculate
 
 GSM8K_TUNE = 500
 """The last rows of GSM8K's training set, kept for tuning."""
+
+DATABASE = "sql"
+"""The kind of tool that answers steps over a database."""
 
 _REFERENCE = re.compile(r"#\s?([1-9])(?!\d)")
 _OPERATION = "operation"
@@ -104,6 +106,24 @@ def musique(rows: Iterable[Mapping[str, Any]], skipped: Skipped | None = None) -
             continue
         steps = [Step(text=text or "", answer=answer) for text, answer in zip(questions, answers, strict=True)]
         yield from _checked(row, "musique", steps, skipped, _support(row))
+
+
+def qdmr(rows: Iterable[Mapping[str, Any]], skipped: Skipped | None = None) -> Iterator[Demonstration]:
+    """QDMR's human plans over databases, each step for a database tool; rows of other splits than `train` are not read.
+
+    They divide finer than other plans here: "return states", "return {1} that border south dakota".
+    """
+    for row in rows:
+        if row.get("split") != "train":
+            continue
+        texts = row.get("sub_questions")
+        if not row.get("question") or not isinstance(texts, list) or not texts or not all(map(_is_text, texts)):
+            (skipped or Skipped()).add("no plan", row)
+        elif len(texts) > MAX_SUB_QUESTIONS:
+            (skipped or Skipped()).add("more steps than a plan may have", row)
+        else:
+            steps = [Step(text=text[0].upper() + text[1:], kind=DATABASE) for text in map(to_slots, texts)]
+            yield from _checked(row, "qdmr", steps, skipped, "")
 
 
 def musique_readings(row: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, str]]]:

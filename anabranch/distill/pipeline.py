@@ -13,7 +13,7 @@ from anabranch.distill.demonstrate import taught
 from anabranch.distill.files import digest, read_jsonl, write_jsonl, write_manifest
 from anabranch.distill.records import Demonstration
 from anabranch.distill.render import as_messages, training_rows, wanted_tools
-from anabranch.distill.sources import MUSIQUE, STRATEGYQA, Passage, passages, rows_of
+from anabranch.distill.sources import MUSIQUE, QDMR, STRATEGYQA, Passage, passages, rows_of
 from anabranch.errors import ConfigurationError
 
 PASSES = 3
@@ -22,6 +22,8 @@ PASSES = 3
 
 SOURCES = ("gsm8k", "strategyqa", "musique", "written_sum", "written_other")
 """Where demonstrations come from; of the written ones, the sums have a name of their own."""
+OPTIONAL = ("qdmr",)
+"""Sources that are taken only where they are asked for: QDMR's plans divide finer than a planner should."""
 
 
 def build(
@@ -32,6 +34,7 @@ def build(
     written: int = 5000,
     limit: int | None = None,
     leave_out: Sequence[str] = (),
+    include: Sequence[str] = (),
     given: Path | None = None,
 ) -> dict[str, Any]:
     """Turns data sets and the teachers' replies into rows for training, tuning and tests.
@@ -44,23 +47,26 @@ def build(
         limit: as for `demonstrate`.
         leave_out: sources (of `SOURCES`) that the decomposer is not trained on; its route test and the solver's rows
             have all of them.
+        include: sources (of `OPTIONAL`) that it is trained on besides.
         given: plans of an earlier build (its `demonstrations.jsonl`, also as `.gz`), to repeat it without a teacher.
 
     Returns:
         The manifest with the counts, which is also in `work/build.json`.
 
     Raises:
-        ConfigurationError: an unknown source is to be left out.
+        ConfigurationError: an unknown source is to be left out or included.
         DocumentError: there is no data set, or replies that cannot be read.
         BackendError: a file cannot be written.
     """
-    if unknown := [name for name in leave_out if name not in SOURCES]:
-        raise ConfigurationError(f"unknown source {unknown[0]!r} to leave out; use: {', '.join(SOURCES)}")
+    for names, known, what in ((leave_out, SOURCES, "leave out"), (include, OPTIONAL, "include")):
+        if unknown := [name for name in names if name not in known]:
+            raise ConfigurationError(f"unknown source {unknown[0]!r} to {what}; use: {', '.join(known)}")
     random, inputs = Random(seed), sources.check(data)  # noqa: S311
     skipped = Skipped()
     plans, faults = taught(data, work, limit, skipped, given)
     strategy = list(datasets.strategyqa(rows_of(data, STRATEGYQA, skipped), skipped))[:limit]
     chains = list(datasets.musique(rows_of(data, MUSIQUE, skipped), skipped))[:limit]
+    more = list(datasets.qdmr(rows_of(data, QDMR, skipped), skipped))[:limit] if "qdmr" in include else []
     shown, unseen = _divided(plans, strategy, chains, random, written=written, seed=seed)
     counts: dict[str, Any] = {
         "plans": sum(d.split == "train" for d in plans),
@@ -68,9 +74,11 @@ def build(
         "strategyqa": len(strategy),
         "musique": len(chains),
         "written": written * PASSES,
+        **({"qdmr": len(more)} if include else {}),
         "teacher_faults": faults,
     }
     pool = passages(data)
+    shown += more * PASSES
     for name, demonstrations, chance in (("train", shown, random), ("tune", unseen, Random(seed + 1))):  # noqa: S311
         taken = (d for d in demonstrations if _source(d) not in leave_out)
         path = work / f"decomposer_{name}.jsonl"
@@ -84,7 +92,9 @@ def build(
         "seed": seed,
         "limit": limit,
         "without": sorted(leave_out),
-        "inputs": inputs | ({given.name: digest(given)} if given else {}),
+        "inputs": inputs
+        | ({given.name: digest(given)} if given else {})
+        | ({QDMR: digest(data / QDMR)} if more else {}),
         **counts,
         "left_out": skipped.described,
     }

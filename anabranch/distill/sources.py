@@ -17,6 +17,8 @@ STRATEGYQA = "strategyqa_train.jsonl"
 MUSIQUE = "musique_hipporag_train100_ctx.jsonl"
 HOTPOTQA = "hotpotqa_hipporag_train100_ctx.jsonl"
 NAMES = (GSM8K, STRATEGYQA, MUSIQUE, HOTPOTQA)
+QDMR = "qdmr_sql_gold.jsonl"
+"""Read only where it is asked for."""
 
 Passage = Mapping[str, str]
 _FIELDS: Mapping[str, Mapping[str, Kinds]] = {
@@ -24,6 +26,7 @@ _FIELDS: Mapping[str, Mapping[str, Kinds]] = {
     STRATEGYQA: {"id": (str, int), "question": str},
     MUSIQUE: {"id": (str, int), "question": str, "sub_questions": list, "context": list, "meta": dict},
     HOTPOTQA: {"id": (str, int), "context": list},
+    QDMR: {"id": (str, int), "question": str, "split": str},
 }
 
 

@@ -6,15 +6,15 @@ people's sub-questions, on the test rows: 21 to 29, with or without a calculator
 its tools bring in what the solver cannot have: look-ups and actions. A solver too small for arithmetic in its head
 is the exception: its calculator steps are run.
 
-A plan that only guides is for the solver alone, even where it may call a calculator: asked to plan for a calculator,
-a distilled decomposer repeats numbers and conditions, and asks things twice. Without it in the catalogue the same
-solver did better along decomposer-135m's plans: 53.0 against 46.1 (paired, n = 1169, +6.9, standard error 1.5). A model
-that plans from worked examples did better with it, 58.0 against 54.2 (n = 777, +3.9, standard error 1.9), and keeps it.
+A plan that only guides is for the solver alone, even where it may call a calculator: asked to plan for a calculator, a
+distilled decomposer repeats numbers and conditions, and asks things twice. Without it in the catalogue the same solver
+did better along an earlier decomposer-135m's plans: 53.0 against 46.1 (paired, n = 1169, +6.9, standard error 1.5). A
+model that plans from worked examples did better with it, 58.0 against 54.2 (n = 777, +3.9, standard error 1.9), and
+keeps it.
 
-A weak plan is worse than none: along plans of a 135M student (the first stage of decomposer-135m), even so, this solver
-has 54.6 % right, 6.4 points less than in the same prompt without a plan (paired on 1,319 test rows, standard error 1.3;
-people's plans: +3.0). So a larger solver is not guided by the embedded decomposer, which is not even asked where its
-plan could do nothing else.
+A weak plan is worse than none: along decomposer-135m's plans, even so, this solver has 53.7 % right, 6.7 points less
+than in the same prompt without a plan (paired on 1,319 test rows, standard error 1.3; people's plans: +3.0). So a
+larger solver is not guided by the embedded decomposer, which is not even asked where its plan could do nothing else.
 """
 
 from typing import Literal

@@ -62,8 +62,9 @@ def _forget_sampling(path: Path) -> None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return
-    kept = {name: value for name, value in found.items() if name.endswith("_token_id")}
-    path.write_text(json.dumps(kept, indent=2), encoding="utf-8")
+    if isinstance(found, dict):
+        kept = {name: value for name, value in found.items() if name.endswith("_token_id")}
+        path.write_text(json.dumps(kept, indent=2), encoding="utf-8")
 
 
 def _digest(base: Path, adapter: Path) -> str:

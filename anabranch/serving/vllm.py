@@ -167,7 +167,7 @@ def program(weights: Weights, vllm: Vllm, *, host: str, port: int, arguments: Se
     command = [vllm.python, *(COMMAND if vllm.command else OLD_COMMAND), str(weights.model)]
     command += ["--host", host, "--port", str(port)]
     command += ["--enable-prefix-caching"]
-    if os.environ.get(RUST_VARIABLE) != "1":  # the front end in Rust has neither, and ends where it is given one
+    if os.environ.get(RUST_VARIABLE) != "1":  # the front end in Rust has neither; vLLM 0.26 ends at the first
         # Greedy is greedy: without the sampling defaults that a folder may bring, such as a penalty on repetition.
         command += ["--generation-config", "vllm"]
         # A line for each request takes time of the process that is the first to be busy; /metrics has the counts.

@@ -51,7 +51,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--most", type=int, default=0, help="most requests a measurement; 0 for the variant's own")
     parser.add_argument("--engine", type=json.loads, default={}, help="more engine arguments, as JSON")
     parser.add_argument("--cores", default="", help="cores that engines and servers are held to, such as 0-15")
-    parser.add_argument("--compiled", type=Path, help="a VARIANT.0.cache of an earlier run, to start with")
     parser.add_argument("--servers", type=int, default=0, help="API processes, in place of the variant's")
     parser.add_argument("--processes", type=int, default=6, help="client processes")
     parser.add_argument("--together", type=int, default=1)
@@ -111,7 +110,7 @@ def _measure_group(group: Sequence[Variant], weights: Weights, arguments: argpar
 
 def _place(variant: Variant, arguments: argparse.Namespace) -> Place:
     log = arguments.out / f"{_stem(variant, arguments)}.log"
-    return Place(arguments.engine, log, arguments.cores, arguments.compiled)
+    return Place(arguments.engine, log, arguments.cores)
 
 
 def _waited(subject: Subject, deadline: float) -> bool:

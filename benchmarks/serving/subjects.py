@@ -3,7 +3,6 @@
 import importlib.metadata
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -46,13 +45,11 @@ class Place:
         engine: more engine arguments.
         log: its logs are called so, with a number.
         cores: cores of the processor that they are held to, as taskset takes them; empty for all.
-        compiled: folder of compiled code of an engine like it, to start with; None for none.
     """
 
     engine: dict[str, Any]
     log: Path
     cores: str = ""
-    compiled: Path | None = None
 
     @property
     def pinned(self) -> list[str]:
@@ -80,7 +77,6 @@ class Subject:
                 port,
                 place.log.with_suffix(f".{number}.log"),
                 environment,
-                place.compiled,
             )
             for number, port in enumerate(ports[:-1])
         ]
@@ -170,17 +166,12 @@ class Subject:
 class Engine:
     """One process: a server on a port, or the offline engine, spoken to over its streams; its log goes to a file."""
 
-    def __init__(
-        self, command: list[str], port: int, log: Path, environment: dict[str, str], compiled: Path | None
-    ) -> None:
+    def __init__(self, command: list[str], port: int, log: Path, environment: dict[str, str]) -> None:
         self.log = log
         self._port = port
         self._sink = log.open("w")
         # For /reset_prefix_cache; and engines that start together must not write into one cache of compiled code.
-        cache = log.with_suffix(".cache").resolve()
-        if compiled and compiled.is_dir() and not cache.exists():
-            shutil.copytree(compiled, cache)
-        more = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_CACHE_ROOT": str(cache), **environment}
+        more = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_CACHE_ROOT": str(log.with_suffix(".cache").resolve()), **environment}
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

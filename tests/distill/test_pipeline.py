@@ -95,6 +95,24 @@ async def test_sources_can_be_left_out_of_what_a_decomposer_learns(data: Path) -
         pipeline.build(data, work, leave_out=["maths"])
 
 
+async def test_plans_over_databases_are_included_where_they_are_asked_for(data: Path) -> None:
+    await taught(data)
+    work = data / "work"
+    pipeline.build(data, work, written=20)
+    before = list(read_jsonl(work / "decomposer_train.jsonl"))
+    plan = ["return states", "return #1 that border ohio"]
+    write_jsonl(data / sources.QDMR, [{"id": "q", "split": "train", "question": "Which?", "sub_questions": plan}])
+    assert "qdmr" not in pipeline.build(data, work, written=20)
+    built = pipeline.build(data, work, written=20, include=["qdmr"])
+    assert built["qdmr"] == 1
+    assert sources.QDMR in built["inputs"]
+    rows = list(read_jsonl(work / "decomposer_train.jsonl"))
+    assert rows[: len(before)] == before
+    assert [row["source"] for row in rows[len(before) :]] == ["qdmr"] * pipeline.PASSES
+    with pytest.raises(ConfigurationError, match="unknown source 'sql' to include"):
+        pipeline.build(data, work, include=["sql"])
+
+
 async def test_several_teachers_and_people_are_mixed(data: Path) -> None:
     write_jsonl(data / sources.GSM8K, [{**GSM8K[0], "sub_questions": ["How many are made?", "How many of #1 stay?"]}])
     two = ScriptedChatModel(script=other_teacher)
