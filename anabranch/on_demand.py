@@ -29,7 +29,7 @@ class Ask:
     pattern: str | None = None
 
 
-def asks(grammar: LineGrammar) -> Generator[Ask, Reply, Reply]:
+def asks(grammar: LineGrammar, *, rest: bool = False) -> Generator[Ask, Reply, Reply]:
     """Yields what to ask for, is sent the reply to each, and returns the plan.
 
     At temperature 0 it is the plan that a model would write under the grammar from the beginning, but for models that
@@ -37,9 +37,10 @@ def asks(grammar: LineGrammar) -> Generator[Ask, Reply, Reply]:
 
     Args:
         grammar: all valid plans.
+        rest: hold all the rest from the first line that fits no plan: two requests at most.
     """
     text, cut = yield Ask()
-    for last in (False, True):
+    for last in (True,) if rest else (False, True):
         if grammar.matches(text, cut=cut):
             break
         lines = grammar.fitting(text)

@@ -13,9 +13,9 @@ from tests.strategies import matching
 GRAMMAR = LineGrammar(["search", "calculator"], 4, max_words=3)
 
 
-def written(grammar: LineGrammar, model: Callable[[Ask], Reply]) -> tuple[Reply, list[Ask]]:
+def written(grammar: LineGrammar, model: Callable[[Ask], Reply], *, rest: bool = False) -> tuple[Reply, list[Ask]]:
     """What comes of a model's replies, and what it was asked."""
-    writing = asks(grammar)
+    writing = asks(grammar, rest=rest)
     asked = [next(writing)]
     while True:
         try:
@@ -34,11 +34,18 @@ def test_whatever_a_model_writes_freely_a_plan_comes_of_it(data: st.DataObject) 
         st.sampled_from(["DIRECT", "", "1 [search] Who?", "2 [solve] Is {1} old?", "3 [solve] {3}"]),
     )
     free = st.lists(line, max_size=6).map("\n".join)
-    plan, asked = written(GRAMMAR, lambda ask: (data.draw(matching(ask.pattern) if ask.pattern else free), False))
+
+    def model(ask: Ask) -> Reply:
+        return data.draw(matching(ask.pattern) if ask.pattern else free), False
+
+    plan, asked = written(GRAMMAR, model)
     assert GRAMMAR.matches(plan[0])
     assert plan[1] is False
     assert len(asked) <= 4
     assert [bool(ask.pattern) for ask in asked] == [False, True, False, True][: len(asked)]
+    plan, asked = written(GRAMMAR, model, rest=True)
+    assert GRAMMAR.matches(plan[0])
+    assert len(asked) <= 2
 
 
 @pytest.mark.parametrize("plan", ["DIRECT", "1 [search] Who?", "1 [search] Who?\n2 [solve] Is {1} old?"])

@@ -16,7 +16,7 @@ from anabranch.on_demand import asks
 from anabranch.plan import Answer, Plan
 from anabranch.tools.catalogue import ToolCard
 
-Grammar = Literal["always", "on_demand"]
+Grammar = Literal["always", "on_demand", "rest"]
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,10 @@ class LineDecomposer:
         constrain: turns a pattern (None for none), and the text after which the model goes on (empty if there is
             none), into call arguments of the model; None leaves it free.
         grammar: `always` constrains every call. `on_demand` leaves the model free, stops it where it begins one line
-            too many, and writes only lines that fit no plan anew under the constraint (see `anabranch/on_demand.py`).
+            too many, and writes only lines that fit no plan anew under the constraint (see `anabranch/on_demand.py`);
+            `rest` does so from the first such line on, which takes fewer calls, for batches.
         examples: whether worked examples go into the prompt (for a model that was not trained on the codec).
-        max_tokens: most tokens a reply may take; with `on_demand` a plan may take four.
+        max_tokens: most tokens a reply may take; a plan may take four with `on_demand`, two with `rest`.
 
     Attributes:
         weak: whether its plans are those of a small model.
@@ -155,7 +156,7 @@ class LineDecomposer:
         grammar: LineGrammar,
         constrain: Callable[[str | None, str], Mapping[str, Any]],
     ) -> tuple[str, bool]:
-        writing = asks(grammar)
+        writing = asks(grammar, rest=self.grammar == "rest")
         ask = next(writing)
         while True:
             arguments = constrain(ask.pattern, ask.begun)

@@ -22,7 +22,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from anabranch.agents.adapters import Role
-from anabranch.agents.decomposer import Decomposer, LineDecomposer, resolve_decomposer
+from anabranch.agents.decomposer import Decomposer, Grammar, LineDecomposer, resolve_decomposer
 from anabranch.agents.models import SERVED_TYPE, RoleModel, resolve_model
 from anabranch.agents.served import structured_outputs
 from anabranch.config import Price
@@ -247,11 +247,14 @@ class Models:
         """The decomposer of a spec."""
         model = self.open(spec, "decomposer", price)
         if not spec.writer or model.small:
-            return resolve_decomposer(model)
-        examples = spec.writer == "examples"  # for who was not trained on lines, and needs the grammar more often
-        return LineDecomposer(
-            model, constrain=structured_outputs, grammar="always" if examples else "on_demand", examples=examples
-        )
+            found = resolve_decomposer(model)
+        else:
+            examples = spec.writer == "examples"  # for who was not trained on lines, and needs the grammar more often
+            grammar: Grammar = "always" if examples else "on_demand"
+            found = LineDecomposer(model, constrain=structured_outputs, grammar=grammar, examples=examples)
+        if isinstance(found, LineDecomposer) and found.grammar == "on_demand" and spec.name.startswith(BATCH):
+            found.grammar = "rest"  # each call takes a batch of its own
+        return found
 
 
 def served_name(model: RoleModel) -> str:

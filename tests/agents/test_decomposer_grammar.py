@@ -105,6 +105,13 @@ async def test_all_the_rest_is_held_where_a_second_line_does_not_fit() -> None:
     assert chat.bound[3] == {"max_tokens": 320, "pattern": rest, "begun": begun}
 
 
+async def test_all_the_rest_can_be_held_at_once() -> None:
+    chat = scripted("1 [search] Who?\n3 [solve] a", "2 [search] Where?\n3 [solve] Is {2} far?")
+    plan = await lines(chat, constrain=held, grammar="rest").write(FRESH)
+    assert plan == "1 [search] Who?\n2 [search] Where?\n3 [solve] Is {2} far?"
+    assert chat.bound == [FREE, {"max_tokens": 320, "pattern": second(7), "begun": "1 [search] Who?\n"}]
+
+
 @pytest.mark.parametrize(
     "replies",
     [

@@ -87,6 +87,7 @@ def test_the_planner_sees_the_model_inside(store: ReplyStore) -> None:
         ("lines:batch:qwen", LineDecomposer, False),
         ("examples:batch:qwen", LineDecomposer, True),
         ("batch:decomposer-135m", LineDecomposer, False),
+        ("lines:http://127.0.0.1:9/v1#student", LineDecomposer, False),
     ],
 )
 async def test_decomposers_write_as_their_spec_says(
@@ -98,7 +99,8 @@ async def test_decomposers_write_as_their_spec_says(
         assert found.examples is examples
         assert found.constrain is not None
         assert found.constrain("a|b", "") == {"extra_body": {"structured_outputs": {"regex": "a|b"}}}
-        assert found.grammar == ("always" if examples else "on_demand")
+        each_call_is_a_batch = spec.startswith(("batch:", "lines:batch:"))
+        assert found.grammar == ("always" if examples else "rest" if each_call_is_a_batch else "on_demand")
 
 
 def test_specs() -> None:
