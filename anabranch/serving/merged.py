@@ -68,8 +68,9 @@ def _forget_sampling(path: Path) -> None:
 
 
 def _digest(base: Path, adapter: Path) -> str:
-    """A hash of the adapter, and of the base's place, size and time."""
-    found = hashlib.sha256((adapter / "adapter_config.json").read_bytes())
+    """A hash of the adapter, of the base's place, size and time, and of what is done with the base's settings."""
+    found = hashlib.sha256(b"no sampling defaults")
+    found.update((adapter / "adapter_config.json").read_bytes())
     with (adapter / "adapter_model.safetensors").open("rb") as file:
         found.update(hashlib.file_digest(file, "sha256").digest())
     for path in sorted(base.glob("model*.safetensors")):

@@ -133,7 +133,7 @@ def _first_adapters(s: Settings) -> list[Stage]:
     plans, solver = _files(s.data / "w3", "decomposer_train"), _files(s.data / "w3", "solver_train")
     twice = s.data / "w3" / "decomposer_twice_train.jsonl", plans[1]  # with another catalogue for each row
     written = s.data / MORE / "decomposer_train.jsonl", plans[1]
-    # In a second pass a small student learns the teacher's plans by heart, and its held-out loss rises.
+    # Going on, a small student learns the plans by heart: its held-out loss rose within the first of four passes.
     once = ("--epochs", "1")
     return [
         _train(s, "d15", ("conv_15",), QWEN15, plans, 2e-4, 8192, 200, gpu=1),
