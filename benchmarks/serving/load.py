@@ -81,11 +81,13 @@ def drive(
     shares = [Share(urls, model, count, bodies[n::processes], bare, on_demand) for n, count in enumerate(clients)]
     exchanges = _in_processes(shares)
     replies = [_read(exchange) for exchange in exchanges]
-    figures = summarize(exchanges, replies, prompts)
+    figures = summarize(exchanges, replies, prompts, concurrency)
     return {"concurrency": concurrency, "grammar": grammar, **figures}, replies
 
 
-def summarize(exchanges: Sequence[Exchange], replies: Sequence[dict[str, Any]], prompts: Prompts) -> dict[str, Any]:
+def summarize(
+    exchanges: Sequence[Exchange], replies: Sequence[dict[str, Any]], prompts: Prompts, concurrency: int
+) -> dict[str, Any]:
     """Plans a second, latencies, tokens and validity of a run."""
     done = [(exchange, reply) for exchange, reply in zip(exchanges, replies, strict=True) if reply["text"] is not None]
     errors: dict[str, int] = {}
@@ -101,6 +103,7 @@ def summarize(exchanges: Sequence[Exchange], replies: Sequence[dict[str, Any]], 
         "error_kinds": errors,
         "seconds": seconds,
         "plans_per_s": len(done) / seconds,
+        "steady_plans_per_s": steady(exchanges, concurrency),
         "tokens_in": sum(reply["tokens_in"] for _, reply in done),
         "tokens_out": sum(reply["tokens_out"] for _, reply in done),
         "latency_p50": percentile(latencies, 50),
@@ -112,6 +115,19 @@ def summarize(exchanges: Sequence[Exchange], replies: Sequence[dict[str, Any]], 
         "cut": sum(reply["finish"] == "length" for _, reply in done),
         "valid": sum(prompts.valid(reply["text"], cut=reply["finish"] == "length") for _, reply in done),
     }
+
+
+def steady(exchanges: Sequence[Exchange], concurrency: int) -> float | None:
+    """Plans a second without the beginning, when all clients ask at once, and without the end, when they run dry.
+
+    It counts from the completion of as many plans as there are clients until no more than that are left; None where
+    fewer than as many again lie between.
+    """
+    ends = sorted(exchange.ended for exchange in exchanges if exchange.status == 200)
+    between = len(ends) - 2 * concurrency
+    if between < concurrency:
+        return None
+    return between / (ends[concurrency + between - 1] - ends[concurrency - 1])
 
 
 def percentile(values: Sequence[float], of_hundred: int) -> float | None:

@@ -21,6 +21,7 @@ COLUMNS = (
     ("grammar", "grammar"),
     ("n", "requests"),
     ("plans/s", "plans_per_s"),
+    ("steady", "steady_plans_per_s"),
     ("p50 s", "latency_p50"),
     ("p99 s", "latency_p99"),
     ("first token p50 s", "first_token_p50"),
@@ -32,6 +33,7 @@ COLUMNS = (
     ("valid", "valid"),
     ("of offline", "of_offline"),
     ("of no grammar", "of_free"),
+    ("steady of no grammar", "steady_of_free"),
     ("$ per 1,000", "dollars"),
     ("paper's price", "paper_dollars"),
 )
@@ -51,16 +53,21 @@ def enriched(rows: Sequence[Mapping[str, Any]], dollars_per_hour: float) -> list
                 more["of_offline"] = _ratio(row, rows, variant=offline, concurrency="offline")
             if row["grammar"] != "never":
                 more["of_free"] = _ratio(row, rows, grammar="never")
+                more["steady_of_free"] = _ratio(row, rows, "steady_plans_per_s", grammar="never")
         found.append(more)
     return found
 
 
-def _ratio(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], **changed: Any) -> float | None:
+def _ratio(
+    row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], rate: str = "plans_per_s", **changed: Any
+) -> float | None:
     """This row's rate over that of the row that differs in what is `changed`."""
+    if not row.get(rate):
+        return None
     wanted = {name: row.get(name) for name in ("label", "variant", "concurrency", "grammar")} | changed
     for other in rows:
-        if other.get("plans_per_s") and all(other.get(name) == value for name, value in wanted.items()):
-            return float(row["plans_per_s"] / other["plans_per_s"])
+        if other.get(rate) and all(other.get(name) == value for name, value in wanted.items()):
+            return float(row[rate] / other[rate])
     return None
 
 
@@ -75,7 +82,8 @@ def markdown(rows: Sequence[Mapping[str, Any]], dollars_per_hour: float) -> str:
         abouts = dict.fromkeys((row["variant"], row["about"]) for row in of_label)
         lines += ["", *(f"- {variant}: {about}" for variant, about in abouts)]
         parts.append("\n".join(lines))
-    note = f"Cost at ${dollars_per_hour:g} an hour for the machine. {TARGETS}"
+    steady = "Steady: without the first plans, when all clients ask at once, and the last, when they run dry."
+    note = f"{steady} Cost at ${dollars_per_hour:g} an hour for the machine. {TARGETS}"
     return "\n\n".join([*parts, note]) + "\n"
 
 

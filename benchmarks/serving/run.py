@@ -3,7 +3,8 @@
 Results are added to FOLDER/results.jsonl after each measurement, so that a run that is cut off keeps what it has.
 With `--together`, that many processes are started at the same time and measured one after the other: most of a short
 run is starting. They share the accelerator's memory, so give each its part with `--engine`, for example
-`'{"kv_cache_memory_bytes": 12884901888, "gpu_memory_utilization": 0.2}'`. With `--when FILE` nothing is measured before
+`'{"kv_cache_memory_bytes": 12884901888, "gpu_memory_utilization": 0.2}'`. With `--url ADDRESS#MODEL`, a server that is
+up already is measured in their place. With `--when FILE` nothing is measured before
 that file is there, so that starts can overlap with other work on the machine, and measurements do not; `--ready FILE`
 says when they could begin.
 """
@@ -18,8 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving.subjects import Place, Subject, Weights
-from benchmarks.serving.variants import VARIANTS, Step, Variant
+from benchmarks.serving.subjects import Elsewhere, Place, Subject, Weights
+from benchmarks.serving.variants import MANY_LEVELS, VARIANTS, Step, Variant
 
 
 def main() -> None:
@@ -28,7 +29,9 @@ def main() -> None:
     began = time.monotonic()
     weights = Weights(arguments.base, arguments.adapter, arguments.merged)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    chosen = [_limited(variant, arguments) for variant in _chosen(arguments.only, arguments.merged)]
+    there = Variant("running", f"a server that was up already: {arguments.url}", steps=MANY_LEVELS)
+    variants = [there] if arguments.url else _chosen(arguments.only, arguments.merged)
+    chosen = [_limited(variant, arguments) for variant in variants]
     for start in range(0, len(chosen), arguments.together):
         group = chosen[start : start + arguments.together]
         if time.monotonic() - began > arguments.seconds:
@@ -41,8 +44,9 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("prompts", type=Path)
-    parser.add_argument("--base", required=True, help="folder of the base model")
-    parser.add_argument("--adapter", required=True, help="folder of the LoRA adapter")
+    parser.add_argument("--base", default="", help="folder of the base model")
+    parser.add_argument("--adapter", default="", help="folder of the LoRA adapter")
+    parser.add_argument("--url", default="", help="measure this server in place of variants: http://…/v1#MODEL")
     parser.add_argument("--merged", help="folder of the merged weights; without it, variants on them are left out")
     parser.add_argument("--out", type=Path, default=Path("results"))
     parser.add_argument("--label", default="", help="kept with each result, such as the adapter's name")
@@ -58,7 +62,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--ready", type=Path, help="make this file when the first group is up")
     parser.add_argument("--start-seconds", type=float, default=300)
     parser.add_argument("--seconds", type=float, default=3600, help="no variant is started after this time")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if not arguments.url and not (arguments.base and arguments.adapter):
+        parser.error("--base and --adapter are needed, or --url")
+    return arguments
 
 
 def _chosen(only: str, merged: str | None) -> list[Variant]:
@@ -91,7 +98,11 @@ def _stem(variant: Variant, arguments: argparse.Namespace) -> str:
 
 
 def _measure_group(group: Sequence[Variant], weights: Weights, arguments: argparse.Namespace, began: float) -> None:
-    subjects = [Subject(variant, weights, arguments.prompts, _place(variant, arguments)) for variant in group]
+    subjects: list[Subject | Elsewhere] = (
+        [Elsewhere(variant, arguments.url, arguments.prompts) for variant in group]
+        if arguments.url
+        else [Subject(variant, weights, arguments.prompts, _place(variant, arguments)) for variant in group]
+    )
     deadline = time.monotonic() + arguments.start_seconds
     try:
         # All are up before the first is measured: a start takes processor time.
@@ -113,7 +124,7 @@ def _place(variant: Variant, arguments: argparse.Namespace) -> Place:
     return Place(arguments.engine, log, arguments.cores)
 
 
-def _waited(subject: Subject, deadline: float) -> bool:
+def _waited(subject: Subject | Elsewhere, deadline: float) -> bool:
     ready = subject.wait(deadline)
     print(f"{subject.variant.name}: {'up' if ready else 'NOT UP'} after {subject.seconds_to_start:.0f} s", flush=True)
     if not ready:
@@ -121,7 +132,7 @@ def _waited(subject: Subject, deadline: float) -> bool:
     return ready
 
 
-def _record(subject: Subject, step: Step, arguments: argparse.Namespace, began: float) -> None:
+def _record(subject: Subject | Elsewhere, step: Step, arguments: argparse.Namespace, began: float) -> None:
     variant = subject.variant
     row: dict[str, Any] = {"label": arguments.label, "variant": variant.name, "about": variant.about}
     replies: list[dict[str, Any]] = []

@@ -135,18 +135,10 @@ class Subject:
             heard = self._processes[0].told(order, "result ", time.monotonic() + 600)
             return (json.loads(heard.removeprefix("result ")) if heard else {"errors": requests}), []
         urls = [process.url for process in self._fronts]
-        self._warm_up(urls, min(concurrency, len(self.prompts.warm_up)))
+        _warm_up(urls, NAME, self.prompts, concurrency)
         for process in self._fronts:
             process.post("/reset_prefix_cache")
-        return load.drive(
-            urls,
-            NAME,
-            self.prompts,
-            concurrency=concurrency,
-            requests=requests,
-            grammar=grammar,
-            processes=processes,
-        )
+        return _driven(urls, NAME, self.prompts, step, processes)
 
     def stop(self) -> None:
         """Ends its processes with all their children."""
@@ -157,10 +149,58 @@ class Subject:
         """The ends of its logs."""
         return "\n".join(process.last_lines(count) for process in self._processes)
 
-    def _warm_up(self, urls: list[str], count: int) -> None:
-        """With the grammar, so that it is compiled before the clock runs."""
-        warm = Prompts(self.prompts.grammar, self.prompts.max_tokens, self.prompts.warm_up * 2)
-        load.drive(urls, NAME, warm, concurrency=count, requests=count, grammar="always", processes=1)
+
+class Elsewhere:
+    """A server that is up already, such as `anabranch serve decomposer`; its prefix cache is warm after the first step.
+
+    Args:
+        variant: the steps to measure.
+        address: its address, with the model's name after a #.
+        prompts: file of prompts.
+    """
+
+    seconds_to_start = 0.0
+
+    def __init__(self, variant: Variant, address: str, prompts: Path) -> None:
+        self.variant = variant
+        self.prompts = Prompts.read(prompts)
+        self._url, _, self._model = address.partition("#")
+
+    def wait(self, deadline: float) -> bool:
+        """Waits until it answers, until a time of the monotonic clock; False if it does not."""
+        while time.monotonic() < deadline:
+            with suppress(OSError), urllib.request.urlopen(f"{self._url}/models", timeout=2):
+                return True
+            time.sleep(0.5)
+        return False
+
+    def measure(self, step: Step, processes: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """One measurement; figures, and plans by id."""
+        _warm_up([self._url], self._model, self.prompts, step[0])
+        return _driven([self._url], self._model, self.prompts, step, processes)
+
+    def stop(self) -> None:
+        """Leaves it as it is."""
+
+    def last_lines(self) -> str:
+        """Nothing: its log is elsewhere."""
+        return ""
+
+
+def _driven(
+    urls: list[str], model: str, prompts: Prompts, step: Step, processes: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    concurrency, requests, grammar = step
+    return load.drive(
+        urls, model, prompts, concurrency=concurrency, requests=requests, grammar=grammar, processes=processes
+    )
+
+
+def _warm_up(urls: list[str], model: str, prompts: Prompts, concurrency: int) -> None:
+    """With the grammar, so that it is compiled before the clock runs: by every engine behind an address."""
+    count = min(concurrency, len(prompts.warm_up))
+    warm = Prompts(prompts.grammar, prompts.max_tokens, prompts.warm_up * 2)
+    load.drive(urls, model, warm, concurrency=count, requests=count, grammar="always", processes=1)
 
 
 class Engine:

@@ -69,12 +69,16 @@ MPS = {"CUDA_MPS_PIPE_DIRECTORY": "/tmp/mps"}
 
 Source: https://docs.nvidia.com/deploy/mps
 """
-PART: dict[str, Any] = {"max_num_seqs": 256, "max_num_batched_tokens": 16384}
-"""For engines that share an accelerator: each has a part of the clients."""
+PART: dict[str, Any] = {
+    "max_num_seqs": 256,
+    "max_num_batched_tokens": 16384,
+    "distributed_executor_backend": "uni",
+}
+"""For engines that share an accelerator: each has a part of the clients, and works in one process, not in two."""
 MANY_LEVELS: tuple[Step, ...] = (
     (1024, 8192, "on_demand"),
     (1024, 8192, "never"),
-    (2048, 8192, "never"),
+    (2048, 16384, "on_demand"),
     *LEVELS[1:],
 )
 
@@ -156,12 +160,15 @@ VARIANTS = [
         steps=LARGE,
     ),
     Variant("merged-rust", "1 engine, vLLM's front end in Rust", MANY, 1, merged=True, rust=True),
-    _rust(4, "4 engines behind one front end in Rust, in turns on the accelerator", mps=False),
-    _rust(4, "4 engines behind one front end in Rust, at the same time on the accelerator"),
-    _rust(8, "8 engines behind one front end in Rust, in turns on the accelerator", mps=False),
-    _rust(8, "8 engines behind one front end in Rust, at the same time on the accelerator"),
-    _rust(8, "the same, not compiled", more=QUICK),
-    _rust(12, "12 engines behind one front end in Rust, at the same time on the accelerator"),
+    *(
+        _rust(count, f"{count} engines behind one front end in Rust, {how} on the accelerator", mps=mps)
+        for count in (2, 4, 8, 12, 16)
+        for mps, how in ((True, "at the same time"), (False, "in turns"))
+    ),
+    *(
+        _rust(count, f"{count} engines behind one front end in Rust, not compiled", more=QUICK)
+        for count in (4, 8, 12, 16)
+    ),
     Variant("merged-x2", "2 engines on one accelerator, 2 API processes each", MANY, 2, 2, merged=True, steps=LARGE),
     Variant("merged-api1", "1 API process", MANY, 1, merged=True, steps=LARGE),
     Variant("merged-api8", "8 API processes", MANY, 8, merged=True, steps=LARGE),
