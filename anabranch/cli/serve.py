@@ -149,6 +149,14 @@ def decomposer(
     lora: Annotated[
         bool, typer.Option("--lora", help="Serve the adapter beside its base instead of merging it (slower).")
     ] = False,
+    engines: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Engines that share the GPU: a small model keeps one core of the processor busy, and the GPU waits.",
+        ),
+    ] = 1,
     python: Annotated[
         str | None,
         typer.Option(

@@ -27,6 +27,8 @@ class Program:
     Attributes:
         name: what it is called in messages.
         command: its command line.
+        beside: command lines of processes that it works with; they are started and ended together, and when one ends,
+            so do the others.
         health: address that answers 200 once it serves, and while it does.
         log: file that its output is added to.
         env: variables added to the environment.
@@ -39,6 +41,7 @@ class Program:
     log: Path
     env: Mapping[str, str] = field(default_factory=dict)
     phases: Mapping[str, str] = field(default_factory=dict)
+    beside: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Supervisor:
         self.patience = patience or Patience()
         self._say = say
         self._ready = ready
-        self._process: subprocess.Popen[bytes] | None = None
+        self._processes: list[subprocess.Popen[bytes]] = []
         self._told: int | None = None
         self._told_twice = False
 
@@ -119,65 +122,74 @@ class Supervisor:
             raise KeyboardInterrupt
 
     def stop(self) -> None:
-        """Ends the process with all its children: asks first, then kills."""
-        process = self._process
-        if process is None:
-            return
-        process.send_signal(signal.SIGTERM)  # does nothing where it has ended
+        """Ends its processes with all their children: asks first, then kills."""
+        for process in self._processes:
+            process.send_signal(signal.SIGTERM)  # does nothing where it has ended
         deadline = time.monotonic() + self.patience.stop
-        while process.poll() is None and time.monotonic() < deadline and not self._told_twice:
+        while self._running() and time.monotonic() < deadline and not self._told_twice:
             time.sleep(_POLL / 4)
-        # Its children are in its group, also those that have outlived it.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        self._process = None
+        for process in self._processes:
+            # Its children are in its group, also those that have outlived it.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self._processes = []
+
+    def _running(self) -> list["subprocess.Popen[bytes]"]:
+        return [process for process in self._processes if process.poll() is None]
+
+    def _ended(self) -> int | None:
+        """The exit code of the first of its processes that has ended."""
+        return next((code for process in self._processes if (code := process.poll()) is not None), None)
 
     def _stopping(self) -> bool:
         return self._told is not None
 
     def _once(self, log: TextIO | object) -> str:
-        """One process, from its start to its end; why it ended, as the rest of a sentence."""
-        program = self.program
-        try:
-            self._process = subprocess.Popen(  # noqa: S603
-                program.command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,  # type: ignore[arg-type]
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **program.env},
-                start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-            )
-        except OSError as error:
-            raise BackendError(f"{program.command[0]} cannot be started ({error}); check --python") from error
-        self._say(f"starting {program.name}")
-        reason = self._until_healthy(self._process)
+        """Its processes once, from their start to their end; why they ended, as the rest of a sentence."""
+        for command in (self.program.command, *self.program.beside):
+            self._processes.append(self._started(command, log))
+        self._say(f"starting {self.program.name}")
+        reason = self._until_healthy()
         if reason is None and not self._stopping():
-            self._ready(self._process.pid)
-            reason = self._until_unhealthy(self._process)
+            self._ready(self._processes[0].pid)
+            reason = self._until_unhealthy()
         if not self._stopping():
             self.stop()
         return reason or "was stopped"
 
-    def _until_healthy(self, process: "subprocess.Popen[bytes]") -> str | None:
+    def _started(self, command: Sequence[str], log: TextIO | object) -> "subprocess.Popen[bytes]":
+        try:
+            return subprocess.Popen(  # noqa: S603
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,  # type: ignore[arg-type]
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self.program.env},
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
+        except OSError as error:
+            raise BackendError(f"{command[0]} cannot be started ({error}); check --python") from error
+
+    def _until_healthy(self) -> str | None:
         phases = _Phases(self.program)
 
         def up() -> bool:
             if news := phases.news():
                 self._say(f"starting {self.program.name}: {news}")
-            return process.poll() is not None or self._healthy()
+            return self._ended() is not None or self._healthy()
 
         reached = self._wait(up, self.patience.start)
-        if process.poll() is not None:
-            return f"ended while starting (exit code {process.returncode})"
+        if (code := self._ended()) is not None:
+            return f"ended while starting (exit code {code})"
         return None if reached else f"was not up after {self.patience.start:g} s"
 
-    def _until_unhealthy(self, process: "subprocess.Popen[bytes]") -> str | None:
+    def _until_unhealthy(self) -> str | None:
         heard = looked = time.monotonic()
         while not self._stopping():
-            if process.poll() is not None:
-                return f"ended (exit code {process.returncode})"
+            if (code := self._ended()) is not None:
+                return f"ended (exit code {code})"
             if time.monotonic() - looked >= self.patience.every:
                 if self._healthy():
                     heard = time.monotonic()
@@ -204,7 +216,7 @@ class Supervisor:
 
     def _give_up_after(self, crashes: int, reason: str, log_began: int) -> None:
         # A command line that is refused will be refused again.
-        refused = self._process is None and reason.endswith("(exit code 2)")
+        refused = not self._processes and reason.endswith("(exit code 2)")
         if crashes < self.patience.crashes and not refused:
             return
         for line in _last_lines(self.program.log, log_began):

@@ -13,6 +13,7 @@ from pathlib import Path
 from anabranch.agents.adapters import shipped_adapter, shipped_adapters
 from anabranch.config import LOCAL_MODEL, read_settings
 from anabranch.errors import BackendError, ConfigurationError, MissingExtraError, ModelUnavailableError
+from anabranch.serving import engines as shared
 from anabranch.serving.supervisor import Program
 from anabranch.serving.template import safe_template
 
@@ -40,8 +41,13 @@ sampler, which is compiled when it is first used."""
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _PROBE = """
 from importlib.metadata import packages_distributions
+from pathlib import Path
+import vllm
 from vllm.platforms import current_platform
-print("found", "vllm" in packages_distributions().get("vllm", ()), current_platform.device_type)
+device = current_platform.device_type
+memory = current_platform.get_device_total_memory() if device and device != "cpu" else 0
+rust = (Path(vllm.__file__).parent / "vllm-rs").is_file()
+print("found", "vllm" in packages_distributions().get("vllm", ()), device, memory, rust)
 """
 
 Say = Callable[[str], None]
@@ -55,11 +61,15 @@ class Vllm:
         python: its interpreter.
         device: what vLLM runs on there: `cpu`, `cuda` and so on.
         command: whether the command `vllm serve` works there.
+        memory: bytes of its first GPU.
+        rust: whether it has the front end in Rust.
     """
 
     python: str
     device: str
     command: bool = True
+    memory: int = 0
+    rust: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,12 +149,15 @@ def find_vllm(python: str | None, *, say: Say) -> Vllm:
     if not found:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1][:200]
         raise BackendError(f"vLLM of {chosen} cannot be imported ({last}); repair it, {INSTEAD}")
-    if len(found) < 3:
+    if len(found) < 5:
         raise BackendError(f"vLLM of {chosen} finds no GPU here, and is no CPU build; {INSTEAD}")
-    return Vllm(chosen, found[2], found[1] == "True")
+    _, command, device, memory, rust = found
+    return Vllm(chosen, device, command == "True", int(memory), rust == "True")
 
 
-def program(weights: Weights, vllm: Vllm, *, host: str, port: int, arguments: Sequence[str] = ()) -> Program:
+def program(
+    weights: Weights, vllm: Vllm, *, host: str, port: int, arguments: Sequence[str] = (), engines: int = 1
+) -> Program:
     """The server's command line, environment and log.
 
     Args:
@@ -153,8 +166,10 @@ def program(weights: Weights, vllm: Vllm, *, host: str, port: int, arguments: Se
         host: address to listen on.
         port: port to listen on.
         arguments: more arguments of vLLM; they override those given here.
+        engines: how many engines share the GPU.
 
     Raises:
+        ConfigurationError: vLLM cannot start so many engines there.
         ModelUnavailableError: the model folder has no chat template, or the cache cannot be written.
     """
     logs = read_settings().cache_dir / "vllm"
@@ -167,7 +182,8 @@ def program(weights: Weights, vllm: Vllm, *, host: str, port: int, arguments: Se
     command = [vllm.python, *(COMMAND if vllm.command else OLD_COMMAND), str(weights.model)]
     command += ["--host", host, "--port", str(port)]
     command += ["--enable-prefix-caching"]
-    if os.environ.get(RUST_VARIABLE) != "1":  # the front end in Rust has neither; vLLM 0.26 ends at the first
+    rust = os.environ.get(RUST_VARIABLE, "1" if engines > 1 and vllm.rust else "") == "1"
+    if not rust:  # the front end in Rust has neither; vLLM 0.26 ends at the first
         # Greedy is greedy: without the sampling defaults that a folder may bring, such as a penalty on repetition.
         command += ["--generation-config", "vllm"]
         # A line for each request takes time of the process that is the first to be busy; /metrics has the counts.
@@ -181,15 +197,27 @@ def program(weights: Weights, vllm: Vllm, *, host: str, port: int, arguments: Se
         rank = next((rank for rank in _RANKS if rank >= weights.rank), _RANKS[-1])
         command += ["--enable-lora", "--max-lora-rank", str(rank)]
         command += ["--lora-modules", f"{weights.name}={weights.adapter}"]
+    command += arguments
+    lines = [command] if engines == 1 else _shared(command, weights, vllm, engines)
     reached = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host == "::" else host  # noqa: S104
     return Program(
         name="vLLM",
-        command=[*command, *arguments],
+        command=lines[0],
         health=f"http://{reached}:{port}/health",
         log=logs / f"{weights.name}-{port}.log",
-        env=_environment(vllm.device),
+        env={**_environment(vllm.device), **({RUST_VARIABLE: "1"} if rust else {})},
         phases=PHASES,
+        beside=lines[1:],
     )
+
+
+def _shared(command: Sequence[str], weights: Weights, vllm: Vllm, engines: int) -> list[list[str]]:
+    if not vllm.command:
+        raise ConfigurationError(f"vLLM of {vllm.python} has no command `vllm serve`, so --engines must be 1")
+    if placed := next((word for word in command if word.startswith("--data-parallel")), None):
+        raise ConfigurationError(f"--engines says how many engines there are; leave out {placed}, or --engines")
+    memory = shared.memory_options(weights.model, engines, vllm.memory) if vllm.memory else []
+    return shared.command_lines(command, engines, memory=memory)
 
 
 def check_address(host: str, port: int, arguments: Sequence[str], *, insecure: bool) -> int:
