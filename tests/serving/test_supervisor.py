@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -153,6 +154,30 @@ def test_a_crash_is_followed_by_a_new_start(running: Running, kill: str) -> None
     code = -9 if kill == "the process" else 7
     assert running.said.count(f"it ended (exit code {code}); starting it again in 0.05 s") == 3
     assert running.nothing_left()
+
+
+@pytest.mark.parametrize("dies", ["the first", "another"])
+def test_processes_that_work_together_are_started_and_ended_together(running: Running, dies: str) -> None:
+    pids = running.program.log.with_name("pids")
+    script = f"import os, time; open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n'); time.sleep(600)"
+    program = replace(running.program, beside=[[sys.executable, "-c", script]] * 2)
+    running.supervisor = Supervisor(program, QUICK, say=running.said.append, ready=running.pids.append)
+
+    def beside() -> list[int]:
+        return [int(line) for line in pids.read_text().split()] if pids.exists() else []
+
+    def body() -> None:
+        running.until(lambda: len(running.pids) == 1 and len(beside()) == 2)
+        running.child()
+        os.kill(running.pids[0] if dies == "the first" else beside()[0], signal.SIGKILL)
+        running.until(lambda: len(running.pids) == 2 and len(beside()) == 4)
+        assert all(ended(pid) for pid in (running.pids[0], *beside()[:2]))
+        running.child()
+
+    running.during(body)
+    assert "it ended (exit code -9); starting it again in 0.05 s" in running.said
+    assert running.nothing_left()
+    assert all(ended(pid) for pid in beside())
 
 
 def test_a_process_that_gives_no_sign_of_life_is_started_again(running: Running) -> None:

@@ -216,7 +216,7 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     [
         ("import sys; sys.exit(\"ModuleNotFoundError: No module named 'vllm'\")", MissingExtraError, "has no vLLM"),
         ("import sys; sys.exit('OSError: libcuda')", BackendError, "cannot be imported .OSError: libcuda."),
-        ("print('found', 'True', '')", BackendError, "finds no GPU here"),
+        ("print('found', 'True', '', 0, 'False')", BackendError, "finds no GPU here"),
     ],
 )
 def test_without_a_vllm_that_can_run_the_in_process_model_is_offered(
@@ -231,10 +231,10 @@ def test_without_a_vllm_that_can_run_the_in_process_model_is_offered(
 def test_the_interpreter_is_that_of_the_option_or_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    python = fake_python(tmp_path, "print('noise'); print('found', 'False', 'cpu')")
-    assert find_vllm(python, say=said) == Vllm(python, "cpu", command=False)
+    python = fake_python(tmp_path, "print('noise'); print('found', 'False', 'cpu', 0, 'True')")
+    assert find_vllm(python, say=said) == Vllm(python, "cpu", command=False, rust=True)
     monkeypatch.setenv(vllm.PYTHON_VARIABLE, python)
-    assert find_vllm(None, say=said) == Vllm(python, "cpu", command=False)
+    assert find_vllm(None, say=said) == Vllm(python, "cpu", command=False, rust=True)
     with pytest.raises(BackendError, match="name another interpreter with --python"):
         find_vllm(str(tmp_path / "nothing"), say=said)
 

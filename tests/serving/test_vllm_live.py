@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -78,10 +79,10 @@ class Command:
         return found
 
 
-def started(*options: str) -> Command:
+def started(*options: str, **variables: str) -> Command:
     command = [sys.executable, "-m", "anabranch.cli", "serve", "decomposer", "--port", "0"]
     command += ["--adapter", "decomposer-135m", *options]
-    environment = os.environ | {"ANABRANCH_VLLM_PYTHON": str(PYTHON), "PYTHONUNBUFFERED": "1"}
+    environment = os.environ | {"ANABRANCH_VLLM_PYTHON": str(PYTHON), "PYTHONUNBUFFERED": "1"} | variables
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
     )
@@ -312,3 +313,24 @@ def test_an_adapter_beside_its_base(tmp_path: Path) -> None:
         assert [question.route for question in draft.plan.sub_questions] == ["search", "search", "calculator"]
     finally:
         end(command.process)
+
+
+def test_two_engines_behind_one_address(tmp_path: Path) -> None:
+    """They need the command `vllm serve`, which looks for a distribution of that name; CPU builds have another one."""
+    shim = tmp_path / "vllm-0.dist-info"
+    shim.mkdir()
+    (shim / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 0\n")
+    (shim / "top_level.txt").write_text("vllm\n")
+    command = started("--engines", "2", "--", "--enforce-eager", PYTHONPATH=str(tmp_path))
+    try:
+        processes = psutil.Process(command.process.pid).children(recursive=True)
+        assert len([process for process in processes if "EngineCore" in " ".join(process.cmdline())]) == 2
+        for question in QUESTIONS[:4]:
+            draft, _ = planned(command.address, PlanRequest(question, CARDS))
+            assert draft.problems == ()
+        with urllib.request.urlopen(command.address.replace("/v1#decomposer-135m", "/metrics")) as reply:
+            counts = re.findall(r'vllm:request_success_total{.*engine="([01])".*stop"} ([0-9]+)', reply.read().decode())
+        assert {engine for engine, count in counts if float(count) > 0} == {"0", "1"}
+    finally:
+        end(command.process)
+    assert not [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
