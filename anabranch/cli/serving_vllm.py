@@ -8,10 +8,7 @@ import typer
 from anabranch.cli.failures import complain
 from anabranch.cli.views import View, opened_view
 from anabranch.serving import vllm
-from anabranch.serving.engines import take_turns
 from anabranch.serving.supervisor import Patience, Supervisor
-
-TURNS = "the engines take turns on the GPU; for more, start NVIDIA's multi-process service: nvidia-cuda-mps-control -d"
 
 
 def run(values: Mapping[str, Any]) -> None:
@@ -29,10 +26,9 @@ def run(values: Mapping[str, Any]) -> None:
         port = vllm.check_address(values["host"], values["port"], arguments, insecure=values["insecure"])
         found = vllm.find_vllm(values["python"], say=view.status)
         weights = vllm.find_weights(values["adapter"], values["base"], lora=values["lora"], say=view.status)
-        engines = values["engines"]
-        program = vllm.program(weights, found, host=values["host"], port=port, arguments=arguments, engines=engines)
-        if engines > 1 and found.device == "cuda" and take_turns():
-            view.note(TURNS)
+        program = vllm.program(
+            weights, found, host=values["host"], port=port, arguments=arguments, engines=values["engines"]
+        )
         address = f"{program.health.removesuffix('/health')}/v1#{weights.name}"
         supervisor = Supervisor(
             program,

@@ -1,13 +1,12 @@
 """Several vLLM engines that share one GPU behind one address.
 
-One engine of a small model keeps one core of the processor busy, and the GPU waits for it: several engines write
-several times its plans (`docs/results.md`). To vLLM each is a node of its own of a data-parallel deployment, since on
-one node it would want a GPU for each; the first has the front end, which spreads requests over all.
+One engine of a small model keeps one core of the processor busy, and the GPU waits for it: four write twice its plans
+(`docs/results.md`). To vLLM each is a node of its own of a data-parallel deployment, since on one node it would want a
+GPU for each; the first has the front end, which spreads requests over all.
 
 Source: https://docs.vllm.ai/en/latest/serving/data_parallel_deployment
 """
 
-import os
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,13 +15,12 @@ from anabranch.errors import ConfigurationError
 
 GIB = 2**30
 BESIDE_WEIGHTS = 2.5 * GIB
-"""What an engine takes beside its weights and its cache: CUDA's context, graphs, intermediate results."""
+"""What an engine takes beside its weights and its cache: CUDA's context, graphs, intermediate results. With 135M
+parameters 0.9 GiB was seen; larger models take more."""
 LEAST_CACHE = 1 * GIB
 USED = 0.9
 """How much of the GPU's memory all engines may take together, as in vLLM."""
 NOT_THE_FIRST = ("--headless", "--data-parallel-start-rank")
-_MPS_VARIABLE = "CUDA_MPS_PIPE_DIRECTORY"
-_MPS_FOLDER = "/tmp/nvidia-mps"  # noqa: S108 - NVIDIA's default
 
 
 def command_lines(command: Sequence[str], engines: int, *, memory: Sequence[str]) -> list[list[str]]:
@@ -64,14 +62,6 @@ def memory_options(model: Path, engines: int, total: int) -> list[str]:
             f"use at most {max(most, 1)}"
         )
     return ["--gpu-memory-utilization", f"{USED / engines:.3f}", "--kv-cache-memory-bytes", str(cache)]
-
-
-def take_turns() -> bool:
-    """Whether processes take turns on an NVIDIA GPU here, since nobody has started its multi-process service.
-
-    Source: https://docs.nvidia.com/deploy/mps
-    """
-    return not (Path(os.environ.get(_MPS_VARIABLE) or _MPS_FOLDER) / "control").exists()
 
 
 def _free_port() -> int:

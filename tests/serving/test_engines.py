@@ -82,10 +82,3 @@ def test_what_does_not_go_with_several_engines(tmp_path: Path) -> None:
         vllm.program(weights, H100, host="127.0.0.1", port=1, arguments=["--data-parallel-size=2"], engines=2)
     with pytest.raises(ConfigurationError, match="so --engines must be 1"):
         vllm.program(weights, Vllm("/py", "cpu", command=False), host="127.0.0.1", port=1, engines=2)
-
-
-def test_whether_the_multi_process_service_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
-    assert engines.take_turns()
-    (tmp_path / "control").touch()
-    assert not engines.take_turns()

@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -317,17 +318,18 @@ def test_an_adapter_beside_its_base(tmp_path: Path) -> None:
 
 def test_two_engines_behind_one_address(tmp_path: Path) -> None:
     """They need the command `vllm serve`, which looks for a distribution of that name; CPU builds have another one."""
-    shim = tmp_path / "vllm-0.dist-info"
+    shim = tmp_path / "vllm-0+cpu.dist-info"
     shim.mkdir()
-    (shim / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 0\n")
+    (shim / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 0+cpu\n")
     (shim / "top_level.txt").write_text("vllm\n")
     command = started("--engines", "2", "--", "--enforce-eager", PYTHONPATH=str(tmp_path))
     try:
         processes = psutil.Process(command.process.pid).children(recursive=True)
         assert len([process for process in processes if "EngineCore" in " ".join(process.cmdline())]) == 2
-        for question in QUESTIONS[:4]:
-            draft, _ = planned(command.address, PlanRequest(question, CARDS))
-            assert draft.problems == ()
+        with ThreadPoolExecutor(8) as pool:  # at the same time: one after the other, all would go to the first
+            requests = [PlanRequest(question, CARDS) for question in QUESTIONS[:4] * 2]
+            drafts = [draft for draft, _ in pool.map(partial(planned, command.address), requests)]
+        assert [draft.problems for draft in drafts] == [()] * 8
         with urllib.request.urlopen(command.address.replace("/v1#decomposer-135m", "/metrics")) as reply:
             counts = re.findall(r'vllm:request_success_total{.*engine="([01])".*stop"} ([0-9]+)', reply.read().decode())
         assert {engine for engine, count in counts if float(count) > 0} == {"0", "1"}
