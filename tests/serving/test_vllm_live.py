@@ -331,8 +331,11 @@ def test_two_engines_behind_one_address(tmp_path: Path) -> None:
             drafts = [draft for draft, _ in pool.map(partial(planned, command.address), requests)]
         assert [draft.problems for draft in drafts] == [()] * 8
         with urllib.request.urlopen(command.address.replace("/v1#decomposer-135m", "/metrics")) as reply:
-            counts = re.findall(r'vllm:request_success_total{.*engine="([01])".*stop"} ([0-9]+)', reply.read().decode())
-        assert {engine for engine, count in counts if float(count) > 0} == {"0", "1"}
+            lines = [
+                line for line in reply.read().decode().split("\n") if line.startswith("vllm:generation_tokens_total")
+            ]
+        wrote = {re.findall('engine="([0-9]+)"', line)[0] for line in lines if float(line.split()[-1]) > 0}
+        assert wrote == {"0", "1"}, lines
     finally:
         end(command.process)
     assert not [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
