@@ -45,7 +45,10 @@ from pathlib import Path
 import vllm
 from vllm.platforms import current_platform
 device = current_platform.device_type
-memory = current_platform.get_device_total_memory() if device and device != "cpu" else 0
+try:
+    memory = current_platform.get_device_total_memory() if device and device != "cpu" else 0
+except Exception:  # not every platform tells, and one engine does not need it
+    memory = 0
 rust = (Path(vllm.__file__).parent / "vllm-rs").is_file()
 print("found", "vllm" in packages_distributions().get("vllm", ()), device, memory, rust)
 """
@@ -61,7 +64,7 @@ class Vllm:
         python: its interpreter.
         device: what vLLM runs on there: `cpu`, `cuda` and so on.
         command: whether the command `vllm serve` works there.
-        memory: bytes of its first GPU.
+        memory: bytes of its first GPU; 0 where it cannot be told.
         rust: whether it has the front end in Rust.
     """
 
