@@ -16,11 +16,10 @@ from anabranch.errors import ConfigurationError
 GIB = 2**30
 BESIDE_WEIGHTS = 2.5 * GIB
 """What an engine takes beside its weights and its cache: CUDA's context, graphs, intermediate results. With 135M
-parameters 0.9 GiB was seen; larger models take more."""
+parameters 1.0 to 1.2 GiB were seen (docs/results.md); larger models take more."""
 LEAST_CACHE = 1 * GIB
 USED = 0.9
 """How much of the GPU's memory all engines may take together, as in vLLM."""
-NOT_THE_FIRST = ("--headless", "--data-parallel-start-rank")
 
 
 def command_lines(command: Sequence[str], engines: int, *, memory: Sequence[str]) -> list[list[str]]:
@@ -37,7 +36,7 @@ def command_lines(command: Sequence[str], engines: int, *, memory: Sequence[str]
     place += ["--distributed-executor-backend", "uni", *memory]
     python, module, name, verb, model, *options = command
     first = [python, module, name, verb, model, *place, *options]
-    return [first, *([*first, NOT_THE_FIRST[0], NOT_THE_FIRST[1], str(rank)] for rank in range(1, engines))]
+    return [first, *([*first, "--headless", "--data-parallel-start-rank", str(rank)] for rank in range(1, engines))]
 
 
 def memory_options(model: Path, engines: int, total: int) -> list[str]:
@@ -59,7 +58,7 @@ def memory_options(model: Path, engines: int, total: int) -> list[str]:
         most = int(total * USED / (weights + BESIDE_WEIGHTS + LEAST_CACHE))
         raise ConfigurationError(
             f"--engines {engines} leaves too little of the GPU's {total / GIB:.0f} GiB for each; "
-            f"use at most {max(most, 1)}"
+            f"use at most {max(most, 1)}, or say how much with -- --kv-cache-memory-bytes BYTES"
         )
     return ["--gpu-memory-utilization", f"{USED / engines:.3f}", "--kv-cache-memory-bytes", str(cache)]
 

@@ -219,7 +219,8 @@ def _shared(command: Sequence[str], weights: Weights, vllm: Vllm, engines: int) 
         raise ConfigurationError(f"vLLM of {vllm.python} has no command `vllm serve`, so --engines must be 1")
     if placed := next((word for word in command if word.startswith("--data-parallel")), None):
         raise ConfigurationError(f"--engines says how many engines there are; leave out {placed}, or --engines")
-    memory = shared.memory_options(weights.model, engines, vllm.memory) if vllm.memory else []
+    given = any(word.startswith("--kv-cache-memory-bytes") for word in command)
+    memory = shared.memory_options(weights.model, engines, vllm.memory) if vllm.memory and not given else []
     return shared.command_lines(command, engines, memory=memory)
 
 

@@ -76,6 +76,16 @@ def test_more_engines_than_the_memory_bears(tmp_path: Path) -> None:
     engines.memory_options(folder, 6, 24 * engines.GIB)
 
 
+def test_who_says_how_much_memory_is_not_told_what_is_too_much(tmp_path: Path) -> None:
+    weights = Weights("decomposer-x", model_folder(tmp_path / "m"))
+    small = Vllm("/py", "cuda", memory=4 * engines.GIB)
+    with pytest.raises(ConfigurationError, match="--kv-cache-memory-bytes BYTES"):
+        vllm.program(weights, small, host="127.0.0.1", port=1, engines=2)
+    own = ["--kv-cache-memory-bytes", "1000", "--gpu-memory-utilization", "0.4"]
+    program = vllm.program(weights, small, host="127.0.0.1", port=1, arguments=own, engines=2)
+    assert [word for word in program.command if word.startswith("--") and "memory" in word] == own[::2]
+
+
 def test_what_does_not_go_with_several_engines(tmp_path: Path) -> None:
     weights = Weights("decomposer-x", model_folder(tmp_path / "m"))
     with pytest.raises(ConfigurationError, match=r"leave out --data-parallel-size=2, or --engines"):
