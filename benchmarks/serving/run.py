@@ -52,6 +52,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--label", default="", help="kept with each result, such as the adapter's name")
     parser.add_argument("--only", default="", help=f"of {', '.join(v.name for v in VARIANTS)}")
     parser.add_argument("--levels", type=int, nargs="*", default=[], help="only these concurrencies")
+    parser.add_argument("--repeat", type=int, default=1, help="rounds of the steps with the most clients")
     parser.add_argument("--most", type=int, default=0, help="most requests a measurement; 0 for the variant's own")
     parser.add_argument("--engine", type=json.loads, default={}, help="more engine arguments, as JSON")
     parser.add_argument("--cores", default="", help="cores that engines and servers are held to, such as 0-15")
@@ -89,7 +90,9 @@ def _limited(variant: Variant, arguments: argparse.Namespace) -> Variant:
         if not arguments.levels or level in (0, *arguments.levels)
     ]
     servers = arguments.servers if arguments.servers and variant.servers else variant.servers
-    return replace(variant, steps=tuple(steps), servers=servers)
+    most = max((level for level, _, _ in steps), default=0)
+    again = [step for step in steps if step[0] == most] * (arguments.repeat - 1)
+    return replace(variant, steps=(*again, *steps), servers=servers)
 
 
 def _stem(variant: Variant, arguments: argparse.Namespace) -> str:

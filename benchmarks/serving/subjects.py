@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from anabranch.serving.engines import command_lines
 from benchmarks.serving import load
 from benchmarks.serving.prompts import Prompts
 from benchmarks.serving.variants import Step, Variant, flags
@@ -65,25 +66,23 @@ class Subject:
         self.prompts = Prompts.read(prompts)
         self.seconds_to_start = 0.0
         self._began = time.monotonic()
-        ports = _free_ports(variant.engines + 1)
         self._shared = variant.rust and variant.engines > 1
         environment = {**variant.environment, **({"VLLM_USE_RUST_FRONTEND": "1"} if variant.rust else {})}
+        ports = _free_ports(1 if self._shared else variant.engines)
+        commands = [self._command(weights, prompts, place.engine | variant.engine, port) for port in ports]
+        if self._shared:
+            commands = command_lines(commands[0], variant.engines, memory=())
         self._processes = [
             Engine(
-                [
-                    *place.pinned,
-                    *self._command(weights, prompts, place.engine | variant.engine, port, number, ports[-1]),
-                ],
-                port,
+                [*place.pinned, *command],
+                ports[min(number, len(ports) - 1)],
                 place.log.with_suffix(f".{number}.log"),
                 environment,
             )
-            for number, port in enumerate(ports[:-1])
+            for number, command in enumerate(commands)
         ]
 
-    def _command(
-        self, weights: Weights, prompts: Path, engine: dict[str, Any], port: int, number: int, meeting: int
-    ) -> list[str]:
+    def _command(self, weights: Weights, prompts: Path, engine: dict[str, Any], port: int) -> list[str]:
         model = (weights.merged if self.variant.merged else weights.base) or ""
         adapter = None if self.variant.merged else weights.adapter
         if not self.variant.servers:
@@ -95,22 +94,12 @@ class Subject:
         # The front end in Rust knows neither.
         command += [] if self.variant.rust else ["--generation-config", "vllm", "--disable-uvicorn-access-log"]
         command += ["--api-server-count", str(self.variant.servers)] if self.variant.servers > 1 else []
-        command += self._meeting(number, meeting) if self._shared else []
         if adapter:
             rank = json.loads((Path(adapter) / "adapter_config.json").read_text())["r"]
             command += ["--enable-lora", "--max-lora-rank", str(max(rank, 16)), "--lora-modules", f"{NAME}={adapter}"]
         else:
             command += ["--served-model-name", NAME]
         return command + flags(engine)
-
-    def _meeting(self, number: int, port: int) -> list[str]:
-        """How the engines of one address find each other: the first has the front end, each is one node to vLLM.
-
-        Source: https://docs.vllm.ai/en/latest/serving/data_parallel_deployment
-        """
-        words = ["--data-parallel-size", str(self.variant.engines), "--data-parallel-size-local", "1"]
-        words += ["--data-parallel-address", "127.0.0.1", "--data-parallel-rpc-port", str(port)]
-        return words + (["--headless", "--data-parallel-start-rank", str(number)] if number else [])
 
     @property
     def _fronts(self) -> list["Engine"]:

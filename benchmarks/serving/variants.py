@@ -69,12 +69,8 @@ MPS = {"CUDA_MPS_PIPE_DIRECTORY": "/tmp/mps"}
 
 Source: https://docs.nvidia.com/deploy/mps
 """
-PART: dict[str, Any] = {
-    "max_num_seqs": 256,
-    "max_num_batched_tokens": 16384,
-    "distributed_executor_backend": "uni",
-}
-"""For engines that share an accelerator: each has a part of the clients, and works in one process, not in two."""
+PART: dict[str, Any] = {"max_num_seqs": 256, "max_num_batched_tokens": 16384}
+"""For engines that share an accelerator: each has a part of the clients."""
 MANY_LEVELS: tuple[Step, ...] = (
     (1024, 8192, "on_demand"),
     (1024, 8192, "never"),
