@@ -251,10 +251,34 @@ class LineGrammar:
             empty=None if count else self.empty,
         )
 
-    @property
-    def one_line(self) -> "LineGrammar":
-        """The first line of the plans, or the word that stands for none."""
-        return replace(self, max_sub_questions=1)
+    def amend(self, line: str) -> tuple[str, str | None]:
+        """How to go on from a first line that fits no plan.
+
+        Returns:
+            As much of it as can stay, and a regular expression of the few tokens that come next: its number and route,
+            the id in a slot, or a word. None if the line ends there: too many words follow, or spaces alone.
+        """
+        names = (SOLVE, *self.routes)
+        routes = rf"({'|'.join(map(re.escape, names))})\]"
+        opened = f"{self.first_id} ["
+        head = next((f"{opened}{name}]" for name in names if line.startswith(f"{opened}{name}]")), None)
+        if head is None and line.startswith(opened):
+            return opened, routes
+        if head is None:
+            begin = rf"{self.first_id} \[{routes}"
+            return "", f"({self.empty}|{begin})" if self.empty else begin
+        allowed, kept = self._answered(0), head
+        space, *words = line.removeprefix(head).split(" ")
+        for count, word in enumerate(() if space else words):
+            if count == self.max_words or (count and not any(words[count:])):
+                return kept, None
+            if not _are_words(word, allowed, self.max_words):
+                whole = re.match(rf"(?:{_WORD}|\{{(?:{'|'.join(allowed)})\}})*", word)
+                if allowed and whole and word.startswith("{", whole.end()):
+                    return f"{kept} {whole[0]}{{", rf"({'|'.join(sorted(allowed, key=int))})\}}"
+                break
+            kept += f" {word}"
+        return kept, f" {_WORD}+"
 
     def _begins(self, line: str) -> bool:
         """Whether a line that was cut off may be the beginning of the first."""

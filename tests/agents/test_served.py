@@ -23,7 +23,6 @@ from anabranch.agents.endpoint import EndpointChatModel
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.models import RoleModel, resolve_model
 from anabranch.agents.served import ServedDecomposer, is_small
-from anabranch.codecs import LineGrammar
 from anabranch.config import Budget, Fallback, Price
 from anabranch.errors import BudgetExceededError, ConfigurationError, EndpointError, MissingExtraError
 from anabranch.plan import Answer, Plan, SubQuestion
@@ -102,20 +101,20 @@ async def test_a_plan_is_asked_for_as_vllm_wants_it(serve: Serve) -> None:
     assert [message["role"] for message in sent["messages"]] == ["system", "user"]
 
 
-async def test_a_line_that_fits_no_plan_is_written_anew_under_the_grammar(serve: Serve) -> None:
-    server = serve("1 [search] Who?\n2 [solve] Is {2} old?", "2 [solve] Is {1} old?", "")
+async def test_what_fits_no_plan_is_written_anew_under_the_grammar(serve: Serve) -> None:
+    server = serve("1 [search] Who?\n2 [solve] Is {2} old?", "1}", " old?")
     with booking(Ledger()) as ledger:
         draft = await decompose(served(server.url), REQUEST)
     assert texts(draft) == ["Who?", "Is {1} old?"]
     assert draft.problems == ()
     free, held, rest = server.requests
     assert free.pop("stop") == rest.pop("stop") == ["\n9 ["]
-    assert held.pop("structured_outputs") == {"regex": LineGrammar(["search"], 1, [1], 2, empty=None).pattern}
-    for sent, begun in ((held, "1 [search] Who?\n"), (rest, PLAN)):
+    assert held.pop("structured_outputs") == {"regex": r"(1)\}"}
+    for sent, begun in ((held, "1 [search] Who?\n2 [solve] Is {"), (rest, "1 [search] Who?\n2 [solve] Is {1}")):
         said = {"role": "assistant", "content": begun}
         going_on = {"add_generation_prompt": False, "continue_final_message": True}
         assert sent == free | {"messages": [*free["messages"], said]} | going_on
-    assert ledger.by_role["decomposer"].output_tokens == 8 + 5
+    assert ledger.by_role["decomposer"].output_tokens == 8 + 1 + 1
 
 
 async def test_the_grammar_can_hold_every_call(serve: Serve) -> None:
