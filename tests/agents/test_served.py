@@ -1,84 +1,28 @@
 """The distilled decomposer behind an address, on real sockets: what it sends, and servers that misbehave."""
 
 import asyncio
-import socket
-import sys
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from langchain_openai import ChatOpenAI
-from pydantic import SecretStr
 
-from anabranch.agents.breaker import CircuitBreaker
 from anabranch.agents.decomposer import (
-    Draft,
     JsonDecomposer,
     LineDecomposer,
     PlanRequest,
     decompose,
     resolve_decomposer,
 )
-from anabranch.agents.endpoint import EndpointChatModel
 from anabranch.agents.ledger import Ledger, booking
-from anabranch.agents.models import RoleModel, resolve_model
+from anabranch.agents.models import resolve_model
 from anabranch.agents.served import ServedDecomposer, is_small
-from anabranch.config import Budget, Fallback, Price
-from anabranch.errors import BudgetExceededError, ConfigurationError, EndpointError, MissingExtraError
-from anabranch.plan import Answer, Plan, SubQuestion
-from anabranch.tools.catalogue import ToolCard
+from anabranch.config import Fallback
+from anabranch.errors import ConfigurationError, EndpointError
+from anabranch.plan import Answer, Plan
+from tests.agents.served import ASKED, CARDS, PLAN, REQUEST, Serve, free_port, model, scripted, served, texts
 from tests.fakes import ScriptedChatModel
-from tests.openai_server import Die, Hang, OpenAIServer, Reply
+from tests.openai_server import Die, Hang, Reply
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
-
-CARDS = (ToolCard(name="search", description="Finds facts."),)
-REQUEST = PlanRequest("Q?", CARDS)
-PLAN = "1 [search] Who?\n2 [solve] Is {1} old?"
-ASKED = Plan(sub_questions=(SubQuestion(id=1, text="Who?", route="search"),))
-Serve = Callable[..., OpenAIServer]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Starts a server with replies in order; the last one is given again and again."""
-    running: list[OpenAIServer] = []
-
-    def start(*replies: Reply, **options: Any) -> OpenAIServer:
-        left = list(replies)
-        server = OpenAIServer(lambda _: left.pop(0) if len(left) > 1 else left[0], **options)
-        running.append(server.__enter__())
-        return server
-
-    yield start
-    for server in running:
-        server.__exit__()
-
-
-def model(url: str, *, name: str = "decomposer-135m", read: float = 5.0, retries: int = 0) -> RoleModel:
-    options: dict[str, Any] = {"temperature": 0, "use_responses_api": False, "stream_usage": True}
-    chat = EndpointChatModel(
-        model=name, base_url=url, api_key=SecretStr("k"), timeout=read, max_retries=retries, **options
-    )
-    return RoleModel(chat, Price(input=1, output=10))
-
-
-def served(url: str, *, retries: int = 0, read: float = 5.0, **options: Any) -> ServedDecomposer:
-    return ServedDecomposer(model(url, retries=retries, read=read), **options)
-
-
-def scripted(*replies: Any) -> LineDecomposer:
-    return LineDecomposer(RoleModel(ScriptedChatModel(script=list(replies)), small=True))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def texts(draft: Draft) -> list[str]:
-    return [question.text for question in draft.plan.sub_questions]
 
 
 # What is sent
@@ -320,81 +264,3 @@ def test_a_server_that_lists_no_models(serve: Serve, listed: tuple[str, ...] | N
     server = serve(PLAN, models=() if listed is None else listed)
     with pytest.raises(EndpointError, match="does not list its models"):
         resolve_decomposer(server.url)
-
-
-# The circuit breaker
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-async def test_a_server_that_keeps_failing_is_left_alone_for_a_while(serve: Serve) -> None:
-    clock = Clock()
-    server = serve((500, "no"), (500, "no"), (500, "no"), PLAN)
-    breaker = CircuitBreaker("x", failures=2, pause=10, clock=clock)
-    decomposer = served(server.url, breaker=breaker, fallback=scripted(*["1 [solve] Why?"] * 9))
-
-    async def planned() -> tuple[list[str], int]:
-        return texts(await decompose(decomposer, REQUEST)), len(server.requests)
-
-    instead = ["Why?"]
-    assert [await planned() for _ in range(4)] == [(instead, 1), (instead, 2), (instead, 2), (instead, 2)]
-    clock.now = 10  # one goes through, and fails
-    assert [await planned() for _ in range(2)] == [(instead, 3), (instead, 3)]
-    clock.now = 20  # one goes through, and the server is back
-    assert await planned() == (["Who?", "Is {1} old?"], 4)
-    assert await planned() == (["Who?", "Is {1} old?"], 5)
-
-
-async def test_without_a_fallback_it_fails_at_once(serve: Serve) -> None:
-    server = serve((500, "no"))
-    decomposer = served(server.url, breaker=CircuitBreaker("x", failures=1, clock=Clock()))
-    with pytest.raises(EndpointError, match="the server failed"):
-        await decompose(decomposer, REQUEST)
-    with pytest.raises(EndpointError, match="keeps failing; it is tried again in 10 s"):
-        await decompose(decomposer, REQUEST)
-    assert len(server.requests) == 1
-
-
-async def test_while_one_probes_the_others_do_not_wait(serve: Serve) -> None:
-    clock = Clock()
-    server = serve(PLAN, delay=0.3)
-    breaker = CircuitBreaker("x", failures=1, pause=10, clock=clock)
-    away = served(f"http://127.0.0.1:{free_port()}/v1", breaker=breaker, fallback="direct")
-    await decompose(away, REQUEST)
-    clock.now = 10
-    decomposer = served(server.url, breaker=breaker, fallback="direct")
-    drafts = await asyncio.gather(*(decompose(decomposer, REQUEST) for _ in range(5)))
-    assert [bool(draft.plan.sub_questions) for draft in drafts] == [True, False, False, False, False]
-    assert len(server.requests) == 1
-    assert breaker.state == "closed"
-
-
-async def test_a_budget_that_is_used_up_is_no_outage(serve: Serve) -> None:
-    server = serve(PLAN)
-    decomposer = served(server.url, fallback="direct")
-    with booking(Ledger(budget=Budget(max_seconds=1), started_at=0)), pytest.raises(BudgetExceededError):
-        await decompose(decomposer, REQUEST)
-    assert decomposer.breaker.state == "closed"
-
-
-def test_the_fallback_to_the_in_process_model_needs_its_extra(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.setattr("anabranch.agents.served.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'anabranch\[local\]'"):
-        served(serve(PLAN).url, fallback="local")
-
-
-@pytest.mark.model
-async def test_the_in_process_model_takes_over() -> None:
-    question = PlanRequest("Where was the founder of the Hollin Quay ferry born?", CARDS)
-    expected = await decompose(resolve_decomposer("local"), question)
-    decomposer = served(f"http://127.0.0.1:{free_port()}/v1", fallback="local")
-    draft = await decompose(decomposer, question)
-    assert draft.plan == expected.plan
-    assert draft.weak
-    assert draft.notes[0].endswith("; the fallback planned instead")
