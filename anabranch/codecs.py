@@ -26,7 +26,7 @@ characters are ranges: not every engine takes `\s` for Unicode's, and xgrammar 0
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -204,8 +204,7 @@ class LineGrammar:
         names = "|".join(re.escape(route) for route in [SOLVE, *self.routes])
         pattern = ""
         for number in reversed(range(self.first_id, self.first_id + self.max_sub_questions)):
-            allowed = [*self.known, *(range(self.first_id, number) if self.chained else ())]
-            word = rf"({_WORD}|\{{({'|'.join(map(str, allowed))})\}})+" if allowed else f"{_WORD}+"
+            word = self._word(map(str, [*self.known, *(range(self.first_id, number) if self.chained else ())]))
             text = rf"{word}( {word}){{0,{self.max_words - 1}}}"
             following = rf"(\n{pattern})?" if pattern else ""
             pattern = rf"{number} \[({names})\] {text}{following}"
@@ -255,8 +254,8 @@ class LineGrammar:
         """How to go on from a first line that fits no plan.
 
         Returns:
-            As much of it as can stay, and a regular expression of the few tokens that come next: its number and route,
-            the id in a slot, or a word. None if the line ends there: too many words follow, or spaces alone.
+            As much of it as can stay, and a regular expression of what comes next: its number and route, the id in a
+            slot, or else the rest of the line. None if the line ends there: too many words follow, or spaces alone.
         """
         names = (SOLVE, *self.routes)
         routes = rf"({'|'.join(map(re.escape, names))})\]"
@@ -278,7 +277,14 @@ class LineGrammar:
                     return f"{kept} {whole[0]}{{", rf"({'|'.join(sorted(allowed, key=int))})\}}"
                 break
             kept += f" {word}"
-        return kept, f" {_WORD}+"
+        words_left = self.max_words - kept.removeprefix(head).count(" ")
+        return kept, rf"( {self._word(allowed)}){{1,{words_left}}}"
+
+    @staticmethod
+    def _word(allowed: Iterable[str]) -> str:
+        """Regular expression of a word, which may have slots of these ids."""
+        ids = "|".join(sorted(allowed, key=int))
+        return rf"({_WORD}|\{{({ids})\}})+" if ids else f"{_WORD}+"
 
     def _begins(self, line: str) -> bool:
         """Whether a line that was cut off may be the beginning of the first."""

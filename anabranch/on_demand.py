@@ -3,8 +3,8 @@
 A trained decomposer nearly always writes plans by itself, and what is held to a grammar takes the time of all others on
 a busy server: while one sequence of a batch is held, vLLM cannot prepare the next step during the last one, and its
 engine's only busy core fills the masks of tokens. So where a line fits no plan, only the few tokens at which it leaves
-the grammar are written under it (a route, the id in a slot, a word), and the model goes on freely after them. Should
-that not do, all the rest is held.
+the grammar are written under it (a route, the id in a slot; else the rest of the line), and the model goes on freely
+after them. Should that not do, all the rest is held.
 """
 
 from collections.abc import Generator

@@ -41,10 +41,10 @@ EVALUATIONS = (
 DECOMPOSER = {"d15": "K", "d15q": "K", "d15r": "K"}
 """Which server has the decomposers of a group, where it is not D."""
 SPEEDS = (
-    ("135", "merged-x8-mps", 1, 1, 2048),
+    ("135", "merged-rust-x8-mps", 1, 1, 2048),
     ("135", "offline-merged,merged", 2, 4, 2048),
     ("15", "offline-merged,merged", 2, 5, 1024),
-    ("135", "merged-x4-mps,merged-x4,merged-graphs,merged-throughput,merged-fp8,merged-guidance", 1, 3, 2048),
+    ("135", "merged-rust-x4-mps,merged-x4,merged-graphs,merged-throughput,merged-fp8,merged-guidance", 1, 3, 2048),
 )
 """Groups of serving speeds: size, variants, how many start at a time, gigabytes of cache for each engine, and most
 requests a measurement.

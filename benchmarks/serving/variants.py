@@ -79,12 +79,11 @@ MANY_LEVELS: tuple[Step, ...] = (
 )
 
 
-def _rust(engines: int, about: str, *, mps: bool = True, more: dict[str, Any] | None = None) -> "Variant":
-    """Engines behind one front end in Rust."""
-    name = f"merged-rust-x{engines}{'-mps' if mps else ''}{'-quick' if more else ''}"
-    environment = MPS if mps else {}
-    engine = PART | (more or {})
-    return Variant(name, about, engine, 1, engines, merged=True, rust=True, steps=MANY_LEVELS, environment=environment)
+def _rust(engines: int, *, mps: bool) -> "Variant":
+    """Engines behind one front end in Rust, as `anabranch serve decomposer --engines` has them."""
+    about = f"{engines} engines behind one front end in Rust, {'at the same time' if mps else 'in turns'} on the GPU"
+    name, environment = f"merged-rust-x{engines}{'-mps' if mps else ''}", MPS if mps else {}
+    return Variant(name, about, PART, 1, engines, merged=True, rust=True, steps=MANY_LEVELS, environment=environment)
 
 
 VARIANTS = [
@@ -114,32 +113,6 @@ VARIANTS = [
         "merged-x4", "4 engines on one accelerator, 1 API process each", MANY | QUICK, 1, 4, merged=True, steps=LARGE
     ),
     Variant(
-        "merged-x6", "6 engines on one accelerator, 1 API process each", MANY | QUICK, 1, 6, merged=True, steps=LARGE
-    ),
-    Variant(
-        "merged-x8", "8 engines on one accelerator, 1 API process each", MANY | QUICK, 1, 8, merged=True, steps=LARGE
-    ),
-    Variant(
-        "merged-x4-mps",
-        "4 engines that share the accelerator through CUDA's multi-process service",
-        MANY | QUICK,
-        1,
-        4,
-        merged=True,
-        steps=LARGE,
-        environment=MPS,
-    ),
-    Variant(
-        "merged-x8-mps",
-        "8 engines that share the accelerator through CUDA's multi-process service",
-        MANY | QUICK,
-        1,
-        8,
-        merged=True,
-        steps=LARGE,
-        environment=MPS,
-    ),
-    Variant(
         "merged-throughput",
         "vLLM's performance mode throughput",
         MANY | {"performance_mode": "throughput"},
@@ -156,15 +129,7 @@ VARIANTS = [
         steps=LARGE,
     ),
     Variant("merged-rust", "1 engine, vLLM's front end in Rust", MANY, 1, merged=True, rust=True),
-    *(
-        _rust(count, f"{count} engines behind one front end in Rust, {how} on the accelerator", mps=mps)
-        for count in (2, 4, 8, 12, 16)
-        for mps, how in ((True, "at the same time"), (False, "in turns"))
-    ),
-    *(
-        _rust(count, f"{count} engines behind one front end in Rust, not compiled", more=QUICK)
-        for count in (4, 8, 12, 16)
-    ),
+    *(_rust(count, mps=mps) for count in (4, 8, 16) for mps in (True, False)),
     Variant("merged-x2", "2 engines on one accelerator, 2 API processes each", MANY, 2, 2, merged=True, steps=LARGE),
     Variant("merged-api1", "1 API process", MANY, 1, merged=True, steps=LARGE),
     Variant("merged-api8", "8 API processes", MANY, 8, merged=True, steps=LARGE),
