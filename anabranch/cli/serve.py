@@ -154,13 +154,9 @@ def decomposer(
         typer.Option(
             metavar="N",
             min=1,
-            help="Engines that share the GPU: with a small model, 8 write three times the plans of one.",
+            help="Engines that share the GPU: with a small model, 4 write about twice the plans of one.",
         ),
     ] = 1,
-    mps: Annotated[
-        bool,
-        typer.Option("--mps", help="Let engines use the GPU at the same time (CUDA's multi-process service)."),
-    ] = False,
     python: Annotated[
         str | None,
         typer.Option(

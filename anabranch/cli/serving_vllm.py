@@ -27,13 +27,7 @@ def run(values: Mapping[str, Any]) -> None:
         found = vllm.find_vllm(values["python"], say=view.status)
         weights = vllm.find_weights(values["adapter"], values["base"], lora=values["lora"], say=view.status)
         program = vllm.program(
-            weights,
-            found,
-            host=values["host"],
-            port=port,
-            arguments=arguments,
-            engines=values["engines"],
-            mps=values["mps"],
+            weights, found, host=values["host"], port=port, arguments=arguments, engines=values["engines"]
         )
         address = f"{program.health.removesuffix('/health')}/v1#{weights.name}"
         supervisor = Supervisor(

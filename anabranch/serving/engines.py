@@ -7,8 +7,6 @@ GPU for each; the first has the front end, which spreads requests over all.
 Source: https://docs.vllm.ai/en/latest/serving/data_parallel_deployment
 """
 
-import os
-import shutil
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,35 +20,6 @@ parameters 1.0 to 1.2 GiB were seen (docs/results.md); larger models take more."
 LEAST_CACHE = 1 * GIB
 USED = 0.9
 """How much of the GPU's memory all engines may take together, as in vLLM."""
-MPS_VARIABLE = "CUDA_MPS_PIPE_DIRECTORY"
-"""Where processes find CUDA's multi-process service."""
-_MPS = "nvidia-cuda-mps-control"
-_MPS_UNTIL_TERM = f"trap 'echo quit -t 1 | {_MPS}; wait' TERM; {_MPS} -f & wait"
-
-
-def multi_process_service(folder: Path) -> tuple[list[str], dict[str, str]]:
-    """CUDA's multi-process service: kernels of several engines run on the GPU at the same time, not in turns.
-
-    Args:
-        folder: for its pipes and its log.
-
-    Returns:
-        The command line that runs it until SIGTERM, empty where the environment says that one is running; and the
-        variables that it and the engines need.
-
-    Raises:
-        ConfigurationError: it is not installed.
-
-    Source: https://docs.nvidia.com/deploy/mps
-    """
-    if os.environ.get(MPS_VARIABLE):
-        return [], {}
-    if not shutil.which(_MPS):
-        raise ConfigurationError(
-            f"--mps needs {_MPS}, which comes with NVIDIA's driver; install it, or leave out --mps"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    return ["sh", "-c", _MPS_UNTIL_TERM], {MPS_VARIABLE: str(folder), "CUDA_MPS_LOG_DIRECTORY": str(folder)}
 
 
 def command_lines(command: Sequence[str], engines: int, *, memory: Sequence[str]) -> list[list[str]]:

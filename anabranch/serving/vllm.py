@@ -159,14 +159,7 @@ def find_vllm(python: str | None, *, say: Say) -> Vllm:
 
 
 def program(
-    weights: Weights,
-    vllm: Vllm,
-    *,
-    host: str,
-    port: int,
-    arguments: Sequence[str] = (),
-    engines: int = 1,
-    mps: bool = False,
+    weights: Weights, vllm: Vllm, *, host: str, port: int, arguments: Sequence[str] = (), engines: int = 1
 ) -> Program:
     """The server's command line, environment and log.
 
@@ -177,10 +170,9 @@ def program(
         port: port to listen on.
         arguments: more arguments of vLLM; they override those given here.
         engines: how many engines share the GPU.
-        mps: start CUDA's multi-process service with them.
 
     Raises:
-        ConfigurationError: vLLM cannot start so many engines there, or there is no multi-process service.
+        ConfigurationError: vLLM cannot start so many engines there.
         ModelUnavailableError: the model folder has no chat template, or the cache cannot be written.
     """
     logs = read_settings().cache_dir / "vllm"
@@ -210,16 +202,15 @@ def program(
         command += ["--lora-modules", f"{weights.name}={weights.adapter}"]
     command += arguments
     lines = [command] if engines == 1 else _shared(command, weights, vllm, engines)
-    service, variables = shared.multi_process_service(logs / f"mps-{port}") if mps else ([], {})
     reached = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host == "::" else host  # noqa: S104
     return Program(
         name="vLLM",
         command=lines[0],
         health=f"http://{reached}:{port}/health",
         log=logs / f"{weights.name}-{port}.log",
-        env={**_environment(vllm.device), **({RUST_VARIABLE: "1"} if rust else {}), **variables},
+        env={**_environment(vllm.device), **({RUST_VARIABLE: "1"} if rust else {})},
         phases=PHASES,
-        beside=[*lines[1:], *([service] if service else [])],
+        beside=lines[1:],
     )
 
 

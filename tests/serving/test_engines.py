@@ -1,8 +1,5 @@
 """Several vLLM engines behind one address: their command lines and their parts of the GPU's memory, without vLLM."""
 
-import os
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -95,58 +92,3 @@ def test_what_does_not_go_with_several_engines(tmp_path: Path) -> None:
         vllm.program(weights, H100, host="127.0.0.1", port=1, arguments=["--data-parallel-size=2"], engines=2)
     with pytest.raises(ConfigurationError, match="so --engines must be 1"):
         vllm.program(weights, Vllm("/py", "cpu", command=False), host="127.0.0.1", port=1, engines=2)
-
-
-@pytest.fixture
-def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in for CUDA's multi-process service, which notes what it is told."""
-    told, command = tmp_path / "told", tmp_path / "bin" / "nvidia-cuda-mps-control"
-    command.parent.mkdir()
-    command.write_text(
-        f"""#!/bin/sh
-if [ "$1" = -f ]; then
-    echo "runs in $CUDA_MPS_PIPE_DIRECTORY" >> {told}
-    trap "exit 0" USR1
-    echo $$ > {told}.pid
-    while :; do sleep 0.05; done
-else
-    cat >> {told}; kill -USR1 $(cat {told}.pid)
-fi
-"""
-    )
-    command.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
-    monkeypatch.delenv(engines.MPS_VARIABLE, raising=False)
-    return told
-
-
-def test_the_multi_process_service_runs_beside_the_engines_until_they_are_ended(tmp_path: Path, service: Path) -> None:
-    weights = Weights("decomposer-x", model_folder(tmp_path / "m"))
-    program = vllm.program(weights, H100, host="127.0.0.1", port=8000, engines=2, mps=True)
-    engine, command = program.beside
-    assert "--headless" in engine
-    folder = program.env[engines.MPS_VARIABLE]
-    process = subprocess.Popen(command, env={**os.environ, **program.env}, start_new_session=True)
-    pid = service.with_suffix(".pid")
-    while not (pid.exists() and pid.read_text().strip()):
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.terminate()
-    process.wait(10)
-    assert service.read_text() == f"runs in {folder}\nquit -t 1\n"
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid.read_text()), 0)
-
-
-def test_a_multi_process_service_that_is_running_is_used(
-    tmp_path: Path, service: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(engines.MPS_VARIABLE, "/run/mps")
-    assert engines.multi_process_service(tmp_path) == ([], {})
-
-
-def test_without_a_multi_process_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv(engines.MPS_VARIABLE, raising=False)
-    with pytest.raises(ConfigurationError, match="or leave out --mps"):
-        engines.multi_process_service(tmp_path)
