@@ -255,7 +255,7 @@ class LineGrammar:
 
         Returns:
             As much of it as can stay, and a regular expression of what comes next: its number and route, the id in a
-            slot, or else the rest of the line. None if the line ends there: too many words follow, or spaces alone.
+            slot, or else the rest of the line. None if the line ends there, since too many words follow.
         """
         names = (SOLVE, *self.routes)
         routes = rf"({'|'.join(map(re.escape, names))})\]"
@@ -269,7 +269,7 @@ class LineGrammar:
         allowed, kept = self._answered(0), head
         space, *words = line.removeprefix(head).split(" ")
         for count, word in enumerate(() if space else words):
-            if count == self.max_words or (count and not any(words[count:])):
+            if count == self.max_words:
                 return kept, None
             if not _are_words(word, allowed, self.max_words):
                 whole = re.match(rf"(?:{_WORD}|\{{(?:{'|'.join(allowed)})\}})*", word)

@@ -7,6 +7,7 @@ the grammar are written under it (a route, the id in a slot; else the rest of th
 after them. Should that not do, all the rest is held.
 """
 
+import re
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
@@ -47,7 +48,7 @@ def asks(grammar: LineGrammar, *, rest: bool = False) -> Generator[Ask, Reply, R
         rest: hold all the rest from the first line that fits no plan: two requests at most.
     """
     free = replace(grammar, max_words=LONGER * grammar.max_words)
-    text, cut = yield Ask()
+    text, cut = _tidy((yield Ask()))
     for _ in range(0 if rest else AMENDS):
         if free.matches(text, cut=cut):
             return text, cut
@@ -62,13 +63,12 @@ def asks(grammar: LineGrammar, *, rest: bool = False) -> Generator[Ask, Reply, R
             text += held
             if cut or text == grammar.empty:
                 return text, cut
-        elif after or not cut:
+            reply, cut = yield Ask(text)
+            text, cut = _tidy((text + reply, cut))
+        elif after:
             text = "\n".join([text, *after])
-            continue
-        else:  # it would have gone on with this line for ever
-            text += "\n"
-        reply, cut = yield Ask(text)
-        text += reply
+        else:  # where the reply was cut off, it would have gone on with this line for ever
+            return text, False
     if free.matches(text, cut=cut):
         return text, cut
     lines, _, _ = _parted(free, text)
@@ -78,6 +78,12 @@ def asks(grammar: LineGrammar, *, rest: bool = False) -> Generator[Ask, Reply, R
     begun = "".join(f"{line}\n" for line in lines)
     reply, cut = yield Ask(begun, remaining.pattern)
     return begun + reply, cut
+
+
+def _tidy(reply: Reply) -> Reply:
+    """Without spaces beside spaces and at the ends of lines."""
+    text, cut = reply
+    return re.sub(r" +(?= )| +(?=\n)" if cut else r" +(?= |\n|$)", "", text), cut
 
 
 def _parted(grammar: LineGrammar, text: str) -> tuple[list[str], str, list[str]]:

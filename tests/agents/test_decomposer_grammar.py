@@ -82,10 +82,12 @@ async def test_what_does_not_fit_is_written_anew_and_the_rest_is_free(
     assert chat.prompts[1:] == [f"{chat.prompts[0]}\nai: {text}" for text in texts]
 
 
-async def test_a_line_that_does_not_end_is_ended() -> None:
-    chat = scripted(cut("1 [search] and who" + " and who" * 60), "2 [solve] Is {1} old?")
+@pytest.mark.parametrize("before", ["", "1 [solve] a\n"])
+async def test_a_line_that_does_not_end_is_the_last(before: str) -> None:
+    line = f"{before}{2 if before else 1} [search] and who"
+    chat = scripted(cut(line + " and who" * 60))
     plan = await lines(chat, constrain=held, grammar="on_demand").write(FRESH)
-    assert plan == "1 [search] and who" + " and who" * 47 + "\n2 [solve] Is {1} old?"
+    assert plan == line + " and who" * 47
 
 
 async def test_all_the_rest_is_held_where_amends_do_not_do() -> None:
