@@ -154,7 +154,7 @@ def decomposer(
         typer.Option(
             metavar="N",
             min=1,
-            help="Engines that share the GPU: with a small model, 4 write about twice the plans of one.",
+            help="Engines that share the GPU: with a small model, 4 write more than twice the plans of one.",
         ),
     ] = 1,
     python: Annotated[

@@ -1,8 +1,8 @@
 """Several vLLM engines that share one GPU behind one address.
 
-One engine of a small model keeps one core of the processor busy, and the GPU waits for it: four write twice its plans
-(`docs/results.md`). To vLLM each is a node of its own of a data-parallel deployment, since on one node it would want a
-GPU for each; the first has the front end, which spreads requests over all.
+One engine of a small model keeps one core of the processor busy, and the GPU waits for it: four write more than twice
+its plans (`docs/results.md`). To vLLM each is a node of its own of a data-parallel deployment, since on one node it
+would want a GPU for each; the first has the front end, which spreads requests over all.
 
 Source: https://docs.vllm.ai/en/latest/serving/data_parallel_deployment
 """
@@ -15,8 +15,8 @@ from anabranch.errors import ConfigurationError
 
 GIB = 2**30
 BESIDE_WEIGHTS = 2.5 * GIB
-"""What an engine takes beside its weights and its cache: CUDA's context, graphs, intermediate results. With 135M
-parameters 1.0 to 1.2 GiB were seen (docs/results.md); larger models take more."""
+"""What an engine takes beside its weights and its cache: CUDA's context, graphs, intermediate results. 1.3 GiB were
+seen with 135M parameters, and 2.0 with 1.5B."""
 LEAST_CACHE = 1 * GIB
 USED = 0.9
 """How much of the GPU's memory all engines may take together, as in vLLM."""

@@ -13,7 +13,7 @@ from typing import Any
 PAPER_IN, PAPER_OUT = 7.42e-5, 1.48e-4
 TARGETS = (
     "Targets: HTTP at least 0.9 of offline, with the grammar at least 0.95 of without, 1,500 plans/s with 135M "
-    "parameters. On demand: free, and only lines that fit no plan are written anew under the grammar."
+    "parameters. On demand: free, and what fits no plan is put right under the grammar."
 )
 COLUMNS = (
     ("variant", "variant"),
