@@ -4,6 +4,7 @@ Needs an interpreter whose environment has Ray Serve, named by ANABRANCH_SCALE_P
 """
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -23,7 +24,9 @@ import pytest
 import yaml
 from openai import AsyncOpenAI
 
+from anabranch.serving.template import safe_template
 from tests.openai_server import OpenAIServer, Reply, prompt_of
+from tests.serving.test_vllm import model_folder
 
 PYTHON = os.environ.get("ANABRANCH_SCALE_PYTHON")  # read before the suite hides the settings of the machine
 SHIPPED = Path(__file__).parents[2] / "serve.yaml"
@@ -193,3 +196,27 @@ def test_no_request_is_lost_when_a_replica_is_killed_under_load(cluster: Cluster
     assert sum(again > 0 for _, _, again in answers) >= at_work
     cluster.until(lambda: len(cluster.replicas()) == 2 and victim not in cluster.replicas())
     cluster.until(cluster.healthy)
+
+
+HANDED = """
+import json, sys, types
+handed = {}
+llm = types.ModuleType("ray.serve.llm")
+llm.LLMConfig = lambda **settings: handed.update(settings)
+llm.build_openai_app = lambda settings: None
+sys.modules["ray.serve.llm"] = llm  # the package needs vLLM
+from anabranch.serving.ray import decomposer
+decomposer({"adapter": sys.argv[1], "engine": {"max_num_seqs": 4}})
+print(json.dumps(handed))
+"""
+
+
+def test_the_decomposer_is_handed_to_ray_as_to_vllm(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "mine")
+    command = [str(PYTHON), "-c", HANDED, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, cwd=SHIPPED.parent)
+    handed = json.loads(done.stdout.splitlines()[-1])
+    assert handed["model_loading_config"] == {"model_id": "decomposer-mine", "model_source": str(folder)}
+    engine = handed["engine_kwargs"]
+    assert engine["chat_template"] == safe_template(folder)
+    assert (engine["max_num_seqs"], engine["enable_prefix_caching"]) == (4, True)
