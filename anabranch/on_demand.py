@@ -1,10 +1,10 @@
 """A plan written freely, and held to the grammar only where it has to be: what to ask a model, reply after reply.
 
 A trained decomposer nearly always writes plans by itself, and what is held to a grammar takes the time of all others on
-a busy server: while one sequence of a batch is held, vLLM cannot prepare the next step during the last one, and its
-engine's only busy core fills the masks of tokens. So where a line fits no plan, only the few tokens at which it leaves
-the grammar are written under it (a route, the id in a slot; else the rest of the line), and the model goes on freely
-after them. Should that not do, all the rest is held.
+a busy server: while one sequence of a batch is held, vLLM waits for its last token before it samples the next of any,
+and its engine's only busy core fills the masks of tokens. So where a line fits no plan, only the few tokens at which it
+leaves the grammar are written under it (a route, the id in a slot; else the rest of the line), and the model goes on
+freely after them. Should that not do, all the rest is held.
 """
 
 import re
