@@ -278,7 +278,8 @@ class LineGrammar:
                 break
             kept += f" {word}"
         words_left = self.max_words - kept.removeprefix(head).count(" ")
-        return kept, rf"( {self._word(allowed)}){{1,{words_left}}}"
+        # A model that has learned to go on ends a line with a break, and without one it would not end it here.
+        return kept, rf"( {self._word(allowed)}){{1,{words_left}}}\n?"
 
     @staticmethod
     def _word(allowed: Iterable[str]) -> str:

@@ -80,18 +80,26 @@ def test_a_plan_takes_one_request(plan: str) -> None:
             id="beginning",
         ),
         pytest.param(
-            "1 [solve] Is\tit?", "1 [solve]", f"( {_WORD}+){{1,6}}", " Is he?", "", "1 [solve] Is he?", id="characters"
+            "1 [solve] Is\tit?",
+            "1 [solve]",
+            f"( {_WORD}+){{1,6}}\\n?",
+            " Is he?",
+            "",
+            "1 [solve] Is he?",
+            id="characters",
         ),
         pytest.param(
             "1 [solve] Is {1}?",
             "1 [solve] Is",
-            f"( {_WORD}+){{1,5}}",
+            f"( {_WORD}+){{1,5}}\\n?",
             " he",
             "?",
             "1 [solve] Is he?",
             id="no id to refer to",
         ),
-        pytest.param("1 [solve]Is?", "1 [solve]", f"( {_WORD}+){{1,6}}", " Is", "?", "1 [solve] Is?", id="no space"),
+        pytest.param(
+            "1 [solve]Is?", "1 [solve]", f"( {_WORD}+){{1,6}}\\n?", " Is", "?", "1 [solve] Is?", id="no space"
+        ),
     ],
 )
 def test_only_what_leaves_the_grammar_is_held(
