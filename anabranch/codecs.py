@@ -272,9 +272,10 @@ class LineGrammar:
             if count == self.max_words:
                 return kept, None
             if not _are_words(word, allowed, self.max_words):
-                whole = re.match(rf"(?:{_WORD}|\{{(?:{'|'.join(allowed)})\}})*", word)
-                if allowed and whole and word.startswith("{", whole.end()):
-                    return f"{kept} {whole[0]}{{", rf"({'|'.join(sorted(allowed, key=int))})\}}"
+                begun = re.match(self._word(allowed), word)
+                good = begun[0] if begun else ""
+                if allowed and word.startswith("{", len(good)):
+                    return f"{kept} {good}{{", rf"({_either(allowed)})\}}"
                 break
             kept += f" {word}"
         words_left = self.max_words - kept.removeprefix(head).count(" ")
@@ -284,7 +285,7 @@ class LineGrammar:
     @staticmethod
     def _word(allowed: Iterable[str]) -> str:
         """Regular expression of a word, which may have slots of these ids."""
-        ids = "|".join(sorted(allowed, key=int))
+        ids = _either(allowed)
         return rf"({_WORD}|\{{({ids})\}})+" if ids else f"{_WORD}+"
 
     def _begins(self, line: str) -> bool:
@@ -302,6 +303,11 @@ class LineGrammar:
         """Ids to which slots may refer after `count` lines."""
         new = range(self.first_id, self.first_id + count) if self.chained else ()
         return {str(id_) for id_ in (*self.known, *new)}
+
+
+def _either(ids: Iterable[str]) -> str:
+    """Regular expression of one of these ids."""
+    return "|".join(sorted(ids, key=int))
 
 
 def _are_words(words: str, allowed: set[str], most: int) -> bool:

@@ -39,9 +39,9 @@ class Ask:
 def asks(grammar: LineGrammar, *, rest: bool = False) -> Generator[Ask, Reply, Reply]:
     """Yields what to ask for, is sent the reply to each, and returns the plan.
 
-    At temperature 0 it is the plan that a model would write under the grammar from the beginning, but for longer lines,
-    and for models that join what was held and what follows it in one token. It takes one request nearly always, and
-    two more for each of at most three amends.
+    At temperature 0 it is the plan that a model would write under the grammar from the beginning, but for more spaces,
+    longer lines and those without an end, and for models that join what was held and what follows it in one token. It
+    takes one request nearly always, and two more for each of at most three amends.
 
     Args:
         grammar: all valid plans.

@@ -89,6 +89,15 @@ def test_a_plan_takes_one_request(plan: str) -> None:
             id="characters",
         ),
         pytest.param(
+            "1 [solve] {1}?",
+            "1 [solve]",
+            f"( {_WORD}+){{1,6}}\\n?",
+            " Is he?\n",
+            "2 [solve] {1}",
+            "1 [solve] Is he?\n2 [solve] {1}",
+            id="line that ends with a break",
+        ),
+        pytest.param(
             "1 [solve] Is {1}?",
             "1 [solve] Is",
             f"( {_WORD}+){{1,5}}\\n?",

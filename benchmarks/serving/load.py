@@ -28,7 +28,7 @@ TIMEOUT = 300.0
 class Exchange:
     """One request and what came back; times are of the machine's monotonic clock, in seconds.
 
-    `before` are the replies before the last, where a line had to be written anew, and `plan` what came of all of them.
+    `before` are the replies before the last, where something had to be put right, and `plan` what came of all of them.
     """
 
     id: str
@@ -47,7 +47,7 @@ class Exchange:
 class Share:
     """What one client process sends: for each request its row, whether it is streamed, and its body.
 
-    `prompts` has no rows; with `on_demand`, lines that fit no plan are written anew under its grammar.
+    `prompts` has no rows; with `on_demand`, what fits no plan is put right under its grammar.
     """
 
     urls: Sequence[str]

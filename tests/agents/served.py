@@ -6,11 +6,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from anabranch.agents.decomposer import (
-    Draft,
-    LineDecomposer,
-    PlanRequest,
-)
+from anabranch.agents.decomposer import Draft, LineDecomposer, PlanRequest
 from anabranch.agents.endpoint import EndpointChatModel
 from anabranch.agents.models import RoleModel
 from anabranch.agents.served import ServedDecomposer
