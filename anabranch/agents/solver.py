@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
@@ -14,8 +15,8 @@ from anabranch.agents import prompts
 from anabranch.agents.models import RoleModel, call, call_for_json
 from anabranch.errors import BudgetExceededError, ModelError
 from anabranch.plan import Plan
-from anabranch.tools.calculator import find_expression
 from anabranch.tools.calling import call_tool
+from anabranch.tools.expressions import filled_expression, span_in
 
 MAX_TOOL_ROUNDS = 6
 QUESTION_ARGUMENTS = frozenset({"query", "question", "text", "input", "q", "search", "search_query", "prompt"})
@@ -120,14 +121,28 @@ async def read_answer(model: RoleModel, text: str, evidence: str) -> str:
     return reply
 
 
-async def write_arguments(model: RoleModel, tool: BaseTool, text: str) -> dict[str, Any]:
+async def write_arguments(
+    model: RoleModel,
+    tool: BaseTool,
+    text: str,
+    *,
+    unfilled: str | None = None,
+    answers: Mapping[int, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """The arguments of the tool call that answers a sub-question.
 
     A tool with one text argument that takes a question or query gets the sub-question itself; an arithmetic
     expression in the text goes to an `expression` argument as it is. Otherwise the solver writes the arguments.
 
+    Args:
+        model: the solver.
+        tool: the tool.
+        text: the sub-question with its slots filled.
+        unfilled: the sub-question with its slots, if it has any.
+        answers: text of the answers that are in the slots, by sub-question id.
+
     Raises:
-        ModelError: the solver did not write a JSON object.
+        ModelError: the solver did not write a JSON object, or subtracts the parts of a range or a date.
         BudgetExceededError, EndpointError: as `call`.
     """
     parameters = convert_to_openai_tool(tool)["function"].get("parameters", {"type": "object", "properties": {}})
@@ -137,9 +152,12 @@ async def write_arguments(model: RoleModel, tool: BaseTool, text: str) -> dict[s
     names = list(parameters.get("required") or properties)
     if len(names) == 1 and names[0] in QUESTION_ARGUMENTS and _takes_any_text(properties.get(names[0], {})):
         return {names[0]: text}
-    if names == ["expression"] and (expression := find_expression(text)):
+    if names == ["expression"] and (expression := filled_expression(unfilled or text, answers)):
         return {"expression": expression}
-    return await _written_arguments(model, tool, text, parameters)
+    written = await _written_arguments(model, tool, text, parameters)
+    if names == ["expression"] and (span := span_in(str(written.get("expression")), answers)):
+        raise ModelError(f"{span[:60]!r} is a range or a date, not one number to calculate with; ask for the number")
+    return written
 
 
 def _takes_any_text(schema: Mapping[str, Any]) -> bool:

@@ -27,12 +27,14 @@ class StepState(TypedDict):
     Attributes:
         sub_question: what is asked.
         text: its text with the slots filled.
+        inputs: text of the answers it depends on, by sub-question id.
         answer: the answer; must be set, unless something is raised.
         evidence: what the tool returned, where the answer was read out of it.
     """
 
     sub_question: Annotated[SubQuestion, Stored]
     text: str
+    inputs: NotRequired[dict[int, str]]
     answer: NotRequired[str]
     evidence: NotRequired[str]
 
@@ -57,7 +59,9 @@ def by_route(solver: RoleModel, tools: Catalogue) -> AnswerStep:
         if route == SOLVE:
             return {"answer": await answer_step(solver, text)}
         tool = tools[route]
-        output = cut(await call_tool(tool, await write_arguments(solver, tool, text)))
+        unfilled, inputs = state["sub_question"].text, state.get("inputs", {})
+        arguments = await write_arguments(solver, tool, text, unfilled=unfilled, answers=inputs)
+        output = cut(await call_tool(tool, arguments))
         if tool.return_direct:
             return {"answer": output}
         return {"answer": await read_answer(solver, text, output), "evidence": output}
@@ -105,16 +109,17 @@ class StepRunner:
             reason = f"sub-question {lost[0]}, which it needs, failed"
             return Answer(id=question.id, status="failed", route=question.route, error=reason)
         async with slot:
-            return await self._answer(question, fill(question.text, {k: a.text for k, a in inputs.items()}))
+            return await self._answer(question, {id_: answer.text for id_, answer in inputs.items()})
 
-    async def _answer(self, question: SubQuestion, text: str) -> Answer:
+    async def _answer(self, question: SubQuestion, inputs: dict[int, str]) -> Answer:
         started, error = time.monotonic(), None
         result: Mapping[str, Any] = {}
         with booking(Ledger(parent=current())) as ledger:
             try:
                 ledger.check()
                 async with asyncio.timeout(self.timeout):
-                    result = await self.answer({"sub_question": question, "text": text})
+                    text = fill(question.text, inputs)
+                    result = await self.answer({"sub_question": question, "text": text, "inputs": inputs})
             except (GraphBubbleUp, BackendError):
                 raise
             except TimeoutError:

@@ -112,7 +112,9 @@ class ClientTools:
         if not self.may_call:
             raise ModelError("the client takes no further tool calls")
         tool = self.tools[question.route]
-        self.calls.append(Call(question.id, tool.name, await write_arguments(self.solver, tool, text)))
+        inputs = state.get("inputs", {})
+        arguments = await write_arguments(self.solver, tool, text, unfilled=question.text, answers=inputs)
+        self.calls.append(Call(question.id, tool.name, arguments))
         raise Deferred
 
 

@@ -229,6 +229,20 @@ async def test_arguments_that_need_no_model(lookup: BaseTool, arguments: dict[st
     assert await write_arguments(RoleModel(scripted()), lookup, "What is 2 + 3?") == arguments
 
 
+async def test_answers_are_put_into_expressions_as_numbers() -> None:
+    compute, model = tool(expression=TEXT), RoleModel(scripted())
+    written = await write_arguments(model, compute, "-7^2", unfilled="{1}^2", answers={1: "-7"})
+    assert written == {"expression": "(-7)^2"}
+
+
+async def test_a_range_is_never_subtracted() -> None:
+    chat = scripted('{"expression": "1914-1918 - 1900"}')
+    with pytest.raises(ModelError, match="'1914-1918' is a range or a date"):
+        await write_arguments(
+            RoleModel(chat), tool(expression=TEXT), "1914-1918 - 1900", unfilled="{1} - 1900", answers={1: "1914-1918"}
+        )
+
+
 @pytest.mark.parametrize(
     "lookup",
     [
