@@ -9,7 +9,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.config import get_stream_writer
 from langgraph.graph import END
-from langgraph.types import Command, interrupt
+from langgraph.types import interrupt
 
 from anabranch.agents.decomposer import Decomposer, Draft, PlanRequest, decompose
 from anabranch.agents.gate import Gate
@@ -62,22 +62,16 @@ class Nodes:
     max_replans: int
     budget: Budget | None
 
-    async def gate(self, state: PlannerState) -> Command[str]:
+    async def gate(self, state: PlannerState) -> Update:
         """Takes the question out of the conversation, resets what the last turn left, and decides whether to plan."""
         question = check_question(last_question(state["messages"]))
-        update = {
-            "question": question,
-            "plan": plain(Plan()),
-            "answers": {},
-            "answer": "",
-            "usage": {},
-            "rounds": 0,
-            "feedback": None,
-            "started_at": time.time(),
-        }
-        return Command(update=update, goto="plan" if self.gate_policy(question) else "solve")
+        return {**blank(), "question": question, "plan": plain(Plan()), "direct": not self.gate_policy(question)}
 
-    async def plan(self, state: PlannerState) -> Command[str]:
+    def after_gate(self, state: PlannerState) -> str:
+        """Plans, unless the question is answered directly."""
+        return "solve" if state["direct"] else "plan"
+
+    async def plan(self, state: PlannerState) -> Update:
         """Has the decomposer write a plan, its next layer, or a replacement for what failed."""
         asked, answers = state["plan"], state["answers"]
         room = self.max_sub_questions - (len(asked.sub_questions) if self.mode == "dynamic" else 0)
@@ -99,13 +93,16 @@ class Nodes:
         new = [question.id for question in draft.plan.sub_questions[len(asked.sub_questions) :]]
         emit("plan", plan=plain(draft.plan), new=new, problems=[*draft.notes, *draft.problems])
         update = {"plan": plain(draft.plan), "feedback": None, "usage": plain(ledger.by_role)}
-        if new:
-            following = "review" if self.review else self._dispatch(draft.plan, answers)
-            return Command(update=update, goto=following)
         # Nothing new to ask: the joiner gets the last word and may not ask for yet another plan.
-        return Command(update={**update, "rounds": self.max_replans}, goto="join" if answers else "solve")
+        return update if new else {**update, "rounds": self.max_replans}
 
-    def review_plan(self, state: PlannerState) -> Command[str]:
+    def after_plan(self, state: PlannerState) -> str:
+        """Runs what is new in the plan, after a person has seen it; answers if there is nothing new."""
+        if all(question.id in state["answers"] for question in state["plan"].sub_questions):
+            return "join" if state["answers"] else "solve"
+        return "review" if self.review else self._dispatch(state["plan"], state["answers"])
+
+    def review_plan(self, state: PlannerState) -> Update:
         """Lets a person approve, edit or reject the plan, or ask for another.
 
         A decision that cannot be carried out is answered by asking again, with the reason in `error`.
@@ -115,10 +112,10 @@ class Nodes:
             value = {"question": state["question"], "plan": plain(plan), "error": error}
             decision = interrupt(value, response_schema=PlanDecision)
             if decision.type == "reject":
-                return Command(update=finish(decision.message or "The plan was rejected."), goto=END)
+                return finish(decision.message or "The plan was rejected.")
             if decision.type == "respond":
                 kept = plan.restricted([q.id for q in plan.sub_questions if q.id in answers])
-                return Command(update={"plan": plain(kept), "feedback": decision.message}, goto="plan")
+                return {"plan": plain(kept), "feedback": decision.message}
             edited = decision.plan if decision.type == "edit" and decision.plan else plan
             try:
                 self._check_edit(plan, edited, answers)
@@ -127,7 +124,13 @@ class Nodes:
             else:
                 if edited is not plan:
                     emit("plan", plan=plain(edited), new=[i for i in edited.ids if i not in answers], problems=[])
-                return Command(update={"plan": plain(edited)}, goto=self._dispatch(edited, answers))
+                return {"plan": plain(edited)}
+
+    def after_review(self, state: PlannerState) -> str:
+        """Runs the plan, has another one written, or ends, as the person decided."""
+        if state["answer"]:
+            return END
+        return "plan" if state["feedback"] else self._dispatch(state["plan"], state["answers"])
 
     def _check_edit(self, plan: Plan, edited: Plan, answers: dict[int, Answer]) -> None:
         edited.check(self.tools, self.max_sub_questions + len(answers))
@@ -170,7 +173,7 @@ class Nodes:
         spent = sum((a.usage for a in answers.values() if a.id not in known), state["usage"].get("solver", Usage()))
         return {"answers": plain(answers), "usage": plain({**state["usage"], "solver": spent})}
 
-    async def join(self, state: PlannerState) -> Command[str]:
+    async def join(self, state: PlannerState) -> Update:
         """Writes the final answer, or asks for a new plan."""
         plan, answers = state["plan"], state["answers"]
         may_replan = self.mode == "static" and state["rounds"] < self.max_replans
@@ -184,10 +187,13 @@ class Nodes:
                 joined = join_last(plan, answers)
         usage = plain(ledger.by_role)
         if joined.missing is None:
-            return Command(update={**finish(joined.text, message_id=joined.message_id), "usage": usage}, goto=END)
+            return {**finish(joined.text, message_id=joined.message_id), "feedback": None, "usage": usage}
         emit("replan", reason=joined.missing)
-        update = {"feedback": joined.missing, "rounds": state["rounds"] + 1, "usage": usage}
-        return Command(update=update, goto="plan")
+        return {"feedback": joined.missing, "rounds": state["rounds"] + 1, "usage": usage}
+
+    def after_join(self, state: PlannerState) -> str:
+        """Ends, unless another plan was asked for."""
+        return "plan" if state["feedback"] else END
 
     def _dispatch(self, plan: Plan, answers: Mapping[int, Answer]) -> str:
         if not plan.sub_questions:
@@ -205,6 +211,29 @@ class Nodes:
 
     def _ledger(self, state: PlannerState) -> Ledger:
         return Ledger(state["usage"], budget=self.budget, started_at=state["started_at"])
+
+
+def blank() -> Update:
+    """What a turn begins with, besides its question."""
+    return {
+        "direct": False,
+        "plan": Plan(),
+        "answers": {},
+        "answer": "",
+        "usage": {},
+        "rounds": 0,
+        "feedback": None,
+        "started_at": time.time(),
+    }
+
+
+def complete(state: Mapping[str, Any]) -> PlannerState:
+    """A state with all its keys: threads lack some where `update_state` began them, or an earlier version kept them."""
+    whole: Any = {**blank(), "messages": [], **state}
+    if "question" not in whole:
+        whole["question"] = check_question(last_question(whole["messages"]))
+    found: PlannerState = whole
+    return found
 
 
 def finish(text: str, *, message_id: str | None = None, working: str | None = None) -> Update:

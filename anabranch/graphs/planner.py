@@ -1,6 +1,6 @@
 """The planner graph, and the factory that builds it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from anabranch.agents.models import RoleModel, resolve_model
 from anabranch.config import Budget, Protocol, check_mode
 from anabranch.errors import ConfigurationError
 from anabranch.graphs.bridge import Node
-from anabranch.graphs.nodes import Nodes
+from anabranch.graphs.nodes import Nodes, complete
 from anabranch.graphs.state import PlannerInput, PlannerOutput, PlannerState
 from anabranch.graphs.step import StepRunner, by_graph, by_route
 from anabranch.tools.catalogue import Catalogue
@@ -108,17 +108,41 @@ def _wire(nodes: Nodes, context_schema: type[Any] | None) -> "StateGraph[Any, An
     builder: StateGraph[Any, Any, Any, Any] = StateGraph(
         PlannerState, context_schema=context_schema, input_schema=PlannerInput, output_schema=PlannerOutput
     )
-    execute = Node(partial(nodes.execute, sync=False), "execute", body_sync=partial(nodes.execute, sync=True))
-    # `destinations` is what the drawing shows; the nodes themselves say where to go.
-    after_plan = ("review", "solve", "join") if nodes.review else ("solve", "execute", "join")
-    builder.add_node("gate", Node(nodes.gate, "gate"), destinations=("plan", "solve"))
-    builder.add_node("plan", Node(nodes.plan, "plan"), destinations=after_plan)
+    # What follows a node is told from the state alone, so that `update_state`, and a state edited in Studio, go on too.
+    # A choice must not raise: LangGraph would take its node for done when the run is resumed.
+    plan_or_end = ["plan", END] if nodes.mode == "static" else [END]
+    builder.add_node("gate", _node(nodes.gate, "gate"))
+    builder.add_node("plan", _node(nodes.plan, "plan"))
     if nodes.review:
-        builder.add_node("review", nodes.review_plan, destinations=("plan", "solve", "execute", END))
-    builder.add_node("solve", Node(nodes.solve, "solve"))
-    builder.add_node("execute", execute)
-    builder.add_node("join", Node(nodes.join, "join"), destinations=("plan", END) if nodes.mode == "static" else (END,))
+        builder.add_node("review", lambda state: nodes.review_plan(complete(state)))
+    builder.add_node("solve", _node(nodes.solve, "solve"))
+    builder.add_node(
+        "execute", _node(partial(nodes.execute, sync=False), "execute", body_sync=partial(nodes.execute, sync=True))
+    )
+    builder.add_node("join", _node(nodes.join, "join"))
     builder.add_edge(START, "gate")
+    builder.add_conditional_edges("gate", _choice(nodes.after_gate), ["plan", "solve"])
+    builder.add_conditional_edges(
+        "plan", _choice(nodes.after_plan), ["review", "solve", "join"] if nodes.review else ["solve", "execute", "join"]
+    )
+    if nodes.review:
+        builder.add_conditional_edges("review", _choice(nodes.after_review), ["plan", "solve", "execute", END])
     builder.add_edge("solve", END)
     builder.add_edge("execute", "plan" if nodes.mode == "dynamic" else "join")
+    builder.add_conditional_edges("join", _choice(nodes.after_join), plan_or_end)
     return builder
+
+
+Body = Callable[[PlannerState], Coroutine[Any, Any, dict[str, Any]]]
+
+
+def _node(body: Body, name: str, *, body_sync: Body | None = None) -> Node[dict[str, Any]]:
+    read_sync = body_sync or body
+    return Node(lambda state: body(complete(state)), name, body_sync=lambda state: read_sync(complete(state)))
+
+
+def _choice(choose: Callable[[PlannerState], str]) -> Callable[[PlannerState], str]:
+    def following(state: PlannerState) -> str:
+        return choose(complete(state))
+
+    return following

@@ -1,21 +1,41 @@
 """The state of the planner graph, what goes in and what comes out."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
 
-from langchain_core.messages import AnyMessage
+from langchain_core.messages import AnyMessage, convert_to_messages
 from langgraph.graph.message import add_messages
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, field_validator, model_validator
+from pydantic_core import CoreSchema, core_schema
+
+# Of the package and not of `typing`: on Python 3.11, pydantic makes JSON schemas of no other.
+from typing_extensions import TypedDict
 
 from anabranch.errors import PlanError
 from anabranch.graphs.channels import Stored
 from anabranch.plan import Answer, Plan, Usage
 
 
+class Messages(list[AnyMessage]):
+    """Messages in every form that LangChain takes: objects, dictionaries with `role` or `type`, pairs.
+
+    A class and not an annotated list: `as_tool` drops annotations, and pydantic then fails on the union of messages.
+    """
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The schema of a list of messages, into which all these forms are brought first."""
+        return core_schema.no_info_before_validator_function(_as_messages, handler.generate_schema(list[AnyMessage]))
+
+
+def _as_messages(value: Any) -> Any:
+    return convert_to_messages(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
 class PlannerInput(TypedDict):
     """What `invoke` takes: the conversation. Its last human message is the question."""
 
-    messages: Annotated[list[AnyMessage], add_messages]
+    messages: Annotated[Messages, add_messages]
 
 
 class PlannerOutput(TypedDict):
@@ -41,12 +61,14 @@ class PlannerState(PlannerOutput):
 
     Attributes:
         question: the question of this turn.
+        direct: whether the gate has it answered without a plan.
         rounds: plans that were drawn up to replace or extend an earlier one.
         feedback: why the next plan is asked for.
         started_at: when the question came in (seconds since the epoch).
     """
 
     question: str
+    direct: bool
     rounds: int
     feedback: str | None
     started_at: float
