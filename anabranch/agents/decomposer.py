@@ -31,6 +31,7 @@ class PlanRequest:
         asked: sub-questions asked before; new ones count on from them and may refer to those with an answer.
         answers: the answers so far, failed ones included.
         feedback: why an earlier plan would not do.
+        earlier: turns of the conversation that the question may lean on, a line each; for general models.
     """
 
     question: str
@@ -40,6 +41,7 @@ class PlanRequest:
     asked: Plan = field(default_factory=Plan)
     answers: Mapping[int, Answer] = field(default_factory=dict)
     feedback: str | None = None
+    earlier: str = ""
 
     @property
     def routes(self) -> list[str]:
@@ -230,6 +232,7 @@ class JsonDecomposer:
             asked=request.asked,
             answers=request.answers,
             feedback=request.feedback,
+            earlier=request.earlier,
         )
         schema = json_schema(request.routes, request.max_sub_questions)
         return await call_for_json(self.model, messages, schema, role="decomposer")

@@ -37,7 +37,7 @@ async def join(
         plan: all sub-questions that were asked.
         answers: their answers, failed ones included.
         may_replan: whether a new plan may be asked for.
-        history: earlier turns of the conversation.
+        history: earlier turns of the conversation, and system messages of the caller.
 
     Raises:
         BudgetExceededError, EndpointError: as `call`.
@@ -47,7 +47,7 @@ async def join(
     if model.small:
         return join_last(plan, answers, may_replan=may_replan)
     prompt = prompts.join_messages(question, plan, answers, may_replan=may_replan)
-    reply = await call(model, [prompt[0], *history, *prompt[1:]], role="joiner")
+    reply = await call(model, prompts.with_history(prompt, history), role="joiner")
     text = final_answer(str(reply.text).strip())
     if may_replan and text.upper().startswith(prompts.REPLAN):
         return Joined(missing=text[len(prompts.REPLAN) :].strip() or "the answers are not enough")

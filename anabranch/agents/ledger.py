@@ -19,6 +19,9 @@ class Ledger:
         budget: limits; checked before each call.
         started_at: when the question came in, as `time.time()`.
         parent: the ledger this one is part of.
+
+    Attributes:
+        started_at: when the question came in.
     """
 
     def __init__(
@@ -31,7 +34,7 @@ class Ledger:
     ) -> None:
         self.by_role = dict(used or {})
         self._budget = budget
-        self._started_at = time.time() if started_at is None else started_at
+        self.started_at = time.time() if started_at is None else started_at
         self._parent = parent
 
     def add(self, role: str, usage: Usage) -> None:
@@ -54,7 +57,7 @@ class Ledger:
         if self._budget:
             # A role without a known price counts as 0; it must not hide what the others cost.
             spent = sum(usage.usd or 0.0 for usage in self.by_role.values())
-            self._budget.check(self.total.model_copy(update={"usd": spent}), self._started_at)
+            self._budget.check(self.total.model_copy(update={"usd": spent}), self.started_at)
         if self._parent:
             self._parent.check()
 

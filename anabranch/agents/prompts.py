@@ -37,6 +37,10 @@ DYNAMIC_INSTRUCTION = {
     "json": "Give only the next sub-questions, those that can be asked now; none if nothing is left to ask.",
 }
 
+EARLIER_INSTRUCTION = """\
+The question may lean on these turns. Whoever answers the sub-questions does not see them, so name in each what it is \
+about."""
+
 SOLVE_CARD = ToolCard(name=SOLVE, description="reasoning or general knowledge, without a tool.")
 
 DIRECT_INSTRUCTION = """\
@@ -73,8 +77,21 @@ REPLAN_INSTRUCTION = """\
 If the answers are not enough and other sub-questions could find what is missing, reply instead with one line: \
 REPLAN: what is missing"""
 
+STANDALONE_INSTRUCTION = """\
+You prepare the last message of a conversation for someone who does not see the conversation.
+Reply with one line:
+QUESTION: and the last message as a question that can be understood alone, if it leans on earlier turns. Put the \
+names in place of words like "it", "she", "there", "the second", and add what was left out. Do not answer it. Keep \
+its language.
+SAME if it can be understood alone, or is about something new.
+CONVERSATION if it asks to change, shorten, translate or repeat the assistant's last reply, or is only thanks or small \
+talk."""
+
 NOT_FOUND = "NOT FOUND"
 REPLAN = "REPLAN:"
+QUESTION = "QUESTION"
+SAME = "SAME"
+CONVERSATION = "CONVERSATION"
 
 EXAMPLES: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
@@ -151,13 +168,17 @@ def json_messages(
     asked: Plan = Plan(),  # noqa: B008 - frozen
     answers: Mapping[int, Answer] | None = None,
     feedback: str | None = None,
+    earlier: str = "",
 ) -> list[BaseMessage]:
-    """The prompt of a general model used as decomposer; arguments as in `lines_messages`."""
+    """The prompt of a general model used as decomposer; arguments as in `lines_messages`.
+
+    `earlier` are turns of the conversation that the question may lean on, a line each.
+    """
     closing = DYNAMIC_INSTRUCTION["json"] if mode == "dynamic" else None
-    return [
-        SystemMessage(JSON_INSTRUCTION + route_lines(cards)),
-        HumanMessage(_request(question, asked, answers or {}, feedback, closing)),
-    ]
+    request = _request(question, asked, answers or {}, feedback, closing)
+    if earlier:
+        request = f"Earlier in the conversation:\n{earlier}\n\n{EARLIER_INSTRUCTION}\n\n{request}"
+    return [SystemMessage(JSON_INSTRUCTION + route_lines(cards)), HumanMessage(request)]
 
 
 def example_messages(cards: Sequence[ToolCard]) -> list[BaseMessage]:
@@ -182,6 +203,30 @@ def guided_messages(question: str, plan: Plan) -> list[BaseMessage]:
     # The closing comes last: with the instruction only on top, 0.5B and 1.5B models skipped the reasoning.
     request = f"{question}\n\nThese sub-questions may help:\n{guide}\n\n{GUIDED_CLOSING}"
     return [SystemMessage(GUIDED_INSTRUCTION), HumanMessage(request)]
+
+
+def standalone_messages(earlier: str, words: str, *, pasted: bool = False) -> list[BaseMessage]:
+    """The prompt for writing the last message of a conversation as a question that stands by itself.
+
+    Args:
+        earlier: the turns before it, a line each.
+        words: the message.
+        pasted: whether text or code that is not shown was pasted into it.
+    """
+    shown = f"{words} [pasted text]" if pasted else words
+    request = f"Conversation:\n{earlier}\n\nLast message: {shown}"
+    return [SystemMessage(STANDALONE_INSTRUCTION), HumanMessage(request)]
+
+
+def with_history(prompt: Sequence[BaseMessage], history: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """A prompt with earlier turns before its last message, and one system message: the caller's, then its own.
+
+    Many servers take no second system message, and none that comes later.
+    """
+    system = [message for message in [*history, *prompt] if isinstance(message, SystemMessage)]
+    others = [message for message in [*history, *prompt] if not isinstance(message, SystemMessage)]
+    text = "\n\n".join(str(message.text).strip() for message in system)
+    return [SystemMessage(text), *others] if text else others
 
 
 def step_messages(text: str) -> list[BaseMessage]:
@@ -240,9 +285,11 @@ def _specimens() -> list[list[BaseMessage]]:
     cards = [ToolCard(name="search", description="z")]
     return [
         lines_messages("q", cards, "dynamic", asked=plan, answers=answers, feedback="f", examples=True),
-        json_messages("q", cards, "dynamic", asked=plan, answers=answers, feedback="f"),
+        json_messages("q", cards, "dynamic", asked=plan, answers=answers, feedback="f", earlier="User: a"),
         direct_messages("q"),
         guided_messages("q", plan),
+        standalone_messages("User: a", "b", pasted=True),
+        with_history(direct_messages("q"), [SystemMessage("s"), HumanMessage("h")]),
         step_messages("t"),
         read_messages("t", "e"),
         arguments_messages("t", "n", "d", "{}"),

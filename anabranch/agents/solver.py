@@ -41,7 +41,7 @@ async def solve(
         model: the solver.
         question: the question.
         plan: its sub-questions, which guide the answer.
-        history: earlier turns of the conversation.
+        history: earlier turns of the conversation, and system messages of the caller.
         tools: tools that compute, offered to a model that can call tools.
 
     Returns:
@@ -51,7 +51,7 @@ async def solve(
         BudgetExceededError, EndpointError: as `call`.
     """
     prompt = prompts.direct_messages(question) if plan.is_direct else prompts.guided_messages(question, plan)
-    messages = [prompt[0], *history, *prompt[1:]]
+    messages = prompts.with_history(prompt, history)
     if not tools or not (model.chat.profile or {}).get("tool_calling"):
         return await call(model, messages, role="solver")
     return await _solve_with_tools(model, messages, {tool.name: tool for tool in tools})

@@ -150,7 +150,7 @@ class Run:
         """Puts what an earlier process did on the board."""
         values = (await self._planner.aget_state(self._config)).values
         # Before the first node has run, the state is still that of the turn before.
-        if values.get("question") == unfinished.question:
+        if values.get("asked") == unfinished.question:
             self.board.show(values["plan"], [*values["answers"].values(), *unfinished.answers])
             for row in self.board.rows.values():
                 if row.answer and row.answer.ok:

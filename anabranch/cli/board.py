@@ -38,6 +38,7 @@ class Board:
         phase: what the planner is doing.
         writing: the answer that a model is writing, as far as it has come.
         replans: why a new plan was asked for, by the id of the sub-question after which it was.
+        question: the question as it was understood, where the user's own words leaned on earlier turns.
         news: lines about what the last part brought, for those who cannot redraw.
     """
 
@@ -45,6 +46,7 @@ class Board:
     phase: str = PLANNING
     writing: str = ""
     replans: dict[int, str] = field(default_factory=dict)
+    question: str = ""
     news: list[str] = field(default_factory=list)
     _message: str | None = None
 
@@ -78,7 +80,10 @@ class Board:
             self._chunk(*part["data"])
 
     def _event(self, event: Mapping[str, Any]) -> None:
-        if event["type"] == "plan":
+        if event["type"] == "question":
+            self.question = event["question"]
+            self.news = [f"understood as: {self.question}"]
+        elif event["type"] == "plan":
             self._planned(event)
         elif event["type"] == "replan":
             self.replans[max(self.rows, default=0)] = event["reason"]

@@ -120,7 +120,7 @@ class LiveView:
         """Draws the last state without spinners, or nothing, and gives the terminal back."""
         if self._live is None:
             return
-        last = self._last if keep and self._last and self._last.rows else None
+        last = self._last if keep and self._last and (self._last.rows or self._last.question) else None
         self._live.transient = last is None
         self._live.update(Group(self.render(last, busy=False), Text()) if last else Text(end=""))
         self._live.stop()
@@ -144,6 +144,8 @@ class LiveView:
         """The plan as it stands; with `busy`, what is going on as well."""
         parts: list[RenderableType] = []
         rows: list[Row] = []
+        if board.question:
+            parts.append(Text(f"{self._sign('→')} {in_one_line(board.question, _ANSWER_CHARS)}", style="italic"))
         for id_, row in board.rows.items():
             rows.append(row)
             if id_ in board.replans:

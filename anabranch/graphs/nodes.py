@@ -2,15 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage
 from langgraph.config import get_stream_writer
 from langgraph.graph import END
 from langgraph.types import interrupt
 
+from anabranch.agents.conversation import FollowUps, earlier_turns, history_of, last_question, transcript
 from anabranch.agents.decomposer import Decomposer, Draft, PlanRequest, decompose
 from anabranch.agents.gate import Gate
 from anabranch.agents.joiner import join, join_last
@@ -18,7 +19,7 @@ from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.models import RoleModel
 from anabranch.agents.solver import final_answer, solve
 from anabranch.config import Budget, PlanningMode, Protocol, check_question
-from anabranch.errors import BudgetExceededError, PlanError, QuestionError
+from anabranch.errors import BudgetExceededError, PlanError
 from anabranch.graphs import scheduler
 from anabranch.graphs.channels import plain
 from anabranch.graphs.protocol import choose_protocol, compute_tools, protocol_of_any_plan, tools_to_plan_for
@@ -40,6 +41,7 @@ class Nodes:
         joiner: who joins.
         tools: the tool catalogue.
         step: runs one sub-question.
+        follow_ups: finds out what the last message asks.
         gate_policy: whether a question is planned for at all.
         mode: static or dynamic planning.
         protocol: how plans are run.
@@ -54,6 +56,7 @@ class Nodes:
     joiner: RoleModel
     tools: Catalogue
     step: StepRunner
+    follow_ups: FollowUps
     gate_policy: Gate
     mode: PlanningMode
     protocol: Protocol
@@ -64,8 +67,17 @@ class Nodes:
 
     async def gate(self, state: PlannerState) -> Update:
         """Takes the question out of the conversation, resets what the last turn left, and decides whether to plan."""
-        question = check_question(last_question(state["messages"]))
-        return {**blank(), "question": question, "plan": plain(Plan()), "direct": not self.gate_policy(question)}
+        ledger = Ledger(budget=self.budget)
+        with booking(ledger):
+            understood = await self.follow_ups(state["messages"])
+        asked, question = understood.asked, understood.question
+        if question != asked:
+            emit("question", asked=asked, question=question)
+        # What is about the conversation itself can be looked up nowhere.
+        direct = understood.turn == "conversation" or not self.gate_policy(question)
+        update = {"asked": asked, "question": question, "turn": understood.turn, "plan": plain(Plan())}
+        spent = {"usage": plain(ledger.by_role), "started_at": ledger.started_at}
+        return {**blank(), **update, **spent, "direct": direct}
 
     def after_gate(self, state: PlannerState) -> str:
         """Plans, unless the question is answered directly."""
@@ -78,11 +90,12 @@ class Nodes:
         draft = Draft(asked)
         known = protocol_of_any_plan(self.tools, self.decomposer, self.mode, self.solver, self.protocol)
         tools = tools_to_plan_for(self.tools, self.decomposer, known)
+        earlier = transcript(earlier_turns(state["messages"])) if state["turn"] == "follow_up" else ""
         in_vain = known == "direct" and not (self.review or answers)
         with booking(self._ledger(state)) as ledger:
             if room > 0 and not in_vain:
                 request = PlanRequest(
-                    state["question"], tools.cards, self.mode, room, asked, answers, state["feedback"]
+                    state["question"], tools.cards, self.mode, room, asked, answers, state["feedback"], earlier
                 )
                 try:
                     draft = await decompose(self.decomposer, request)
@@ -144,7 +157,7 @@ class Nodes:
     async def solve(self, state: PlannerState) -> Update:
         """Answers in one call, guided by the plan if there is one."""
         tools = list(compute_tools(self.tools).values())
-        history = state["messages"][: last_human(state["messages"])]
+        history = history_of(state["messages"], self.solver)
         with booking(self._ledger(state)) as ledger:
             message = await solve(self.solver, state["question"], state["plan"], history=history, tools=tools)
         text = str(message.text).strip()
@@ -177,7 +190,7 @@ class Nodes:
         """Writes the final answer, or asks for a new plan."""
         plan, answers = state["plan"], state["answers"]
         may_replan = self.mode == "static" and state["rounds"] < self.max_replans
-        history = state["messages"][: last_human(state["messages"])]
+        history = history_of(state["messages"], self.joiner)
         with booking(self._ledger(state)) as ledger:
             try:
                 joined = await join(
@@ -216,6 +229,7 @@ class Nodes:
 def blank() -> Update:
     """What a turn begins with, besides its question."""
     return {
+        "turn": "question",
         "direct": False,
         "plan": Plan(),
         "answers": {},
@@ -232,6 +246,7 @@ def complete(state: Mapping[str, Any]) -> PlannerState:
     whole: Any = {**blank(), "messages": [], **state}
     if "question" not in whole:
         whole["question"] = check_question(last_question(whole["messages"]))
+    whole.setdefault("asked", whole["question"])
     found: PlannerState = whole
     return found
 
@@ -243,23 +258,5 @@ def finish(text: str, *, message_id: str | None = None, working: str | None = No
 
 
 def emit(type_: str, **data: Any) -> None:
-    """Writes an event to `stream_mode="custom"`: `plan`, `sub_question` or `replan`."""
+    """Writes an event to `stream_mode="custom"`: `question`, `plan`, `sub_question` or `replan`."""
     get_stream_writer()({"type": type_, **data})
-
-
-def last_human(messages: Sequence[AnyMessage]) -> int:
-    """Place of the last human message, or -1."""
-    places = [place for place, message in enumerate(messages) if isinstance(message, HumanMessage)]
-    return places[-1] if places else -1
-
-
-def last_question(messages: Sequence[AnyMessage]) -> str:
-    """Text of the last human message.
-
-    Raises:
-        QuestionError: there is none.
-    """
-    place = last_human(messages)
-    if place < 0:
-        raise QuestionError("there is no human message; pass the question as one")
-    return str(messages[place].text)

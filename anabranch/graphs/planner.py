@@ -10,6 +10,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer
 
+from anabranch.agents.conversation import FollowUps, resolve_follow_ups
 from anabranch.agents.decomposer import Decomposer, resolve_decomposer
 from anabranch.agents.gate import Gate, resolve_gate
 from anabranch.agents.models import RoleModel, resolve_model
@@ -31,6 +32,7 @@ def create_planner(
     joiner: str | BaseChatModel | RoleModel | None = None,
     tools: Sequence[BaseTool | Callable[..., Any]] = (),
     mode: str = "static",
+    follow_ups: FollowUps | Literal["auto", "as_asked"] = "auto",
     gate: Gate | Literal["auto", "always"] = "auto",
     protocol: Protocol = "auto",
     review: bool = False,
@@ -49,7 +51,7 @@ def create_planner(
 
     Input is `{"messages": [...]}`, whose last human message is the question; output has `answer`, `plan`, `answers`,
     `usage` and the `messages` with the answer appended. `invoke`, `ainvoke`, `stream` and `astream` all work;
-    `stream_mode="custom"` gives events of the types `plan`, `sub_question` and `replan`.
+    `stream_mode="custom"` gives events of the types `question`, `plan`, `sub_question` and `replan`.
 
     Args:
         decomposer: who writes plans: `local`, an address, `PROVIDER:MODEL`, a chat model, or a `Decomposer`.
@@ -57,6 +59,9 @@ def create_planner(
         joiner: who joins the answers; the solver if None.
         tools: LangChain tools, or functions with docstrings; names and descriptions enter the catalogue.
         mode: `static` (the whole plan at once) or `dynamic` (the next layer, given the answers so far).
+        follow_ups: how a question that leans on earlier turns is understood: `auto` has the solver write it as one that
+            stands by itself, `as_asked` takes it as it is, and a function gets the conversation and gives an
+            `anabranch.agents.conversation.Understood`.
         gate: `auto`, `always`, or a function of the question that says whether to plan.
         protocol: how plans run: `guided` (one solver call along the plan), `per_node` (each sub-question by itself),
             or `auto` to decide by the plan's routes (see `graphs/protocol.py`).
@@ -90,6 +95,7 @@ def create_planner(
         joiner=resolve_model(joiner) if joiner else answering,
         tools=catalogue,
         step=StepRunner(step, timeout=step_timeout, concurrency=max_concurrency),
+        follow_ups=resolve_follow_ups(follow_ups, answering),
         gate_policy=resolve_gate(gate),
         mode=check_mode(mode),
         protocol=protocol,

@@ -11,6 +11,7 @@ from pydantic_core import CoreSchema, core_schema
 # Of the package and not of `typing`: on Python 3.11, pydantic makes JSON schemas of no other.
 from typing_extensions import TypedDict
 
+from anabranch.agents.conversation import Turn
 from anabranch.errors import PlanError
 from anabranch.graphs.channels import Stored
 from anabranch.plan import Answer, Plan, Usage
@@ -60,14 +61,18 @@ class PlannerState(PlannerOutput):
     """The whole state.
 
     Attributes:
-        question: the question of this turn.
+        asked: the user's own words of this turn.
+        question: the question of this turn, as one that stands by itself.
+        turn: what kind of message it is (see `anabranch/agents/conversation.py`).
         direct: whether the gate has it answered without a plan.
         rounds: plans that were drawn up to replace or extend an earlier one.
         feedback: why the next plan is asked for.
         started_at: when the question came in (seconds since the epoch).
     """
 
+    asked: str
     question: str
+    turn: Turn
     direct: bool
     rounds: int
     feedback: str | None

@@ -23,7 +23,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from anabranch.codecs import decode_lines, encode_lines
-from anabranch.config import check_question
+from anabranch.config import MAX_QUESTION_CHARS, check_question
 from anabranch.errors import ConfigurationError, PlanError
 from anabranch.plan import Answer, Plan, SubQuestion, escape
 from anabranch.serving.protocol import AssistantTurn, ChatRequest, RefusalPart, SystemTurn, TextPart, ToolTurn, Turn
@@ -42,6 +42,7 @@ class _State(BaseModel):
 
     answers: dict[int, str] = {}
     failed: dict[int, str] = {}
+    question: str = Field(default="", max_length=2 * MAX_QUESTION_CHARS)
     replans: int = Field(default=0, ge=0, le=100)
 
 
@@ -53,20 +54,24 @@ class Carried:
         plan: all sub-questions so far.
         answers: answers by sub-question id, failed ones included.
         replans: plans drawn up after the first.
+        question: the question as one that stands by itself, where the user's own words leaned on earlier turns.
     """
 
     plan: Plan = field(default_factory=Plan)
     answers: Mapping[int, Answer] = field(default_factory=dict)
     replans: int = 0
+    question: str = ""
 
     def to_text(self) -> str:
         """As the content of a message."""
         state = _State(
             answers={id_: answer.text for id_, answer in self.answers.items() if answer.ok},
             failed={id_: answer.error or "" for id_, answer in self.answers.items() if not answer.ok},
+            question=self.question,
             replans=self.replans,
         )
-        return f"{PLAN_HEAD}{encode_lines(self.plan)}\n{STATE_HEAD}{state.model_dump_json()}"
+        known = state.model_dump_json(exclude=None if self.question else {"question"})
+        return f"{PLAN_HEAD}{encode_lines(self.plan)}\n{STATE_HEAD}{known}"
 
     @classmethod
     def from_text(cls, text: str) -> "Carried":
@@ -86,7 +91,7 @@ class Carried:
         answers |= {id_: Answer(id=id_, status="failed", error=reason) for id_, reason in state.failed.items()}
         if not answers.keys() <= set(plan.ids):
             raise PlanError(f"there are answers to sub-questions that are not in the plan; {_UNCHANGED}")
-        return cls(plan, answers, state.replans)
+        return cls(plan, answers, state.replans, state.question)
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,8 @@ def _told(item: Item) -> str:
     if not isinstance(item, Event):
         return ""
     event = item.data
+    if event["type"] == "question":
+        return f"understood as: {event['question']}"[:300]
     if event["type"] == "plan":
         return f"plan: {len(event['new'])} sub-questions" if event["new"] else "answering"
     if event["type"] == "replan":

@@ -3,10 +3,12 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from langchain_core.tools import BaseTool
 
+from anabranch.agents.conversation import taken_as
 from anabranch.agents.decomposer import Decomposer, PlanRequest
 from anabranch.agents.models import RoleModel
 from anabranch.config import Budget, PlanningMode, Protocol
@@ -158,6 +160,7 @@ class _Asking:
         self._state: dict[str, Any] = {}
         self._plan = Plan()
         self._replans = 0
+        self._understood = ""
         self._tools: ClientTools | None = None
         carried = question.conversation.carried
         if carried or (question.tools and question.may_call):
@@ -181,11 +184,13 @@ class _Asking:
         guided = parts.protocol == "guided" or not COMPUTE_TOOLS.isdisjoint(own)
         options: dict[str, Any] = {"protocol": "per_node" if guided else parts.protocol}
         if carried:
-            self._plan, self._replans = carried.plan, carried.replans
+            self._plan, self._replans, self._understood = carried.plan, carried.replans, carried.question
             carried.plan.check(Catalogue(tools), parts.max_sub_questions * (1 + parts.max_replans))
             options = {
                 "protocol": "per_node",
                 "gate": "always",
+                # It was understood when it came in.
+                "follow_ups": partial(taken_as, carried.question),
                 "decomposer": Recalled(carried.plan, parts.decomposer, parts.max_sub_questions),
                 "max_sub_questions": max(parts.max_sub_questions, len(carried.plan.sub_questions)),
                 "max_replans": max(parts.max_replans - carried.replans, 0),
@@ -234,7 +239,9 @@ class _Asking:
 
     def _seen(self, event: dict[str, Any]) -> None:
         self._metrics.event(event)
-        if event["type"] == "plan":
+        if event["type"] == "question":
+            self._understood = event["question"]
+        elif event["type"] == "plan":
             self._plan = Plan.model_validate(event["plan"])
         elif event["type"] == "replan":
             self._replans += 1
@@ -246,5 +253,5 @@ class _Asking:
         order = {id_: place for place, id_ in enumerate(self._plan.ids)}
         calls = sorted(self._tools.calls, key=lambda call: order.get(call.sub_question, 0))
         answers = {**self._tools.carried.answers, **self._tools.answers}
-        text = Carried(self._plan, answers, self._replans).to_text()
+        text = Carried(self._plan, answers, self._replans, self._understood).to_text()
         return Outcome(text, calls[:1] if self._question.one_call else calls, self._plan, answers, self._usage.by_role)

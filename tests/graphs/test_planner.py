@@ -186,14 +186,14 @@ def test_dynamic_mode_is_bounded() -> None:
 
 
 def test_a_second_turn_starts_afresh_and_knows_the_first() -> None:
-    solver = ScriptedChatModel(script=["Answer: blue", "Answer: green"])
+    solver = ScriptedChatModel(script=["Answer: blue", "SAME", "Answer: green"])
     graph = planner([plan_json(), plan_json()], solver, checkpointer=InMemorySaver())
     graph.invoke(ask("What colour is the sky?"), thread())
     result = graph.invoke(ask("And what colour is grass?"), thread())
     assert result["answer"] == "green"
-    assert "ai: blue" in solver.prompts[1]
+    assert "ai: blue" in solver.prompts[2]
     assert len(result["messages"]) == 4
-    assert result["usage"]["solver"].calls == 1
+    assert result["usage"]["solver"].calls == 2
 
 
 def test_a_run_stopped_by_a_dead_server_resumes_without_repeating_anything() -> None:

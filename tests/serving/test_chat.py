@@ -118,14 +118,11 @@ def test_a_conversation_reaches_the_models(serve: Serve) -> None:
     ]
     reply = client.chat.completions.create(model="anabranch", messages=messages)
     assert reply.choices[0].message.content == "yes"
-    (prompt,) = solver.prompts
-    lines = prompt.splitlines()
-    assert (
-        lines.index("system: You are a pirate.")
-        < lines.index("system: Be brief.")
-        < lines.index("human: Who was first?")
-    )
-    assert "ai: look: the result\nHe was." in prompt
+    understanding, prompt = solver.prompts
+    assert understanding.endswith("Last message: Who was second?")
+    assert prompt.startswith("system: You are a pirate.\n\nBe brief.\n\n")
+    assert prompt.count("system: ") == 1
+    assert "human: Who was first?\nai: look: the result\nHe was." in prompt
     assert prompt.endswith("human: Who was second?")
 
 
