@@ -4,13 +4,13 @@ Source: https://modelcontextprotocol.io/specification, and the official SDK (htt
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import HumanMessage, convert_to_messages
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp
 
 from anabranch import __version__
@@ -30,6 +30,7 @@ from anabranch.serving.watch import Watch
 
 T = TypeVar("T")
 PATH = "/mcp"
+MAX_HISTORY = 200
 _INSTRUCTIONS = (
     "ask answers a question that needs several steps: it plans, looks up, computes and joins the answers. "
     "plan only splits a question into sub-questions, each with the tool that should answer it."
@@ -37,9 +38,25 @@ _INSTRUCTIONS = (
 QuestionText = Annotated[str, Field(description="The question.", max_length=MAX_QUESTION_CHARS)]
 
 
-class Asked(BaseModel):
-    """What `ask` gives: the answer, and how it was found."""
+class PastTurn(BaseModel):
+    """Something that was said before the question."""
 
+    model_config = ConfigDict(extra="forbid")
+
+    role: Literal["user", "assistant", "system"]
+    content: str = Field(max_length=MAX_QUESTION_CHARS)
+
+
+History = Annotated[
+    list[PastTurn] | None,
+    Field(description="Earlier turns, where the question leans on them; oldest first.", max_length=MAX_HISTORY),
+]
+
+
+class Asked(BaseModel):
+    """What `ask` gives: the answer, and how it was found; `question` stands by itself, without earlier turns."""
+
+    question: str
     answer: str
     plan: Plan
     answers: list[Answer]
@@ -62,14 +79,18 @@ def build_mcp(service: Service) -> MCPServer[Any]:
     reading = ToolAnnotations(read_only_hint=True, open_world_hint=True)
 
     @server.tool(annotations=reading)
-    async def ask(question: QuestionText, ctx: Context[Any, Any]) -> Annotated[CallToolResult, Asked]:
+    async def ask(
+        question: QuestionText, ctx: Context[Any, Any], history: History = None
+    ) -> Annotated[CallToolResult, Asked]:
         """Answers a question that needs several steps, along a plan."""
+        earlier = convert_to_messages([turn.model_dump() for turn in history or []])
         outcome = await _finished(
-            lambda: service.ask(Question(Conversation([HumanMessage(check_question(question))]))), ctx, _told
+            lambda: service.ask(Question(Conversation([*earlier, HumanMessage(check_question(question))]))), ctx, _told
         )
         if not isinstance(outcome, Outcome):
             raise ToolError("the planner ended without an outcome")
         found = Asked(
+            question=outcome.question,
             answer=outcome.answer,
             plan=outcome.plan,
             answers=list(outcome.answers.values()),

@@ -52,9 +52,14 @@ def completion(outcome: Outcome, *, include_plan: bool) -> dict[str, Any]:
 
 
 def details(outcome: Outcome) -> dict[str, Any]:
-    """The plan, the answers and the usage by role."""
+    """The question as it was understood, the plan, the answers and the usage by role."""
     answers = [plain(answer) for answer in outcome.answers.values()]
-    return {"plan": plain(outcome.plan), "answers": answers, "usage": plain(dict(outcome.usage))}
+    return {
+        "question": outcome.question,
+        "plan": plain(outcome.plan),
+        "answers": answers,
+        "usage": plain(dict(outcome.usage)),
+    }
 
 
 def tool_calls(calls: "list[Call] | tuple[Call, ...] | Any") -> list[ToolCall]:

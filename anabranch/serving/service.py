@@ -97,6 +97,7 @@ class Outcome:
         plan: all sub-questions that were asked.
         answers: their answers.
         usage: tokens by role.
+        question: the question, as one that stands by itself.
     """
 
     answer: str
@@ -104,6 +105,7 @@ class Outcome:
     plan: Plan = field(default_factory=Plan)
     answers: dict[int, Answer] = field(default_factory=dict)
     usage: dict[str, Usage] = field(default_factory=dict)
+    question: str = ""
 
     @property
     def total(self) -> Usage:
@@ -229,7 +231,8 @@ class _Asking:
             raise ModelError("the solver's reply was empty; check the model")
         if rest := self._final.rest(answer):
             await emit(Delta(rest))
-        await emit(Outcome(answer, (), self._state["plan"], self._state["answers"], self._usage.by_role))
+        state = self._state
+        await emit(Outcome(answer, (), state["plan"], state["answers"], self._usage.by_role, self._asked()))
 
     def _token(self, chunk: Any, metadata: dict[str, Any]) -> Delta:
         node = metadata.get("langgraph_node")
@@ -246,6 +249,9 @@ class _Asking:
         elif event["type"] == "replan":
             self._replans += 1
 
+    def _asked(self) -> str:
+        return self._understood or str(self._question.conversation.messages[-1].text)
+
     def _called(self) -> Outcome:
         """The calls for the client, in plan order, and the plan to send back with them."""
         if self._tools is None:
@@ -254,4 +260,11 @@ class _Asking:
         calls = sorted(self._tools.calls, key=lambda call: order.get(call.sub_question, 0))
         answers = {**self._tools.carried.answers, **self._tools.answers}
         text = Carried(self._plan, answers, self._replans, self._understood).to_text()
-        return Outcome(text, calls[:1] if self._question.one_call else calls, self._plan, answers, self._usage.by_role)
+        return Outcome(
+            text,
+            calls[:1] if self._question.one_call else calls,
+            self._plan,
+            answers,
+            self._usage.by_role,
+            self._asked(),
+        )
