@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from anabranch.agents import prompts
+from anabranch.agents.messages import is_system
 from anabranch.agents.models import RoleModel, call
 from anabranch.config import check_question
 from anabranch.errors import BudgetExceededError, ConfigurationError, QuestionError
@@ -240,7 +241,7 @@ def earlier_turns(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     """
     turns: list[BaseMessage] = []
     for message in messages[: max(last_human(messages), 0)]:
-        if isinstance(message, SystemMessage):
+        if is_system(message):
             continue
         if isinstance(message, ToolMessage):
             turns.append(AIMessage(f"{message.name or 'tool'}: {message.text}"))
@@ -253,11 +254,10 @@ def earlier_turns(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
 
 
 def history_of(messages: Sequence[BaseMessage], model: RoleModel) -> list[BaseMessage]:
-    """The conversation before the question, for a call that writes text for the user: what the caller's system messages
-    say, and the most recent turns.
+    """The conversation before the question, for a call that writes text for the user: all of the caller's system
+    messages, and the most recent turns.
     """
-    place = max(last_human(messages), 0)
-    system = [message for message in messages[:place] if isinstance(message, SystemMessage)]
+    system = [message for message in messages if is_system(message)]
     room = SMALL_HISTORY_CHARS if model.small else MAX_HISTORY_CHARS
     kept: list[BaseMessage] = []
     for turn in reversed(earlier_turns(messages)):

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from anabranch.agents.adapters import Role, adapter_folder
 from anabranch.agents.ledger import current
+from anabranch.agents.messages import orderly
 from anabranch.config import Price, read_settings
 from anabranch.errors import AnabranchError, ConfigurationError, EndpointError, MissingExtraError
 from anabranch.plan import Usage
@@ -115,7 +116,7 @@ async def call(
 
     Args:
         model: the model; its price turns tokens into cost.
-        messages: the prompt.
+        messages: the prompt; its system messages are joined at the beginning.
         role: who calls, for traces and error messages: `decomposer`, `solver` or `joiner`.
         stream: whether its tokens belong into `stream_mode="messages"`.
         runnable: `model.chat` with arguments bound, if it needs any.
@@ -129,7 +130,7 @@ async def call(
         ledger.check()
     tags = [f"anabranch:{role}", *([] if stream else [NOSTREAM])]
     try:
-        message = await (runnable or model.chat).ainvoke(list(messages), {"tags": tags, "run_name": role})
+        message = await (runnable or model.chat).ainvoke(orderly(messages), {"tags": tags, "run_name": role})
     except (AnabranchError, GraphBubbleUp, asyncio.CancelledError):
         raise
     except Exception as error:

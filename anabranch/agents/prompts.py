@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
+from anabranch.agents.messages import orderly
 from anabranch.config import PlanningMode
 from anabranch.plan import SOLVE, Answer, Plan, SubQuestion, fill
 from anabranch.tools.catalogue import ToolCard
@@ -219,14 +220,8 @@ def standalone_messages(earlier: str, words: str, *, pasted: bool = False) -> li
 
 
 def with_history(prompt: Sequence[BaseMessage], history: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """A prompt with earlier turns before its last message, and one system message: the caller's, then its own.
-
-    Many servers take no second system message, and none that comes later.
-    """
-    system = [message for message in [*history, *prompt] if isinstance(message, SystemMessage)]
-    others = [message for message in [*history, *prompt] if not isinstance(message, SystemMessage)]
-    text = "\n\n".join(str(message.text).strip() for message in system)
-    return [SystemMessage(text), *others] if text else others
+    """A prompt with earlier turns before its last message, and one system message: the caller's, then its own."""
+    return orderly([*history, *prompt])
 
 
 def step_messages(text: str) -> list[BaseMessage]:
