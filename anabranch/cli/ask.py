@@ -52,6 +52,11 @@ class Ask:
     restart: bool = False
     as_json: bool = False
 
+    @property
+    def thread_id(self) -> str:
+        """The thread's name for the checkpointer, which wants one."""
+        return self.thread or "once"
+
 
 def run(ask: Ask, view: View, guard: Guard) -> None:
     """Answers the question and prints the answer.
@@ -61,7 +66,7 @@ def run(ask: Ask, view: View, guard: Guard) -> None:
         typer.Exit: the plan was rejected.
     """
     path = ask.checkpoints or (read_settings().cache_dir / threads.FILE)
-    with Loop() as loop, _closing(loop) as stack:
+    with Loop() as loop, closing(loop) as stack:
         saver = loop.run(threads.open_saver(stack, path if ask.thread else None))
         unfinished = loop.run(threads.find_unfinished(saver, ask.thread)) if ask.thread else None
         ask = settle(ask, unfinished, view)
@@ -110,25 +115,20 @@ def _run_on(
     else:
         forget = unfinished.forget if unfinished else []
         value = {"messages": [*forget, HumanMessage(ask.question or "", id=str(uuid.uuid4()))]}
-    guard.hint = _hint(ask)
-    decision: Mapping[str, Any] = {}
-    while (waiting := loop.run(run.advance(value))) is not None:
-        view.close(keep=False)
-        decision = review.decide(waiting, ask.options.max_sub_questions)
-        value = Command(resume=decision)
-    outcome = loop.run(run.outcome())
-    view.close()
-    if decision.get("type") == "reject":
+    guard.hint = hint(ask, "ask")
+    outcome = run.to_end(value, loop)
+    if outcome is None:
         complain("the plan was rejected; nothing was answered")
         raise typer.Exit(1)
     report(outcome, as_json=ask.as_json, quiet=isinstance(view, Silence))
 
 
-def _hint(ask: Ask) -> str:
+def hint(ask: Ask, command: str) -> str:
+    """How to go on with a run that ended early."""
     if not ask.thread:
         return ""
     file = f" --checkpoints {quote(str(ask.checkpoints))}" if ask.checkpoints else ""
-    return f"nothing is lost, go on with: anabranch ask --thread {quote(ask.thread)}{file}"
+    return f"nothing is lost, go on with: anabranch {command} --thread {quote(ask.thread)}{file}"
 
 
 class Run:
@@ -139,9 +139,9 @@ class Run:
         self._planner = planner
         self._view = view
         self._seconds = 0.0
-        thread = ask.thread or "once"
+        self._max_sub_questions = ask.options.max_sub_questions
         self._config: Any = {
-            "configurable": {"thread_id": thread},
+            "configurable": {"thread_id": ask.thread_id},
             "metadata": threads.remember(ask.options.stored()),
         }
         self._modes: Any = ["custom", "updates"] if isinstance(view, Silence) else ["custom", "updates", "messages"]
@@ -177,6 +177,17 @@ class Run:
         asked = [interrupt.value for task in snapshot.tasks for interrupt in task.interrupts]
         return asked[0] if asked else None
 
+    def to_end(self, value: Any, loop: Loop) -> Outcome | None:
+        """Runs until the end, and asks the person whatever there is to ask; None if she rejected the plan."""
+        decision: Mapping[str, Any] = {}
+        while (waiting := loop.run(self.advance(value))) is not None:
+            self._view.close(keep=False)
+            decision = review.decide(waiting, self._max_sub_questions)
+            value = Command(resume=decision)
+        outcome = loop.run(self.outcome())
+        self._view.close()
+        return None if decision.get("type") == "reject" else outcome
+
     async def outcome(self) -> Outcome:
         """What the run came to."""
         state = (await self._planner.aget_state(self._config)).values
@@ -194,7 +205,8 @@ def report(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:
 
 
 @contextmanager
-def _closing(loop: Loop) -> Iterator[AsyncExitStack]:
+def closing(loop: Loop) -> Iterator[AsyncExitStack]:
+    """What is opened on the loop and closed on it."""
     stack = AsyncExitStack()
     try:
         yield stack

@@ -28,6 +28,7 @@ from anabranch.cli.parameters import (
     Solver,
     Timeout,
     Tool,
+    with_options_of,
 )
 from anabranch.cli.serve import serve
 from anabranch.errors import ConfigurationError
@@ -108,8 +109,16 @@ def ask(
         if batch is not None:
             _batch(values, guard)
         else:
-            given = {name for name in values if "COMMANDLINE" in str(ctx.get_parameter_source(name))}
-            _ask(values, given, guard)
+            _ask(values, _given(ctx), guard)
+
+
+@app.command()
+@with_options_of(ask, without=("question", "restart", "as_json", "batch", "out", "concurrency"))
+def chat(ctx: typer.Context, **_: Any) -> None:
+    """Answers what is typed or piped in, line by line, as a conversation; --thread keeps it."""
+    with guarded(debug=ctx.params["debug"]) as guard:
+        quiet_libraries(debug=ctx.params["debug"])
+        _watched(ctx.params, _given(ctx), None, guard, chat=True)
 
 
 @app.command()
@@ -149,40 +158,54 @@ def plan(
             planning.run(checked, options, view, form=form)
 
 
+def _given(ctx: typer.Context) -> set[str]:
+    return {name for name in ctx.params if "COMMANDLINE" in str(ctx.get_parameter_source(name))}
+
+
 def _ask(values: dict[str, Any], given: set[str], guard: Guard) -> None:
-    options = Options.of(values)
     question, thread = values["question"], values["thread"]
     if values["out"] is not None:
         raise ConfigurationError("--out belongs to --batch; name the file of questions with --batch FILE.jsonl")
-    if thread is None and (values["restart"] or values["checkpoints"] is not None):
-        raise ConfigurationError("--restart and --checkpoints need --thread NAME")
-    if thread is not None and not thread.strip():
-        raise ConfigurationError("--thread needs a name")
+    if thread is None and values["restart"]:
+        raise ConfigurationError("--restart needs --thread NAME")
     if question is None and thread is None:
         raise ConfigurationError('there is no question; write: anabranch ask "your question"')
-    from anabranch.cli.terminal import need_terminal, read_question
+    from anabranch.cli.terminal import read_question
+
+    _watched(values, given, None if question is None else read_question(question), guard)
+
+
+def _watched(
+    values: dict[str, Any], given: set[str], question: str | None, guard: Guard, *, chat: bool = False
+) -> None:
+    """Runs `ask` or `chat` with a view of what is going on."""
+    options = Options.of(values)
+    thread, file = values["thread"], values["checkpoints"]
+    if thread is None and file is not None:
+        raise ConfigurationError("--checkpoints needs --thread NAME")
+    if thread is not None and not thread.strip():
+        raise ConfigurationError("--thread needs a name")
+    from anabranch.cli.terminal import need_terminal
+    from anabranch.cli.views import opened_view
 
     if options.review:
         need_terminal("--review")
-    checked = None if question is None else read_question(question)
-    from anabranch.cli.views import opened_view
-
     with opened_view(quiet=values["quiet"]) as view:
         view.status("starting")
         # LangGraph: a second, which is why the status line comes first.
         from anabranch.cli import ask as asking
+        from anabranch.cli import chat as chatting
 
-        file = values["checkpoints"]
         request = asking.Ask(
-            question=checked,
+            question=question,
             options=options,
             given=given,
             thread=thread,
             checkpoints=Path(file) if file is not None else None,
-            restart=values["restart"],
-            as_json=values["as_json"],
+            restart=values.get("restart", False),
+            as_json=values.get("as_json", False),
         )
-        asking.run(request, view, guard)
+        (chatting if chat else asking).run(request, view, guard)
 
 
 def _batch(values: dict[str, Any], guard: Guard) -> None:

@@ -1,6 +1,8 @@
 """The options that several commands take, as typer reads them. Light: imported for `--help`."""
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable, Collection
+from typing import Annotated, Any
 
 import typer
 
@@ -47,3 +49,19 @@ DecomposerPrice = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and warnings.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no usage line.")]
+
+
+def with_options_of(
+    command: Callable[..., None], *, without: Collection[str]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command, which takes `ctx` and any keywords, the parameters of another one, but for some."""
+    signature = inspect.signature(command)
+    kept = [parameter for name, parameter in signature.parameters.items() if name not in without]
+
+    def give(other: Callable[..., None]) -> Callable[..., None]:
+        taker: Any = other
+        taker.__signature__ = signature.replace(parameters=kept)
+        taker.__annotations__ = {parameter.name: parameter.annotation for parameter in kept} | {"return": None}
+        return other
+
+    return give

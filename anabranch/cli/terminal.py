@@ -42,9 +42,17 @@ def read_question(argument: str) -> str:
     Raises:
         QuestionError: it is empty, too long, or not text.
     """
+    return check_text(_read_stdin() if argument == "-" else argument)
+
+
+def check_text(text: str) -> str:
+    """A question that was typed or piped in, checked.
+
+    Raises:
+        QuestionError: it is empty, too long, or not text.
+    """
     from anabranch.config import check_question  # pydantic
 
-    text = _read_stdin() if argument == "-" else argument
     try:
         text.encode()
     except UnicodeEncodeError as error:
