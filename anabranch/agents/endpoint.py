@@ -17,6 +17,7 @@ from openai import DefaultAsyncHttpxClient, LengthFinishReasonError, Timeout
 from pydantic import PrivateAttr
 
 from anabranch.agents.models import SERVED_TYPE
+from anabranch.agents.wire import error_status, put_right
 
 CONNECT_SECONDS = 5.0
 POOL_CALLS = 32
@@ -28,6 +29,8 @@ class EndpointChatModel(ChatOpenAI):
     A connection belongs to the loop that opened it, and ChatOpenAI keeps one pool for all: a second `asyncio.run` in
     the process fails with "Event loop is closed". Here, each loop has pools of its own. A pool takes up to `POOL_CALLS`
     calls at a time: for each call, the client looks at all connections of its pool.
+
+    Replies in other forms than OpenAI's are put right (see `anabranch/agents/wire.py`).
 
     A reply that is cut off at the token limit is a reply, with `finish_reason` `length`, also where JSON was asked for.
 
@@ -50,7 +53,8 @@ class EndpointChatModel(ChatOpenAI):
         found = next((pool for pool in pools if pool.calls < POOL_CALLS), None)
         if found is None:
             limits: Any = self.request_timeout
-            http = DefaultAsyncHttpxClient(timeout=limits, verify=_trusted())
+            hooks: Any = {"response": [_as_error]}
+            http = DefaultAsyncHttpxClient(timeout=limits, verify=_trusted(), event_hooks=hooks)
             client = self.root_async_client.copy(http_client=http)
             mine = {"root_async_client": client, "async_client": client.chat.completions}
             found = _Pool(self.model_copy(update=mine))
@@ -82,6 +86,14 @@ class EndpointChatModel(ChatOpenAI):
             async for chunk in ChatOpenAI._astream(model, *args, **kwargs):
                 yield chunk
 
+    def _create_chat_result(self, response: Any, generation_info: dict[str, Any] | None = None) -> ChatResult:
+        if any(choice.message.tool_calls for choice in getattr(response, "choices", None) or []):
+            response = put_right(response.model_dump(warnings=False))
+        return super()._create_chat_result(response, generation_info)
+
+    def _convert_chunk_to_generation_chunk(self, chunk: dict[str, Any], *args: Any) -> ChatGenerationChunk | None:
+        return super()._convert_chunk_to_generation_chunk(put_right(chunk), *args)
+
 
 @dataclass
 class _Pool:
@@ -98,6 +110,12 @@ class _Pool:
             yield self.model
         finally:
             self.calls -= 1
+
+
+async def _as_error(response: Any) -> None:
+    """Gives a reply of status 200 whose body is an error the error's status: the client retries it, or tells it."""
+    if response.status_code == 200 and "json" in response.headers.get("content-type", ""):
+        response.status_code = error_status(await response.aread()) or 200
 
 
 @cache

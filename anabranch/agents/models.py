@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from anabranch.agents.adapters import Role, adapter_folder
 from anabranch.agents.ledger import current
 from anabranch.agents.messages import orderly
+from anabranch.agents.wire import can_chat
 from anabranch.config import Price, read_settings
 from anabranch.errors import AnabranchError, ConfigurationError, EndpointError, MissingExtraError
 from anabranch.plan import Usage
@@ -78,7 +79,7 @@ def resolve_model(
             `http://host:8000/v1` or `http://host:8000/v1#MODEL` for an OpenAI-compatible server, `openai:MODEL`, or
             `PROVIDER:MODEL` for what `langchain.chat_models.init_chat_model` knows.
         role: what it is for; decides which adapter the in-process model wears, and which of a server's models is
-            taken where none is named: a decomposer is one whose name begins so, otherwise the first.
+            taken where none is named: a decomposer is one whose name begins so, otherwise the first that chats.
         price: what the model costs; the in-process model costs nothing.
         progress: told in one line what the in-process model is doing while it is prepared.
 
@@ -247,9 +248,14 @@ def _served(spec: str, role: Role) -> BaseChatModel:
 def _listed_model(address: str, key: str, role: Role) -> str:
     try:
         response = httpx.get(f"{address.rstrip('/')}/models", headers={"Authorization": f"Bearer {key}"}, timeout=10)
-        names = [str(entry["id"]) for entry in response.raise_for_status().json()["data"]]
+        entries = response.raise_for_status().json()["data"]
+        names = [str(entry["id"]) for entry in entries if can_chat(entry)]
+        if entries and not names:
+            raise ConfigurationError(
+                f"no model that {address} lists looks like one to chat with; name one: {address}#MODEL"
+            )
         return next((name for name in names if name.startswith(role)), names[0])
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError, AttributeError) as error:
         raise EndpointError(
             f"{address} does not list its models ({_one_line(error)}); "
             f"check that it is up and ends in /v1, or name one: {address}#MODEL"

@@ -13,6 +13,7 @@ from langgraph.errors import GraphBubbleUp
 
 from anabranch.agents import prompts
 from anabranch.agents.models import RoleModel, call, call_for_json
+from anabranch.agents.tool_calls import read_calls
 from anabranch.errors import BudgetExceededError, ModelError
 from anabranch.plan import Plan
 from anabranch.tools.calling import call_tool
@@ -59,16 +60,26 @@ async def solve(
 
 async def _solve_with_tools(model: RoleModel, messages: list[BaseMessage], tools: Mapping[str, BaseTool]) -> AIMessage:
     runnable = model.chat.bind_tools(list(tools.values()))
+    said: list[AIMessage] = []
     for _ in range(MAX_TOOL_ROUNDS):
-        reply = await call(model, messages, role="solver", runnable=runnable)
-        if not reply.tool_calls and not reply.invalid_tool_calls:
-            return reply
+        reply, wrong = read_calls(await call(model, messages, role="solver", runnable=runnable), tools)
+        if not reply.tool_calls:
+            return _answer(reply, said)
         messages = [*messages, reply]
-        for broken in reply.invalid_tool_calls:
-            messages.append(ToolMessage("the arguments are not JSON", tool_call_id=broken["id"] or ""))
+        said.append(reply)
         for request in reply.tool_calls:
-            messages.append(await _run_tool(tools.get(request["name"]), request))
-    return await call(model, messages, role="solver")
+            id_ = request["id"] or ""
+            told = ToolMessage(wrong[id_], tool_call_id=id_, status="error") if id_ in wrong else None
+            messages.append(told or await _run_tool(tools.get(request["name"]), request))
+    return _answer(await call(model, messages, role="solver"), said)
+
+
+def _answer(reply: AIMessage, said: Sequence[AIMessage]) -> AIMessage:
+    """The reply; the last answer that stood beside a tool call, if the model ends with nothing more to say."""
+    if str(reply.text).strip():
+        return reply
+    before = next((earlier for earlier in reversed(said) if _ANSWER.match(str(earlier.text))), None)
+    return AIMessage(str(before.text), id=before.id) if before else reply
 
 
 async def _run_tool(tool: BaseTool | None, request: ToolCall) -> ToolMessage:

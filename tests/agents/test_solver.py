@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 from langchain_core.language_models import ModelProfile
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.outputs import ChatResult
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from langgraph.errors import GraphInterrupt
 from pydantic import BaseModel
@@ -131,6 +132,43 @@ async def test_several_calls_in_one_message_are_all_answered() -> None:
     chat = scripted(message, "a", tools=True)
     await solve(RoleModel(chat), "Q?", GUIDE, tools=[DOUBLE])
     assert chat.prompts[1].endswith("tool: 2\ntool: 4")
+
+
+@pytest.mark.parametrize("id_", [None, "", "c1"])
+async def test_a_call_and_its_result_have_the_same_id(id_: str | None) -> None:
+    call: Any = {"name": "double", "args": {"number": 21}, "id": id_, "type": "tool_call"}
+    seen: list[BaseMessage] = []
+
+    class Seeing(ScriptedChatModel):
+        async def _agenerate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+            seen[:] = messages
+            return await super()._agenerate(messages, *args, **kwargs)
+
+    script = [AIMessage("", tool_calls=[call]), "Answer: 42"]
+    await solve(RoleModel(Seeing(script=script, profile=ModelProfile(tool_calling=True))), "Q?", GUIDE, tools=[DOUBLE])
+    *_, asked, result = seen
+    assert isinstance(asked, AIMessage)
+    assert isinstance(result, ToolMessage)
+    assert asked.tool_calls[0]["id"] == result.tool_call_id != ""
+
+
+async def test_arguments_that_were_encoded_twice_are_read() -> None:
+    broken: Any = {"name": "double", "args": '"{\\"number\\": 21}"', "id": "c1", "error": "?"}
+    chat = scripted(AIMessage("", invalid_tool_calls=[broken]), "Answer: 42", tools=True)
+    await solve(RoleModel(chat), "Q?", GUIDE, tools=[DOUBLE])
+    assert chat.prompts[1].endswith("tool: 42")
+
+
+async def test_an_answer_beside_a_tool_call_counts_where_the_model_then_ends_with_nothing() -> None:
+    call: Any = {"name": "double", "args": {"number": 21}, "id": "c1", "type": "tool_call"}
+    chat = scripted(AIMessage("Checked.\nAnswer: 42", tool_calls=[call]), "", tools=True)
+    assert (await solve(RoleModel(chat), "Q?", GUIDE, tools=[DOUBLE])).text == "Checked.\nAnswer: 42"
+
+
+async def test_words_beside_a_tool_call_are_no_answer() -> None:
+    call: Any = {"name": "double", "args": {"number": 21}, "id": "c1", "type": "tool_call"}
+    chat = scripted(AIMessage("Let me see.", tool_calls=[call]), "", tools=True)
+    assert (await solve(RoleModel(chat), "Q?", GUIDE, tools=[DOUBLE])).text == ""
 
 
 async def test_tool_rounds_are_bounded() -> None:

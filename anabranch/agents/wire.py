@@ -1,0 +1,91 @@
+"""What OpenAI-compatible servers send in other forms than OpenAI, put right before LangChain reads it."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_NO_CHAT = re.compile(
+    r"embed|rerank|whisper|moderation|transcri|speech|stable-diffusion|dall-e|gpt-image|all-mpnet|paraphrase-"
+    r"|(?:^|[-_/:.])(?:tts|asr|stt|bge|gte|e5|clip|siglip|colbert|splade|minilm|flux|sdxl|kokoro)(?:$|[-_/:.]|\d)",
+    re.IGNORECASE,
+)
+"""Names of models that embed, rank, listen, speak or draw."""
+_NO_CHAT_TYPES = frozenset(
+    {"embedding", "embeddings", "rerank", "reranker", "image", "audio", "moderation", "stt", "tts"}
+)
+_ERROR_KEYS = ("error", "detail", "message")
+
+
+def can_chat(entry: Mapping[str, Any]) -> bool:
+    """Whether a model of a server's list is one to chat with, as far as its name, or its `type` if given, tells.
+
+    Args:
+        entry: an entry of `GET /models`.
+    """
+    if str(entry.get("type", "")).lower() in _NO_CHAT_TYPES:
+        return False
+    return not _NO_CHAT.search(str(entry["id"]))
+
+
+def error_status(body: bytes) -> int | None:
+    """The status that a reply of status 200 should have had: some servers put an error into its body.
+
+    Args:
+        body: the reply.
+
+    Returns:
+        The code in the body if it is that of an error, else 500; None if the body is no error.
+    """
+    if b'"choices"' in body or not any(f'"{key}"'.encode() in body for key in _ERROR_KEYS):
+        return None
+    try:
+        read = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(read, dict) or not any(read.get(key) for key in _ERROR_KEYS):
+        return None
+    error = read["error"] if isinstance(read.get("error"), dict) else read
+    code = str(error.get("code") or error.get("status") or "")
+    return int(code) if re.fullmatch(r"[45]\d\d", code) else 500
+
+
+def put_right(reply: dict[str, Any]) -> dict[str, Any]:
+    """A reply, or a chunk of one, with its tool calls in OpenAI's form; changes it in place.
+
+    Ids become texts. Arguments become the text of a JSON object; what is JSON but no object becomes a text that is no
+    JSON, so that LangChain takes the call for an invalid one instead of failing.
+    """
+    for choice in reply.get("choices") or []:
+        message = choice.get("message") or choice.get("delta") or {}
+        for call in message.get("tool_calls") or []:
+            if call.get("type") not in (None, "function"):
+                continue
+            if "delta" in choice:
+                # Without one, LangChain drops the calls of the whole chunk.
+                call.setdefault("index", None)
+            if call.get("id") is not None:
+                call["id"] = str(call["id"])
+            function = call.get("function") or {}
+            call["function"] = function
+            function["name"] = str(function["name"]) if function.get("name") else function.get("name")
+            if not isinstance(function.get("arguments", ""), str):
+                function["arguments"] = json.dumps(function["arguments"] or {})
+            if "message" in choice:
+                function["name"] = function["name"] or ""
+                function["arguments"] = object_text(function.get("arguments") or "{}")
+    return reply
+
+
+def object_text(arguments: str) -> str:
+    """The text of a JSON object, out of one that may be encoded more than once; no JSON if it is no object."""
+    read: Any = arguments
+    while isinstance(read, str):
+        arguments = read
+        try:
+            read = json.loads(read, strict=False)
+        except (ValueError, RecursionError):
+            return arguments
+    if read is None:
+        return "{}"
+    return arguments if isinstance(read, dict) else f"no object: {arguments}"

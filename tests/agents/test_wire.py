@@ -1,0 +1,162 @@
+"""What servers send in other forms than OpenAI."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import HumanMessage
+
+from anabranch.agents.models import call, call_for_json, resolve_model
+from anabranch.agents.wire import can_chat, error_status, object_text, put_right
+from anabranch.errors import ConfigurationError, EndpointError
+from tests.openai_server import OpenAIServer
+
+PROMPT = [HumanMessage("Q?")]
+LOADING = {"error": {"message": "the weights are on their way", "code": 400}}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "text-embedding-3-small",
+        "text-embedding-nomic-embed-text-v1.5",
+        "Qwen/Qwen3-Embedding-0.6B",
+        "BAAI/bge-m3",
+        "intfloat/e5-mistral-7b-instruct",
+        "jina-reranker-v2",
+        "openai/whisper-large-v3",
+        "tts-1",
+        "kokoro-82m",
+        "stable-diffusion-xl",
+        "omni-moderation-latest",
+    ],
+)
+def test_models_that_do_not_chat(name: str) -> None:
+    assert not can_chat({"id": name})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["qwen2.5-7b-instruct", "gpt-5-mini", "meta-llama/Llama-3.1-8B", "decomposer-1.5b", "gemma-3n-e4b", "m", "best"],
+)
+def test_models_that_chat(name: str) -> None:
+    assert can_chat({"id": name, "object": "model"})
+
+
+def test_a_type_that_the_server_gives_counts() -> None:
+    assert not can_chat({"id": "some/thing", "type": "rerank"})
+    assert can_chat({"id": "some/thing", "type": "chat"})
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"error": {"message": "m", "code": 503}}, 503),
+        ({"error": {"message": "m", "code": "429"}}, 429),
+        ({"error": {"message": "m", "code": "overloaded"}}, 500),
+        ({"error": "m"}, 500),
+        ({"object": "error", "message": "m", "code": 404}, 404),
+        ({"detail": "m"}, 500),
+        ({"error": None, "choices": []}, None),
+        ({"error": None}, None),
+        ({"choices": [{"message": {"content": '{"error": 1}'}}]}, None),
+        (["error"], None),
+    ],
+    ids=str,
+)
+def test_the_status_of_an_error(body: Any, status: int | None) -> None:
+    assert error_status(json.dumps(body).encode()) == status
+
+
+@given(st.binary())
+def test_any_body_can_be_looked_at(body: bytes) -> None:
+    assert error_status(body + b'"error"') in (None, 500)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ('{"a": 1}', {"a": 1}),
+        ('"{\\"a\\": 1}"', {"a": 1}),
+        (json.dumps(json.dumps(json.dumps({"a": 1}))), {"a": 1}),
+        ("null", {}),
+        ("[1, 2]", None),
+        ('"hello"', None),
+        ("{", None),
+    ],
+)
+def test_the_text_of_an_object(written: str, read: Any) -> None:
+    text = object_text(written)
+    if read is None:
+        with pytest.raises(ValueError):  # noqa: PT011
+            json.loads(text)
+    else:
+        assert json.loads(text) == read
+
+
+def reply(call: dict[str, Any], part: str = "message") -> dict[str, Any]:
+    return {"choices": [{part: {"role": "assistant", "tool_calls": [call]}}]}
+
+
+def test_a_whole_call_is_put_right() -> None:
+    loose = reply({"id": 7, "type": "function", "function": {"name": None, "arguments": {"a": 1}}})
+    (call,) = put_right(loose)["choices"][0]["message"]["tool_calls"]
+    assert call == {"id": "7", "type": "function", "function": {"name": "", "arguments": '{"a": 1}'}}
+
+
+def test_a_part_of_a_call_is_left_a_part() -> None:
+    (call,) = put_right(reply({"function": {"arguments": '"{'}}, "delta"))["choices"][0]["delta"]["tool_calls"]
+    assert call == {"index": None, "function": {"arguments": '"{', "name": None}}
+
+
+# Over HTTP
+
+
+@pytest.mark.loopback
+@pytest.mark.enable_socket
+def test_a_chat_model_is_taken_or_one_is_to_be_named() -> None:
+    with OpenAIServer(lambda _: "a", models=("nomic-embed-text", "whisper-1", "good-chat")) as server:
+        assert resolve_model(server.url).chat.model_name == "good-chat"  # type: ignore[attr-defined]
+    with OpenAIServer(lambda _: "a", models=("nomic-embed-text",)) as server:
+        with pytest.raises(ConfigurationError, match=r"name one: http.*#MODEL"):
+            resolve_model(server.url)
+        assert resolve_model(f"{server.url}#nomic-embed-text")
+
+
+@pytest.mark.loopback
+@pytest.mark.enable_socket
+async def test_an_error_with_status_200_is_told_in_its_own_words() -> None:
+    with OpenAIServer(lambda _: (200, LOADING)) as server:
+        model = resolve_model(server.url)
+        with pytest.raises(EndpointError, match="the weights are on their way"):
+            await call(model, PROMPT, role="solver")
+        with pytest.raises(EndpointError, match="the weights are on their way"):
+            await call_for_json(model, PROMPT, {"title": "x", "type": "object"}, role="solver")
+        with pytest.raises(Exception, match="the weights are on their way"):
+            await anext(model.chat.astream(PROMPT))
+
+
+@pytest.mark.loopback
+@pytest.mark.enable_socket
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_loose_tool_calls_over_http(streamed: bool) -> None:
+    calls = [
+        # Of chunks, the client itself warns where they have other types.
+        {"id": "7" if streamed else 7, "function": {"name": "t", "arguments": '{"a": 1}' if streamed else {"a": 1}}},
+        {"id": None, "function": {"name": "t", "arguments": '"{\\"a\\": 2}"'}},
+        {"id": "x", "function": {"name": "t", "arguments": "[3]"}},
+    ]
+    with OpenAIServer(lambda _: {"tool_calls": calls, "finish_reason": "tool_calls"}) as server:
+        chat = resolve_model(server.url).chat
+        message: Any = None
+        if streamed:
+            async for part in chat.astream(PROMPT):
+                message = part if message is None else message + part
+        else:
+            message = await chat.ainvoke(PROMPT)
+    found = [*message.tool_calls, *message.invalid_tool_calls]
+    assert len(found) == len(calls)
+    assert found[0]["args"] == {"a": 1}
+    assert streamed or found[0]["id"] == "7"
