@@ -1,5 +1,6 @@
 """Limits, prices and settings. Every setting can be given in the environment as `ANABRANCH_...`."""
 
+import math
 import time
 from pathlib import Path
 from typing import Literal
@@ -121,6 +122,10 @@ class Budget(BaseModel):
         for name, (value, limit) in spent.items():
             if limit is not None and value >= limit:
                 raise BudgetExceededError(f"the budget is used up ({name}={limit:g}); raise it or ask less at once")
+
+    def seconds_left(self, started_at: float) -> float:
+        """Seconds until the time is up for a question that came in at `started_at`; infinite without a limit."""
+        return math.inf if self.max_seconds is None else max(started_at + self.max_seconds - time.time(), 0.0)
 
 
 def check_question(question: str) -> str:

@@ -1,5 +1,6 @@
 """Counts what model calls consume, by role, and refuses the next call once a budget is used up."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -60,6 +61,11 @@ class Ledger:
             self._budget.check(self.total.model_copy(update={"usd": spent}), self.started_at)
         if self._parent:
             self._parent.check()
+
+    def seconds_left(self) -> float:
+        """Seconds until the budget's time is up, here or in a parent; infinite without a limit, never below 0."""
+        own = self._budget.seconds_left(self.started_at) if self._budget else math.inf
+        return min(own, self._parent.seconds_left()) if self._parent else own
 
 
 def current() -> Ledger | None:

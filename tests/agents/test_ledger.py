@@ -1,4 +1,5 @@
 import asyncio
+import math
 import time
 
 import pytest
@@ -111,3 +112,11 @@ async def test_no_call_is_made_once_the_budget_is_used_up() -> None:
 
 async def test_without_a_ledger_calls_are_free() -> None:
     assert (await call(RoleModel(ScriptedChatModel(script=["a"])), direct_messages("Q?"), role="solver")).text == "a"
+
+
+def test_seconds_left_are_those_of_the_shortest_budget() -> None:
+    assert Ledger().seconds_left() == math.inf
+    whole = Ledger(budget=Budget(max_seconds=30), started_at=time.time() - 10)
+    assert 15 < Ledger(parent=Ledger(parent=whole)).seconds_left() <= 20
+    assert 0 < Ledger(budget=Budget(max_seconds=5), parent=whole).seconds_left() <= 5
+    assert Ledger(budget=Budget(max_seconds=5), started_at=time.time() - 10).seconds_left() == 0
