@@ -26,14 +26,15 @@ characters are ranges: not every engine takes `\s` for Unicode's, and xgrammar 0
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from anabranch.errors import PlanSyntaxError
-from anabranch.plan import ROUTE_PATTERN, SOLVE, Plan, SubQuestion, slots
+from anabranch.plan import ROUTE_PATTERN, SOLVE, Plan, SubQuestion, in_order, loose_slots, slots
+from anabranch.replies import json_values
 
 DIRECT = "DIRECT"
 DONE = "DONE"
@@ -47,7 +48,6 @@ _WORD = (
 )
 _PIECES = re.compile(rf"(?:{_WORD}|\{{[0-9]+\}})+(?: (?:{_WORD}|\{{[0-9]+\}})+)*")
 _SLOT = re.compile(r"\{([0-9]+)\}")
-_FENCE = re.compile(r"^[ \t]*```(?:json)?[ \t]*\r?\n\s*(.*)", re.DOTALL | re.MULTILINE)
 _ESCAPE = re.compile(r"\\(\\|n|r)")
 _ESCAPES = {"\\": "\\", "n": "\n", "r": "\r"}
 
@@ -122,28 +122,56 @@ def decode_json(text: str, *, base: Plan | None = None) -> Plan:
         PlanSyntaxError: not JSON, or not of the form of a plan.
         PlanReferenceError, CycleError: the sub-questions do not fit together.
     """
-    fenced = _FENCE.search(text)
-    body = fenced[1] if fenced else text
-    try:
-        # Only the first JSON object counts: its texts may hold fences and braces too.
-        data = json.JSONDecoder().raw_decode(body, max(body.find("{"), 0))[0]
-    except (ValueError, RecursionError) as error:  # a ValueError also where a number has thousands of digits
-        raise PlanSyntaxError(f"the plan is not JSON: {_shorten(text)!r} ({error})") from error
-    return from_dict(data, base=base)
+    values = json_values(text)
+    plans = [value for value in map(_as_plan, values) if value is not None]
+    if not plans:
+        found = 'no object {"sub_questions": [...]} in it' if values else "no JSON in it"
+        raise PlanSyntaxError(f"the plan is not JSON of a plan: {_shorten(text)!r} ({found})")
+    # A draft comes before the plan, and a model may show the form first.
+    return from_dict(next((plan for plan in reversed(plans) if plan["sub_questions"]), plans[-1]), base=base)
+
+
+def _as_plan(value: Any) -> dict[str, Any] | None:
+    """A JSON value that has the form of a plan, or of its bare list, as a plan."""
+    if isinstance(value, list) and value and all(isinstance(item, dict) and "text" in item for item in value):
+        return {"sub_questions": value}
+    return value if isinstance(value, dict) and isinstance(value.get("sub_questions"), list) else None
 
 
 def from_dict(data: Any, *, base: Plan | None = None) -> Plan:
-    """Reads a plan out of parsed JSON; errors as in `decode_json`."""
+    """Reads a plan out of parsed JSON; errors as in `decode_json`.
+
+    Keys that a sub-question does not have are left out, null stands for what is left out, and sub-questions that stand
+    before what they depend on are put after it.
+    """
     if not isinstance(data, dict) or not isinstance(data.get("sub_questions"), list):
         raise PlanSyntaxError('the plan must be an object {"sub_questions": [...]}')
     questions = []
     for place, item in enumerate(data["sub_questions"], 1):
         try:
-            questions.append(SubQuestion.model_validate(item))
+            questions.append(SubQuestion.model_validate(_known_fields(item)))
         except ValidationError as error:
             number = _number(item, place)
             raise PlanSyntaxError(f"sub-question {number}: {_first(error)}", sub_question=number) from error
-    return (base or Plan()).extended(questions)
+    ids = {question.id for question in questions}
+    return (base or Plan()).extended(in_order([_with_loose_slots(question, ids) for question in questions]))
+
+
+def _with_loose_slots(question: SubQuestion, ids: Collection[int]) -> SubQuestion:
+    """A sub-question that depends on what `{ 1 }` in its text means, where the plan has such a sub-question."""
+    meant = {id_ for id_ in loose_slots(question.text) if id_ in ids and f"{{{{{id_}}}}}" not in question.text}
+    if meant <= {*question.depends_on, question.id}:
+        return question
+    return SubQuestion(**{**question.model_dump(), "depends_on": {*question.depends_on, *meant} - {question.id}})
+
+
+def _known_fields(item: Any) -> Any:
+    if not isinstance(item, dict):
+        return item
+    known = {name: item[name] for name in SubQuestion.model_fields if item.get(name) is not None}
+    if isinstance(known.get("depends_on"), int):
+        known["depends_on"] = [known["depends_on"]]
+    return known
 
 
 def json_schema(routes: Sequence[str], max_sub_questions: int) -> dict[str, Any]:

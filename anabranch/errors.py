@@ -13,6 +13,7 @@ AnabranchError
 │   ├── CycleError             sub-questions that wait for each other
 │   └── PlanSizeError          too many sub-questions
 ├── ModelError                 a model answered, but not with what was asked for
+│   └── ReplyError             the reply is empty or was refused
 ├── BudgetExceededError        the token, cost or time budget is used up
 └── BackendError               a broken environment (command line: exit code 1)
     ├── MissingExtraError      an optional dependency is not installed
@@ -81,6 +82,20 @@ class PlanSizeError(PlanError):
 
 class ModelError(AnabranchError):
     """A model answered, but not with what it was asked for."""
+
+
+class ReplyError(ModelError):
+    """A reply without text to work with.
+
+    Attributes:
+        ending: `empty`, `cut` (all of it was thoughts) or `refused`.
+        text: the words of a refusal.
+    """
+
+    def __init__(self, message: str, *, ending: str, text: str = "") -> None:
+        super().__init__(message)
+        self.ending = ending
+        self.text = text
 
 
 class BudgetExceededError(AnabranchError):

@@ -2,7 +2,8 @@
 
 References to earlier answers are slots, `{1}`, in a sub-question's text. Filling is by slot and in one pass:
 an answer is never scanned again, and everything that is not exactly `{digits}` is literal text. A literal `{1}`
-is written `{{1}}`.
+is written `{{1}}`. Where a sub-question depends on 1 and has no slot for it, `{{1}}` and `{ 1 }` are read as one:
+models write them out of habit.
 """
 
 import re
@@ -19,6 +20,7 @@ SOLVE = "solve"
 
 ROUTE_PATTERN = r"[A-Za-z0-9_./:-]{1,64}"
 _SLOT = re.compile(r"\{\{([0-9]{1,6})\}\}|\{([0-9]{1,6})\}")
+_LOOSE_SLOT = re.compile(r"\{\{ ?([0-9]{1,6}) ?\}\}|\{ ?([0-9]{1,6}) ?\}")
 
 
 def _stripped(text: str) -> str:
@@ -101,6 +103,7 @@ class Answer(BaseModel):
         text: the answer; empty unless `status` is `done`.
         status: `done`, or `failed` with the reason in `error`.
         route: who answered it: `solve` or a tool's name.
+        question: the sub-question as it was asked, with the answers that it depends on filled in.
         error: one line on why it failed.
         evidence: what the tool returned, where the answer was read out of it.
         usage: what answering it consumed.
@@ -113,6 +116,7 @@ class Answer(BaseModel):
     text: str = ""
     status: Literal["done", "failed"] = "done"
     route: str = SOLVE
+    question: str = ""
     error: str | None = None
     evidence: str | None = None
     usage: Usage = Usage()
@@ -267,9 +271,44 @@ def fill(text: str, answers: Mapping[int, str]) -> str:
     return _SLOT.sub(replace, text)
 
 
+def slotted(question: SubQuestion) -> str:
+    """The text of a sub-question, with what is meant as a slot written as one: `{{1}}`, `{ 1 }`."""
+    meant = set(question.depends_on) & loose_slots(question.text)
+    if not meant:
+        return question.text
+    return _LOOSE_SLOT.sub(lambda m: f"{{{_id(m)}}}" if _id(m) in meant else m[0], question.text)
+
+
+def loose_slots(text: str) -> set[int]:
+    """Ids in what looks like a slot but is not written as one: `{{1}}`, `{ 1 }`."""
+    return {_id(match) for match in _LOOSE_SLOT.finditer(text)} - slots(text)
+
+
+def _id(slot: re.Match[str]) -> int:
+    return int(slot[1] or slot[2])
+
+
 def escape(text: str) -> str:
     """Makes literal text safe to use as a sub-question's text: `{1}` becomes `{{1}}`."""
     return _SLOT.sub(lambda match: f"{{{match[0]}}}", text)
+
+
+def in_order(questions: Sequence[SubQuestion]) -> list[SubQuestion]:
+    """Sub-questions, each after those it depends on, else in the order given; as they are, if there is a circle."""
+    ids = {question.id for question in questions}
+    if len(ids) < len(questions) or find_cycle({q.id: q.depends_on for q in questions}):
+        return list(questions)
+    placed: dict[int, SubQuestion] = {}
+    waiting = list(questions)
+    while waiting:
+        blocked = []
+        for question in waiting:
+            if all(d in placed or d not in ids for d in question.depends_on):
+                placed[question.id] = question
+            else:
+                blocked.append(question)
+        waiting = blocked
+    return list(placed.values())
 
 
 def find_cycle(depends_on: Mapping[int, Sequence[int]]) -> list[int]:

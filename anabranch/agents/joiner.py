@@ -7,17 +7,27 @@ from langchain_core.messages import BaseMessage
 
 from anabranch.agents import prompts
 from anabranch.agents.models import RoleModel, call
-from anabranch.agents.solver import final_answer
+from anabranch.agents.reply import Ending, ending, text_of
+from anabranch.errors import ReplyError
 from anabranch.plan import Answer, Plan
+from anabranch.replies import final_answer, replan_reason
 
 
 @dataclass(frozen=True)
 class Joined:
-    """A final answer in `text`, written in the model's message `message_id`; or what is `missing` for one."""
+    """A final answer, or what is missing for one.
+
+    Attributes:
+        text: the answer.
+        missing: what a new plan should find out.
+        message_id: id of the model's message that it is written in; None where no model joined.
+        ending: how the model's reply ended.
+    """
 
     text: str = ""
     missing: str | None = None
     message_id: str | None = None
+    ending: Ending = "whole"
 
 
 async def join(
@@ -39,6 +49,8 @@ async def join(
         may_replan: whether a new plan may be asked for.
         history: earlier turns of the conversation, and system messages of the caller.
 
+    A reply that is empty, or asks for a plan that may not be, is replaced by the last answers.
+
     Raises:
         BudgetExceededError, EndpointError: as `call`.
     """
@@ -48,10 +60,16 @@ async def join(
         return join_last(plan, answers, may_replan=may_replan)
     prompt = prompts.join_messages(question, plan, answers, may_replan=may_replan)
     reply = await call(model, prompts.with_history(prompt, history), role="joiner")
-    text = final_answer(str(reply.text).strip())
-    if may_replan and text.upper().startswith(prompts.REPLAN):
-        return Joined(missing=text[len(prompts.REPLAN) :].strip() or "the answers are not enough")
-    return Joined(text, message_id=reply.id)
+    try:
+        text = text_of(reply, "joiner")
+    except ReplyError as error:
+        if error.ending == "refused":
+            return Joined(error.text, message_id=reply.id, ending="refused")
+        return join_last(plan, answers)
+    if reason := replan_reason(text):
+        # Asked for or not, it is no answer to show.
+        return Joined(missing=reason) if may_replan else join_last(plan, answers)
+    return Joined(final_answer(text), message_id=reply.id, ending=ending(reply))
 
 
 def join_last(plan: Plan, answers: Mapping[int, Answer], *, may_replan: bool = False) -> Joined:

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from anabranch.agents.adapters import Role, adapter_folder
 from anabranch.agents.ledger import current
 from anabranch.agents.messages import orderly
+from anabranch.agents.reply import without_thoughts
 from anabranch.agents.wire import can_chat
 from anabranch.config import Price, read_settings
 from anabranch.errors import AnabranchError, ConfigurationError, EndpointError, MissingExtraError
@@ -113,7 +114,7 @@ async def call(
     stream: bool = True,
     runnable: Runnable[Any, Any] | None = None,
 ) -> AIMessage:
-    """Calls a model once and books what it took on the current ledger.
+    """Calls a model once and books what it took on the current ledger; thoughts are taken out of the reply's text.
 
     Args:
         model: the model; its price turns tokens into cost.
@@ -140,7 +141,7 @@ async def call(
         raise EndpointError(f"the {role} returned {type(message).__name__} instead of a chat message; check the model")
     if ledger:
         ledger.add(role, usage_of(message, model.price))
-    return message
+    return without_thoughts(message)
 
 
 async def call_for_json(

@@ -11,7 +11,9 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from anabranch.agents.messages import orderly
 from anabranch.config import PlanningMode
-from anabranch.plan import SOLVE, Answer, Plan, SubQuestion, fill
+from anabranch.plan import SOLVE, Answer, Plan, SubQuestion, fill, slotted
+from anabranch.replies import NOT_FOUND as NOT_FOUND  # a part of the prompts, and so of their version
+from anabranch.replies import REPLAN as REPLAN
 from anabranch.tools.catalogue import ToolCard
 
 LINES_INSTRUCTION = """\
@@ -88,8 +90,6 @@ SAME if it can be understood alone, or is about something new.
 CONVERSATION if it asks to change, shorten, translate or repeat the assistant's last reply, or is only thanks or small \
 talk."""
 
-NOT_FOUND = "NOT FOUND"
-REPLAN = "REPLAN:"
 QUESTION = "QUESTION"
 SAME = "SAME"
 CONVERSATION = "CONVERSATION"
@@ -200,7 +200,7 @@ def direct_messages(question: str) -> list[BaseMessage]:
 
 def guided_messages(question: str, plan: Plan) -> list[BaseMessage]:
     """The paper's two-stage prompt: the question with all sub-questions as a guide (arXiv 2402.15000, section 3)."""
-    guide = "\n".join(f"{q.id}. {name_slots(q.text)}" for q in plan.sub_questions)
+    guide = "\n".join(f"{q.id}. {name_slots(slotted(q))}" for q in plan.sub_questions)
     # The closing comes last: with the instruction only on top, 0.5B and 1.5B models skipped the reasoning.
     request = f"{question}\n\nThese sub-questions may help:\n{guide}\n\n{GUIDED_CLOSING}"
     return [SystemMessage(GUIDED_INSTRUCTION), HumanMessage(request)]
@@ -257,7 +257,7 @@ def answer_lines(sub_questions: Sequence[SubQuestion], answers: Mapping[int, Ans
     for question in sub_questions:
         answer = answers.get(question.id)
         outcome = "not asked" if answer is None else answer.text if answer.ok else f"FAILED ({answer.error})"
-        line = f"{question.id} [{question.route}] {fill(question.text, texts)} = {outcome}"
+        line = f"{question.id} [{question.route}] {fill(slotted(question), texts)} = {outcome}"
         lines.append(" ".join(line.split()))
     return "\n".join(lines)
 

@@ -1,8 +1,7 @@
 """The solver: answers a question directly or along a plan, answers one sub-question, and writes tool arguments."""
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -13,22 +12,21 @@ from langgraph.errors import GraphBubbleUp
 
 from anabranch.agents import prompts
 from anabranch.agents.models import RoleModel, call, call_for_json
+from anabranch.agents.reply import text_of
 from anabranch.agents.tool_calls import read_calls
 from anabranch.errors import BudgetExceededError, ModelError
 from anabranch.plan import Plan
+from anabranch.replies import final_answer as final_answer
+from anabranch.replies import json_values, says_not_found, without_mark
 from anabranch.tools.calling import call_tool
 from anabranch.tools.expressions import filled_expression, span_in
 
 MAX_TOOL_ROUNDS = 6
-QUESTION_ARGUMENTS = frozenset({"query", "question", "text", "input", "q", "search", "search_query", "prompt"})
-"""Names of arguments that take a sub-question as it is."""
-_ANSWER = re.compile(r"^.*answer\**\s*[:：]\**\s*", re.IGNORECASE | re.DOTALL)
-_BOX = re.compile(r"\$?\\boxed\{((?:[^{}]|\{[^{}]*\})+)\}\$?")
-_BOXED = re.compile(rf"^.*{_BOX.pattern}", re.DOTALL)
-_LATEX_WORDS = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\{([^{}]*)\}")
-_LATEX_SIGNS = re.compile(r"\\([$%&#_])")
-_LATEX_FRAME = re.compile(r"\\[()\[\]]")
-_BOLD = re.compile(r"\*\*([^*]+)\*\*|([^*]+)\*\*")
+QUESTION_ARGUMENTS = frozenset({"query", "question", "q", "search", "search_query"})
+"""Names of arguments that take a sub-question as it is: those of look-ups. A `text` is worked on, not looked up."""
+
+_CALL_KEYS = ("arguments", "args", "parameters", "input", "kwargs", "function")
+_CALL_NAMES = ("name", "tool", "tool_name", "type", "id")
 
 
 async def solve(
@@ -94,42 +92,29 @@ async def _run_tool(tool: BaseTool | None, request: ToolCall) -> ToolMessage:
     return ToolMessage(content, tool_call_id=request["id"] or "")
 
 
-def final_answer(text: str) -> str:
-    r"""The answer at the end of a reply: what follows the last `Answer:`, else the last `\boxed{}`, else all of it.
-
-    Bold type is dropped, and so are a box and LaTeX's signs in an answer.
-    """
-    match = _ANSWER.match(text)
-    boxed = None if match else _BOXED.match(text)
-    found = (text[match.end() :] if match else boxed[1] if boxed else text).strip() or text.strip()
-    if match or boxed:
-        found = _without_latex(found) or found
-    bold = _BOLD.fullmatch(found)
-    return (bold[1] or bold[2]).strip() or found if bold else found
-
-
-def _without_latex(text: str) -> str:
-    words = _LATEX_WORDS.sub(lambda match: match[1].strip(), text)
-    return _LATEX_SIGNS.sub(r"\1", _LATEX_FRAME.sub("", _BOX.sub(r"\1", words))).strip()
-
-
 async def answer_step(model: RoleModel, text: str) -> str:
-    """Answers one sub-question without a tool; `text` has its slots filled."""
-    return str((await call(model, prompts.step_messages(text), role="solver", stream=False)).text).strip()
+    """Answers one sub-question without a tool; `text` has its slots filled.
+
+    Raises:
+        ReplyError: the reply is empty or a refusal.
+        BudgetExceededError, EndpointError: as `call`.
+    """
+    reply = text_of(await call(model, prompts.step_messages(text), role="solver", stream=False), "solver")
+    return without_mark(reply)
 
 
 async def read_answer(model: RoleModel, text: str, evidence: str) -> str:
     """Reads the answer of a sub-question out of a tool's result.
 
     Raises:
-        ModelError: the model says that the result does not hold the answer.
+        ModelError: the model says that the result does not hold the answer, or says nothing.
         BudgetExceededError, EndpointError: as `call`.
     """
     message = await call(model, prompts.read_messages(text, evidence), role="solver", stream=False)
-    reply = str(message.text).strip()
-    if not reply or reply.startswith(prompts.NOT_FOUND) or reply.strip(" .*!\"'`").upper() == prompts.NOT_FOUND:
+    reply = text_of(message, "solver")
+    if says_not_found(reply):
         raise ModelError("the tool's result does not hold the answer")
-    return reply
+    return without_mark(reply)
 
 
 async def write_arguments(
@@ -180,11 +165,32 @@ async def _written_arguments(model: RoleModel, tool: BaseTool, text: str, parame
     messages = prompts.arguments_messages(text, tool.name, tool.description, json.dumps(parameters))
     schema = {"title": "arguments", **parameters}
     reply = await call_for_json(model, messages, schema, role="solver", strict=False)
-    start, end = reply.find("{"), reply.rfind("}")
-    try:
-        written = json.loads(reply[start : end + 1])
-    except (ValueError, RecursionError) as error:  # a ValueError also where a number has thousands of digits
-        raise ModelError(f"the solver wrote no arguments for {tool.name}: {reply[:80]!r}") from error
-    if not isinstance(written, dict):
+    written = _arguments(json_values(reply), tool.name, parameters)
+    if written is None:
         raise ModelError(f"the solver wrote no arguments for {tool.name}: {reply[:80]!r}")
     return written
+
+
+def _arguments(values: Sequence[Any], name: str, parameters: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The arguments among the JSON values of a reply: the first object that fits the tool best."""
+    properties, required = set(parameters.get("properties", ())), set(parameters.get("required", ()))
+    found: list[dict[str, Any]] = []
+    for value in values:
+        single = value[0] if isinstance(value, list) and len(value) == 1 else value
+        if isinstance(single, dict):
+            found.append(_unwrapped(single, name, properties))
+    return max(found, key=lambda each: (required <= set(each), set(each) <= properties), default=None)
+
+
+def _unwrapped(value: dict[str, Any], name: str, properties: Collection[str]) -> dict[str, Any]:
+    """Arguments that were written as a whole tool call: `{"name": ..., "arguments": {...}}` and its like."""
+    for key in _CALL_KEYS:
+        inner = value.get(key)
+        if key in properties or key not in value or not set(value) <= {*_CALL_KEYS, *_CALL_NAMES}:
+            continue
+        if isinstance(inner, str):
+            inner = next(iter(json_values(inner)), None)
+        if isinstance(inner, dict):
+            return _unwrapped(inner, name, properties) if key == "function" else inner
+    inner = value.get(name)
+    return inner if isinstance(inner, dict) and set(value) == {name} and name not in properties else value

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from anabranch.agents.answers import is_number, normalize
-from anabranch.agents.solver import final_answer
 from anabranch.codecs import decode_lines
 from anabranch.distill.batch import Replies
 from anabranch.errors import PlanError
 from anabranch.plan import Plan
+from anabranch.replies import final_answer
 
 
 @dataclass(frozen=True)

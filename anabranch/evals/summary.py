@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from anabranch.agents.solver import final_answer
 from anabranch.errors import ConfigurationError
 from anabranch.evals import plans
 from anabranch.evals.engine import grades
@@ -15,6 +14,7 @@ from anabranch.evals.intervals import Difference, Mean, mean, paired_difference
 from anabranch.evals.records import Described, Manifest, Record, RunFolder, Tokens
 from anabranch.evals.tasks import find_task
 from anabranch.evals.tasks.task import Task
+from anabranch.replies import final_answer
 
 
 @dataclass(frozen=True)

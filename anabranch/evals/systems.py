@@ -15,13 +15,13 @@ from anabranch.agents import prompts as product
 from anabranch.agents.answers import normalize, numbers
 from anabranch.agents.decomposer import Decomposer, GivenPlan, PlanRequest, decompose
 from anabranch.agents.models import RoleModel, call
-from anabranch.agents.solver import final_answer
 from anabranch.config import Protocol as RunProtocol
 from anabranch.errors import ConfigurationError, DocumentError, MissingExtraError
 from anabranch.evals import prompts
 from anabranch.evals.examples import Example, Paragraph
 from anabranch.graphs.planner import create_planner
 from anabranch.plan import Answer, Plan, SubQuestion, escape
+from anabranch.replies import final_answer
 from anabranch.tools import Catalogue, document_search, python_sandbox
 from anabranch.tools.calling import call_tool
 

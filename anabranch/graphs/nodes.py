@@ -17,15 +17,17 @@ from anabranch.agents.gate import Gate
 from anabranch.agents.joiner import join, join_last
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.models import RoleModel
-from anabranch.agents.solver import final_answer, solve
+from anabranch.agents.reply import text_of
+from anabranch.agents.solver import solve
 from anabranch.config import Budget, PlanningMode, Protocol, check_question
-from anabranch.errors import BudgetExceededError, PlanError
+from anabranch.errors import BudgetExceededError, PlanError, ReplyError
 from anabranch.graphs import scheduler
 from anabranch.graphs.channels import plain
 from anabranch.graphs.protocol import choose_protocol, compute_tools, protocol_of_any_plan, tools_to_plan_for
 from anabranch.graphs.state import PlanDecision, PlannerState
 from anabranch.graphs.step import StepRunner
 from anabranch.plan import Answer, Plan, SubQuestion, Usage
+from anabranch.replies import final_answer
 from anabranch.tools.catalogue import Catalogue
 
 Update = dict[str, Any]
@@ -160,7 +162,12 @@ class Nodes:
         history = history_of(state["messages"], self.solver)
         with booking(self._ledger(state)) as ledger:
             message = await solve(self.solver, state["question"], state["plan"], history=history, tools=tools)
-        text = str(message.text).strip()
+        try:
+            text = text_of(message, "solver")
+        except ReplyError as error:
+            if error.ending != "refused":
+                raise
+            text = error.text
         return {**finish(final_answer(text), message_id=message.id, working=text), "usage": plain(ledger.by_role)}
 
     async def execute(self, state: PlannerState, *, sync: bool) -> Update:

@@ -15,7 +15,7 @@ from anabranch.agents.models import RoleModel
 from anabranch.agents.solver import answer_step, read_answer, write_arguments
 from anabranch.errors import BackendError, ModelError
 from anabranch.graphs.channels import Stored, plain
-from anabranch.plan import SOLVE, Answer, SubQuestion, fill
+from anabranch.plan import SOLVE, Answer, SubQuestion, fill, slots, slotted
 from anabranch.tools.calling import call_tool
 from anabranch.tools.catalogue import Catalogue
 
@@ -60,7 +60,7 @@ def by_route(solver: RoleModel, tools: Catalogue) -> AnswerStep:
         if route == SOLVE:
             return {"answer": await answer_step(solver, text)}
         tool = tools[route]
-        unfilled, inputs = state["sub_question"].text, state.get("inputs", {})
+        unfilled, inputs = slotted(state["sub_question"]), state.get("inputs", {})
         arguments = await write_arguments(solver, tool, text, unfilled=unfilled, answers=inputs)
         output = cut(await call_tool(tool, arguments))
         if tool.return_direct:
@@ -110,17 +110,18 @@ class StepRunner:
             reason = f"sub-question {lost[0]}, which it needs, failed"
             return Answer(id=question.id, status="failed", route=question.route, error=reason)
         async with slot:
-            return await self._answer(question, {id_: answer.text for id_, answer in inputs.items()})
+            return await self._answer(question, inputs)
 
-    async def _answer(self, question: SubQuestion, inputs: dict[int, str]) -> Answer:
+    async def _answer(self, question: SubQuestion, inputs: Mapping[int, Answer]) -> Answer:
+        text = told(question, inputs)
         started, error = time.monotonic(), None
         result: Mapping[str, Any] = {}
         with booking(Ledger(parent=current())) as ledger:
             try:
                 ledger.check()
                 async with asyncio.timeout(self.timeout):
-                    text = fill(question.text, inputs)
-                    result = await self.answer({"sub_question": question, "text": text, "inputs": inputs})
+                    known = {id_: answer.text for id_, answer in inputs.items()}
+                    result = await self.answer({"sub_question": question, "text": text, "inputs": known})
             except (GraphBubbleUp, BackendError):
                 raise
             except TimeoutError:
@@ -135,11 +136,21 @@ class StepRunner:
             text="" if error else str(answer),
             status="failed" if error else "done",
             route=question.route,
+            question=text,
             error=error,
             evidence=result.get("evidence"),
             usage=ledger.total,
             seconds=time.monotonic() - started,
         )
+
+
+def told(question: SubQuestion, inputs: Mapping[int, Answer]) -> str:
+    """A sub-question with the answers it depends on: in their slots, and those without a slot after it."""
+    text = slotted(question)
+    unused = [answer for id_, answer in inputs.items() if id_ not in slots(text)]
+    known = "; ".join(f"{answer.question} {answer.text}".strip() for answer in unused)
+    filled = fill(text, {id_: answer.text for id_, answer in inputs.items()})
+    return f"{filled} (known: {known})" if known else filled
 
 
 def one_line(error: BaseException) -> str:

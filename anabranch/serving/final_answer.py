@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from anabranch.agents.prompts import REPLAN
+from anabranch.replies import REPLAN
 
 _MARK = re.compile(r"(?:^|\n)[^\w\n]*(?:final )?answer\**\s*[:：]\**\s*", re.IGNORECASE)
 _JOINED = (REPLAN.casefold(), "answer:", "final answer:")

@@ -161,3 +161,20 @@ def test_nothing_asked() -> None:
 
 def test_failures_in_one_line() -> None:
     assert failures(by_id(done(1, "Ada"), failed(2))) == "sub-question 2 failed: away"
+
+
+@pytest.mark.parametrize("reply", ["", " \n", "<think>It is all thought"])
+async def test_an_empty_reply_does_not_lose_the_answers(reply: str) -> None:
+    joined = await join(RoleModel(scripted(reply)), "When?", PLAN, ALL_DONE, may_replan=True)
+    assert joined == Joined("London\n1815")
+
+
+async def test_a_wish_for_a_plan_that_may_not_be_is_never_shown() -> None:
+    joined = await join(RoleModel(scripted("**REPLAN:** more")), "When?", PLAN, ALL_DONE, may_replan=False)
+    assert joined == Joined("London\n1815")
+
+
+async def test_a_refusal_is_told() -> None:
+    refused = AIMessage("", additional_kwargs={"refusal": "I cannot."})
+    joined = await join(RoleModel(scripted(refused)), "When?", PLAN, ALL_DONE, may_replan=True)
+    assert (joined.text, joined.ending) == ("I cannot.", "refused")

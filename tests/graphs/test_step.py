@@ -40,6 +40,24 @@ async def test_slots_are_filled_before_asking() -> None:
     assert answer.text == "x"
 
 
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("When was {1} born?", "When was Ada born?"),
+        ("When was {{1}} born?", "When was Ada born?"),
+        ("When was { 1 } born?", "When was Ada born?"),
+        ("When was this person born?", "When was this person born? (known: Who? Ada)"),
+    ],
+)
+async def test_a_step_is_told_what_it_depends_on(text: str, asked: str) -> None:
+    chat = ScriptedChatModel(script=["1815"])
+    runner = StepRunner(by_route(RoleModel(chat), Catalogue()), timeout=1, concurrency=1)
+    question = SubQuestion(id=2, text=text, depends_on=(1,))
+    answer = await runner(question, {1: Answer(id=1, text="Ada", question="Who?")}, asyncio.Semaphore(1))
+    assert answer.question == asked
+    assert chat.prompts[0].endswith(asked)
+
+
 async def test_a_failed_dependency_fails_it_without_a_call() -> None:
     answer = await step([], [], "about {1}", one=Answer(id=1, status="failed", error="x"))
     assert answer.error == "sub-question 1, which it needs, failed"

@@ -1,0 +1,82 @@
+"""How a model's reply ended, and what it says. One place decides for all callers, streamed or not."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from langchain_core.messages import AIMessage
+
+from anabranch.errors import ReplyError
+from anabranch.replies import split_thoughts
+
+Ending = Literal["whole", "cut", "refused", "empty"]
+"""`whole`; `cut` off at a token limit; `refused` by the model or a content filter; `empty`: no text, no tool call."""
+
+_ENDINGS: Mapping[str, Ending] = {
+    "length": "cut",
+    "max_tokens": "cut",
+    "model_length": "cut",
+    "model_context_window_exceeded": "cut",
+    "incomplete": "cut",
+    "content_filter": "refused",
+    "refusal": "refused",
+    "safety": "refused",
+    "recitation": "refused",
+    "prohibited_content": "refused",
+    "blocklist": "refused",
+    "guardrail_intervened": "refused",
+}
+"""By the finish reasons of OpenAI, vLLM, Anthropic, Mistral, Gemini and Bedrock, in lower case."""
+_REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
+
+
+def without_thoughts(message: AIMessage) -> AIMessage:
+    """The message with its thoughts, if there are any in its text, moved to `reasoning_content`."""
+    text = str(message.text)
+    if "<" not in text:
+        return message
+    thoughts, said = split_thoughts(text)
+    if not thoughts:
+        return message
+    kept = {"reasoning_content": thoughts, **message.additional_kwargs}
+    return message.model_copy(update={"content": said, "additional_kwargs": kept})
+
+
+def ending(message: AIMessage) -> Ending:
+    """How a reply ended."""
+    if refusal(message):
+        return "refused"
+    reasons = [str(message.response_metadata[name]).lower() for name in _REASONS if name in message.response_metadata]
+    found: Ending = next((_ENDINGS[reason] for reason in reasons if reason in _ENDINGS), "whole")
+    if found == "whole" and not str(message.text).strip() and not message.tool_calls and not message.invalid_tool_calls:
+        return "empty"
+    return found
+
+
+def refusal(message: AIMessage) -> str:
+    """The words of a refusal that the API tells apart from text; empty if there are none."""
+    told: Any = message.additional_kwargs.get("refusal")
+    if not told and isinstance(message.content, list):
+        blocks = [block for block in message.content if isinstance(block, dict)]
+        told = next((b.get("refusal") or b.get("text") for b in blocks if b.get("type") == "refusal"), None)
+    return str(told or "").strip()
+
+
+def text_of(message: AIMessage, role: str) -> str:
+    """The text of a reply, without white space around it; that of a reply that was cut off, too.
+
+    Args:
+        message: the reply, as `call` gives it.
+        role: who wrote it, for the error.
+
+    Raises:
+        ReplyError: it is empty, or was refused.
+    """
+    text, how = str(message.text).strip(), ending(message)
+    if how == "refused":
+        words = refusal(message) or text or "a content filter stopped it"
+        raise ReplyError(f"the {role} refused: {' '.join(words.split())[:300]}", ending=how, text=words)
+    if text:
+        return text
+    thought = "all of it was thoughts; " if message.additional_kwargs.get("reasoning_content") else ""
+    advice = "give it more tokens" if how == "cut" else "ask again, or check the model"
+    raise ReplyError(f"the {role}'s reply was empty ({thought}{advice})", ending=how)

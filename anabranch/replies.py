@@ -1,0 +1,208 @@
+r"""What a model's reply says: thoughts taken away, markers understood, JSON found. Pure text, no I/O.
+
+Models clothe what they were asked for: in `<think>` blocks, in prose, in bold type, in fences. Everything that reads a
+reply does so here. Reading is tolerant; what is read is checked strictly by whoever asked (plans by `Plan`, arguments
+by the tool's schema).
+"""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+NOT_FOUND = "NOT FOUND"
+REPLAN = "REPLAN:"
+
+_NAMES = "think|thinking|thought|thoughts|reasoning"
+_OPEN = re.compile(rf"<({_NAMES})>", re.IGNORECASE)
+_BLOCK_AT_START = re.compile(rf"\s*<({_NAMES})>(.*?)(?:</\1>|\Z)", re.IGNORECASE | re.DOTALL)
+_BLOCK_ON_A_LINE = re.compile(
+    rf"(^[ \t]*|[:：]\**[ \t]*)<({_NAMES})>(.*?)</\2>", re.IGNORECASE | re.DOTALL | re.MULTILINE
+)
+_CLOSE_ON_A_LINE = re.compile(rf"^[ \t]*</(?:{_NAMES})>", re.IGNORECASE | re.MULTILINE)
+_FENCED = re.compile(r"^[ \t]*(```+|~~~+).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+
+_LEAD = r"(?:(?:so|thus|hence|therefore|the|my|our|final|full|complete|short|correct|答案)\b[ ,]*)*"
+_MARK = re.compile(rf"^[^\w\n]*{_LEAD}answer[*_]*\s*[:：][*_]*[ \t]*", re.IGNORECASE | re.MULTILINE)
+_MARK_IN_A_LINE = re.compile(r"(?<![\w-])A(?:nswer|NSWER)\**[ \t]{0,3}[:：]\**[ \t]*")
+_LATEX_WORDS = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\{([^{}]*)\}")
+_LATEX_SIGNS = re.compile(r"\\([$%&#_])")
+_LATEX_FRAME = re.compile(r"\\[()\[\]]")
+_BOLD = re.compile(r"\*\*([^*]+)\*\*|([^*]+)\*\*")
+
+_NOT_FOUND_BEGINS = re.compile(r"NOT[ _-]FOUND(?![\w-])")
+_NOT_FOUND_ENDS = re.compile(r"(?:^|[.!?:;,\n(\[])[\W_]*NOT[ _-]FOUND[\W_]*$")
+_REPLAN_BEGINS = re.compile(r"[\W_]*re-?plan[\W_]*[:：\n][\W_]*|[\W_]*REPLAN\b[\W_]*", re.IGNORECASE)
+_REPLAN_LINE = re.compile(r"^[\W_]*REPLAN[*_`\]]*[ \t]*[:：][\W_]*(.*)", re.MULTILINE | re.DOTALL)
+_UNREADABLE = (ValueError, TypeError, RecursionError, SyntaxError, MemoryError)
+"""What the readers of JSON and literals raise; a ValueError also where a number has thousands of digits."""
+_MAX_STARTS = 200
+"""Most places of a text at which JSON is looked for: each failure may cost as much as the text is long."""
+
+
+def split_thoughts(text: str) -> tuple[str, str]:
+    """Divides a reply into what a reasoning model thought and what it says.
+
+    Thoughts are a block of `<think>` (or `thinking`, `thought`, `reasoning`) at the beginning of the reply, of a line,
+    or after a marker such as `Answer:`; what comes before a closing tag on a line of its own, where the server's
+    template has swallowed the opening one; and all of a reply whose block does not end. A tag inside a sentence or in
+    a fenced block is text.
+
+    Returns:
+        The thoughts, and the rest, both without white space around them.
+    """
+    thoughts: list[str] = []
+    while block := _BLOCK_AT_START.match(text):
+        thoughts.append(block[2].strip())
+        text = text[block.end() :]
+    close = _CLOSE_ON_A_LINE.search(text)
+    if close and not _OPEN.search(text, 0, close.start()):
+        thoughts.append(text[: close.start()].strip())
+        text = text[close.end() :]
+    if "<" in text:
+        text = _outside_fences(text, lambda part: _BLOCK_ON_A_LINE.sub(lambda m: _noted(m, thoughts), part))
+    return "\n\n".join(filter(None, thoughts)), text.strip()
+
+
+def _noted(block: re.Match[str], thoughts: list[str]) -> str:
+    thoughts.append(block[3].strip())
+    return block[1]
+
+
+def _outside_fences(text: str, change: Any) -> str:
+    parts, end = [], 0
+    for fence in _FENCED.finditer(text):
+        parts += [change(text[end : fence.start()]), fence[0]]
+        end = fence.end()
+    return "".join([*parts, change(text[end:])])
+
+
+def without_mark(text: str) -> str:
+    """A reply without the word `Answer:` (or `Final answer:`) at its very beginning."""
+    mark = _MARK.match(text)
+    rest = text[mark.end() :].strip() if mark else ""
+    return _unbold(rest) if rest else text.strip()
+
+
+def final_answer(text: str) -> str:
+    r"""The short answer at the end of a reply: what follows the last `Answer:`, else the last `\boxed{}`, else all.
+
+    The mark counts at the beginning of a line outside fenced code; only where no line begins so, within one. Bold type
+    is dropped, and so are a box and LaTeX's signs in an answer.
+    """
+    mark = _last_mark(text)
+    boxed = None if mark else _last_box(text)
+    found = (text[mark.end() :] if mark else boxed if boxed is not None else text).strip() or text.strip()
+    if mark or boxed is not None:
+        found = _without_latex(found) or found
+    return _unbold(found)
+
+
+def _last_mark(text: str) -> re.Match[str] | None:
+    fences = [fence.span() for fence in _FENCED.finditer(text)]
+    for pattern in (_MARK, _MARK_IN_A_LINE):
+        marks = [m for m in pattern.finditer(text) if not any(start <= m.start() < end for start, end in fences)]
+        if marks:
+            return marks[-1]
+    return None
+
+
+def _unbold(text: str) -> str:
+    bold = _BOLD.fullmatch(text)
+    return (bold[1] or bold[2]).strip() or text if bold else text
+
+
+def _boxes(text: str) -> Iterator[tuple[int, int, str]]:
+    r"""Start, end and content of each `\boxed{...}`; braces inside may be nested."""
+    place = 0
+    while (start := text.find("\\boxed{", place)) >= 0:
+        depth, end = 1, start + len("\\boxed{")
+        while end < len(text) and depth:
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+            end += 1
+        if not depth and text[start + 7 : end - 1]:
+            yield start, end, text[start + 7 : end - 1]
+        place = end
+
+
+def _last_box(text: str) -> str | None:
+    return next((content for _, _, content in reversed(list(_boxes(text)))), None)
+
+
+def _without_latex(text: str) -> str:
+    for start, end, content in reversed(list(_boxes(text))):
+        before, after = text[:start], text[end:]
+        text = before.removesuffix("$") + content + (after[1:] if before.endswith("$") and after[:1] == "$" else after)
+    words = _LATEX_WORDS.sub(lambda match: match[1].strip(), text)
+    return _LATEX_SIGNS.sub(r"\1", _LATEX_FRAME.sub("", words)).strip()
+
+
+def says_not_found(text: str) -> bool:
+    """Whether a reply says `NOT FOUND`, however it is clothed; an answer that only contains the words does not."""
+    bare = without_mark(text).strip(" \n\t.*!\"'`_[](){}<>#-")
+    if not bare or re.fullmatch(r"not[ _-]found", bare, re.IGNORECASE):
+        return True
+    return bool(_NOT_FOUND_BEGINS.match(bare) or _NOT_FOUND_ENDS.search(text))
+
+
+def replan_reason(text: str) -> str | None:
+    """What a joiner's reply says is missing, if it asks for a new plan; None if the reply is an answer."""
+    begun = _REPLAN_BEGINS.match(without_mark(text)) if "replan" in text[:80].lower() else None
+    rest = without_mark(text)[begun.end() :] if begun else None
+    if rest is None and (line := _REPLAN_LINE.search(text)):
+        rest = line[1]
+    return None if rest is None else " ".join(rest.split()).strip("*_`[] ") or "the answers are not enough"
+
+
+def json_values(text: str) -> list[Any]:
+    """All JSON objects and arrays that stand in a reply, in order; those inside others are part of them.
+
+    Prose, fences, thoughts and braces around them do not matter. A line break inside a string is taken as it is; the
+    form of Python's literals (single quotes, a comma too many, `None`) is read, too; JSON that was encoded as a JSON
+    string is decoded first.
+    """
+    text = split_thoughts(text)[1]
+    if text.startswith('"'):
+        try:
+            inner = json.loads(text, strict=False)
+        except (ValueError, RecursionError):
+            inner = None
+        text = inner if isinstance(inner, str) else text
+    return list(_scanned(text))
+
+
+def _scanned(text: str) -> Iterator[Any]:
+    place, starts = 0, 0
+    while starts < _MAX_STARTS and (match := re.compile(r"[{\[]").search(text, place)):
+        starts += 1
+        for decode in (_decoded_json, _decoded_literal):
+            try:
+                value, place = decode(text, match.start())
+            except _UNREADABLE:
+                continue
+            yield value
+            break
+        else:
+            place = match.start() + 1
+
+
+def _decoded_json(text: str, start: int) -> tuple[Any, int]:
+    value, end = json.JSONDecoder(strict=False).raw_decode(text, start)
+    return value, end
+
+
+def _decoded_literal(text: str, start: int) -> tuple[Any, int]:
+    end = text.rfind("}" if text[start] == "{" else "]", start, start + 20_000) + 1
+    value = ast.literal_eval(text[start:end])
+    if not isinstance(value, dict | list) or not _is_json(value):
+        raise ValueError("not JSON")
+    return value, end
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
