@@ -17,9 +17,7 @@ REPLAN = "REPLAN:"
 _NAMES = "think|thinking|thought|thoughts|reasoning"
 _OPEN = re.compile(rf"<({_NAMES})>", re.IGNORECASE)
 _BLOCK_AT_START = re.compile(rf"\s*<({_NAMES})>(.*?)(?:</\1>|\Z)", re.IGNORECASE | re.DOTALL)
-_BLOCK_ON_A_LINE = re.compile(
-    rf"(^[ \t]*|[:：]\**[ \t]*)<({_NAMES})>(.*?)</\2>", re.IGNORECASE | re.DOTALL | re.MULTILINE
-)
+_BLOCK_ON_A_LINE = re.compile(rf"(?ims)(^[ \t]*|[:：]\**[ \t]*)<({_NAMES})>(.*?)</\2>[ \t]*")
 _CLOSE_ON_A_LINE = re.compile(rf"^[ \t]*</(?:{_NAMES})>", re.IGNORECASE | re.MULTILINE)
 _FENCED = re.compile(r"^[ \t]*(```+|~~~+).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 
