@@ -155,7 +155,6 @@ def test_a_bad_line_names_its_sub_question() -> None:
         '{"sub_questions": {}}',
         '{"sub_questions": [',
         '{"sub_questions": [1, null, "a"]}',
-        "{'sub_questions': []}",
         '{"plan": []}',
         "[" * 100_000,
         '{"sub_questions": ' + "[" * 5_000 + "]" * 5_000 + "}",
