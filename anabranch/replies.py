@@ -97,6 +97,11 @@ def final_answer(text: str) -> str:
     return _unbold(found)
 
 
+def has_mark(text: str) -> bool:
+    """Whether a reply says `Answer:` somewhere, and so has an answer in it."""
+    return _last_mark(text) is not None
+
+
 def _last_mark(text: str) -> re.Match[str] | None:
     fences = [fence.span() for fence in _FENCED.finditer(text)]
     for pattern in (_MARK, _MARK_IN_A_LINE):

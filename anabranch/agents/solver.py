@@ -17,7 +17,7 @@ from anabranch.agents.tool_calls import read_calls
 from anabranch.errors import BudgetExceededError, ModelError
 from anabranch.plan import Plan
 from anabranch.replies import final_answer as final_answer
-from anabranch.replies import json_values, says_not_found, without_mark
+from anabranch.replies import has_mark, json_values, says_not_found, without_mark
 from anabranch.tools.calling import call_tool
 from anabranch.tools.expressions import filled_expression, span_in
 
@@ -76,7 +76,7 @@ def _answer(reply: AIMessage, said: Sequence[AIMessage]) -> AIMessage:
     """The reply; the last answer that stood beside a tool call, if the model ends with nothing more to say."""
     if str(reply.text).strip():
         return reply
-    before = next((earlier for earlier in reversed(said) if _ANSWER.match(str(earlier.text))), None)
+    before = next((earlier for earlier in reversed(said) if has_mark(str(earlier.text))), None)
     return AIMessage(str(before.text), id=before.id) if before else reply
 
 
