@@ -8,7 +8,7 @@ models write them out of habit.
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticKnownError
@@ -95,6 +95,38 @@ class SubQuestion(BaseModel):
         return self
 
 
+class Source(BaseModel):
+    """What an answer rests on: a passage that a tool found, or the result of a tool.
+
+    Attributes:
+        sub_question: id of the sub-question that it was looked up for.
+        tool: the tool that gave it.
+        source: where it stands: a file's path, an address; empty where the tool does not say.
+        title: its title, if it has one.
+        page: its page, if it has pages.
+        section: the heading that it stands under, if that is known.
+        text: the passage, or the result, long ones cut to their beginning.
+        arguments: what the tool was called with.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    sub_question: int
+    tool: str
+    source: str = ""
+    title: str | None = None
+    page: int | str | None = None
+    section: str | None = None
+    text: str = ""
+    arguments: dict[str, Any] = {}
+
+    @property
+    def label(self) -> str:
+        """Where it stands, in a few words: `travel.pdf, page 3`, or the tool's name."""
+        place = self.source or self.title or self.tool
+        return f"{place}, page {self.page}" if self.page is not None else place
+
+
 class Answer(BaseModel):
     """What became of a sub-question.
 
@@ -106,6 +138,7 @@ class Answer(BaseModel):
         question: the sub-question as it was asked, with the answers that it depends on filled in.
         error: one line on why it failed.
         evidence: what the tool returned, where the answer was read out of it.
+        sources: the passages, or the tool's result, behind the answer.
         usage: what answering it consumed.
         seconds: time it took, not counting the wait for its dependencies.
     """
@@ -119,6 +152,7 @@ class Answer(BaseModel):
     question: str = ""
     error: str | None = None
     evidence: str | None = None
+    sources: tuple[Source, ...] = ()
     usage: Usage = Usage()
     seconds: float = 0.0
 

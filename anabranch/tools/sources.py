@@ -1,0 +1,51 @@
+"""What a tool gave, as the sources of an answer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.documents import Document
+
+from anabranch.plan import Source
+
+MAX_EXCERPT_CHARS = 1_000
+
+
+def sources_of(
+    text: str, artifact: Any = None, *, sub_question: int, tool: str, arguments: Mapping[str, Any]
+) -> tuple[Source, ...]:
+    """The passages of a tool's artifact, if it is documents, as LangChain's retriever tools give; else its result.
+
+    Args:
+        text: the result as text.
+        artifact: the artifact of the tool message.
+        sub_question: id of the sub-question that the tool was called for.
+        tool: the tool's name.
+        arguments: what it was called with.
+    """
+    found = artifact if isinstance(artifact, list | tuple) else [artifact]
+    passages = [passage for passage in found if isinstance(passage, Document)]
+    shared: dict[str, Any] = {"sub_question": sub_question, "tool": tool, "arguments": dict(arguments)}
+    if not passages:
+        return (Source(text=_excerpt(text), **shared),)
+    return tuple(Source(text=_excerpt(p.page_content), **_place(p.metadata), **shared) for p in passages)
+
+
+def _place(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a passage stands, as our search and LangChain's loaders say it."""
+    source = metadata.get("source") or metadata.get("url") or metadata.get("file_path") or ""
+    page = metadata.get("page_label", metadata.get("page"))
+    return {
+        "source": str(source),
+        "title": _text(metadata.get("title")),
+        "page": page if isinstance(page, int | str) and page != "" else None,
+        "section": _text(metadata.get("section")),
+    }
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if value else None
+
+
+def _excerpt(text: str) -> str:
+    text = text.strip()
+    return text if len(text) <= MAX_EXCERPT_CHARS else text[:MAX_EXCERPT_CHARS].rstrip() + " […]"
