@@ -1,9 +1,11 @@
+from typing import Any
+
 from langchain_core.documents import Document
 
 from anabranch.plan import Source
 from anabranch.tools.sources import MAX_EXCERPT_CHARS, sources_of
 
-ASKED = {"sub_question": 2, "tool": "search", "arguments": {"query": "leave"}}
+ASKED: dict[str, Any] = {"sub_question": 2, "tool": "search", "arguments": {"query": "leave"}}
 
 
 def test_passages_keep_file_title_page_and_section() -> None:
