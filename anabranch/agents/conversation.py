@@ -245,9 +245,8 @@ def earlier_turns(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
             continue
         if isinstance(message, ToolMessage):
             turns.append(AIMessage(f"{message.name or 'tool'}: {message.text}"))
-        elif isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
-            if str(message.text).strip():
-                turns.append(AIMessage(str(message.text)))
+        elif isinstance(message, AIMessage):
+            turns.append(AIMessage(str(message.text).strip()))
         else:
             turns.append(message)
     return [turn for turn in turns if turn.content]

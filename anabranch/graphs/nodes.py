@@ -1,12 +1,14 @@
 """The nodes of the planner graph: gate, plan, review, solve, execute, join."""
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import AIMessage
+from langchain_core.messages.ai import UsageMetadata
 from langgraph.config import get_stream_writer
 from langgraph.graph import END
 from langgraph.types import interrupt
@@ -51,6 +53,7 @@ class Nodes:
         max_sub_questions: most sub-questions in a plan; in dynamic mode, in all layers together.
         max_replans: most plans drawn up after the first (static mode).
         budget: hard limits for one question.
+        name: the planner's, which its messages carry.
     """
 
     decomposer: Decomposer
@@ -66,6 +69,7 @@ class Nodes:
     max_sub_questions: int
     max_replans: int
     budget: Budget | None
+    name: str
 
     async def gate(self, state: PlannerState) -> Update:
         """Takes the question out of the conversation, resets what the last turn left, and decides whether to plan."""
@@ -127,7 +131,7 @@ class Nodes:
             value = {"question": state["question"], "plan": plain(plan), "error": error}
             decision = interrupt(value, response_schema=PlanDecision)
             if decision.type == "reject":
-                return finish(decision.message or "The plan was rejected.")
+                return self._finish(decision.message or "The plan was rejected.", state["usage"])
             if decision.type == "respond":
                 kept = plan.restricted([q.id for q in plan.sub_questions if q.id in answers])
                 return {"plan": plain(kept), "feedback": decision.message}
@@ -168,7 +172,7 @@ class Nodes:
             if error.ending != "refused":
                 raise
             text = error.text
-        return {**finish(final_answer(text), message_id=message.id, working=text), "usage": plain(ledger.by_role)}
+        return self._finish(final_answer(text), ledger.by_role, message_id=message.id, working=text)
 
     async def execute(self, state: PlannerState, *, sync: bool) -> Update:
         """Answers every sub-question that has no answer yet, each as soon as its dependencies are answered."""
@@ -205,11 +209,10 @@ class Nodes:
                 )
             except BudgetExceededError:
                 joined = join_last(plan, answers)
-        usage = plain(ledger.by_role)
         if joined.missing is None:
-            return {**finish(joined.text, message_id=joined.message_id), "feedback": None, "usage": usage}
+            return self._finish(joined.text, ledger.by_role, message_id=joined.message_id) | {"feedback": None}
         emit("replan", reason=joined.missing)
-        return {"feedback": joined.missing, "rounds": state["rounds"] + 1, "usage": usage}
+        return {"feedback": joined.missing, "rounds": state["rounds"] + 1, "usage": plain(ledger.by_role)}
 
     def after_join(self, state: PlannerState) -> str:
         """Ends, unless another plan was asked for."""
@@ -228,6 +231,23 @@ class Nodes:
         if self.review or answers or draft.plan.is_direct:
             return False
         return choose_protocol(draft.plan, self.mode, self.solver, self.protocol, weak=draft.weak) == "direct"
+
+    def _finish(
+        self, text: str, usage: Mapping[str, Usage], *, message_id: str | None = None, working: str | None = None
+    ) -> Update:
+        """The final answer as a state update; with the id of the model's message, so that streams show it once."""
+        spent = sum(usage.values(), Usage())
+        message = AIMessage(
+            text,
+            id=message_id,
+            # Providers refuse some characters in names, and the message may be sent to one in a later turn.
+            name=re.sub(r"[^\w-]+", "_", self.name, flags=re.ASCII),
+            usage_metadata=UsageMetadata(
+                input_tokens=spent.input_tokens, output_tokens=spent.output_tokens, total_tokens=spent.total_tokens
+            ),
+            additional_kwargs={"working": working} if working and working != text else {},
+        )
+        return {"answer": text, "messages": [message], "usage": plain(dict(usage))}
 
     def _ledger(self, state: PlannerState) -> Ledger:
         return Ledger(state["usage"], budget=self.budget, started_at=state["started_at"])
@@ -256,12 +276,6 @@ def complete(state: Mapping[str, Any]) -> PlannerState:
     whole.setdefault("asked", whole["question"])
     found: PlannerState = whole
     return found
-
-
-def finish(text: str, *, message_id: str | None = None, working: str | None = None) -> Update:
-    """The final answer as a state update; with the id of the model's message, so that streams show it once."""
-    extra = {"working": working} if working and working != text else {}
-    return {"answer": text, "messages": [AIMessage(text, id=message_id, additional_kwargs=extra)]}
 
 
 def emit(type_: str, **data: Any) -> None:

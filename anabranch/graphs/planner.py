@@ -76,7 +76,7 @@ def create_planner(
         checkpointer: keeps threads, so that a stopped run goes on where it was.
         store: a LangGraph store, for tools.
         context_schema: type of the run's context, for tools.
-        name: name of the graph.
+        name: name of the graph, and of the assistant in its messages.
 
     Raises:
         ConfigurationError: an option that does not fit.
@@ -103,6 +103,7 @@ def create_planner(
         max_sub_questions=max_sub_questions,
         max_replans=max_replans,
         budget=budget,
+        name=name,
     )
     builder = _wire(nodes, context_schema)
     compiled: Planner = builder.compile(checkpointer=checkpointer, store=store, name=name)

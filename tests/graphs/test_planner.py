@@ -3,6 +3,7 @@ import time
 from typing import Any
 
 import pytest
+from langchain_core.callbacks import get_usage_metadata_callback
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import BaseTool, tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -27,7 +28,29 @@ def test_a_multi_step_question_goes_in_and_an_answer_comes_out() -> None:
     assert result["answer"] == "In 1952"
     assert [answer.text for answer in result["answers"].values()] == ["Craig Newmark", "1952"]
     assert result["plan"].ids == (1, 2)
-    assert result["messages"][-1] == AIMessage("In 1952", id=result["messages"][-1].id)
+    assert result["messages"][-1].text == "In 1952"
+
+
+@pytest.mark.parametrize(
+    ("plan", "script"),
+    [(CRAIGSLIST, reader), (plan_json(("solve", "Who?", [])), reader), (plan_json(), reader)],
+    ids=["joined", "guided", "direct"],
+)
+def test_the_answer_has_a_name_and_the_usage_of_its_turn_which_callbacks_count_once(plan: str, script: Any) -> None:
+    def counted(reply: str) -> AIMessage:
+        return AIMessage(
+            reply,
+            response_metadata={"model_name": "m"},
+            usage_metadata={"input_tokens": 30, "output_tokens": 4, "total_tokens": 34},
+        )
+
+    graph = planner(lambda _: counted(plan), lambda prompt: counted(script(prompt)), name="travel planner")
+    with get_usage_metadata_callback() as seen:
+        result = graph.invoke(ask())
+    message = result["messages"][-1]
+    calls = sum(used.calls for used in result["usage"].values())
+    assert message.name == "travel_planner"
+    assert message.usage_metadata["total_tokens"] == 34 * calls == seen.usage_metadata["m"]["total_tokens"]
 
 
 async def test_async_gives_the_same() -> None:

@@ -95,6 +95,7 @@ def test_reject_ends_without_running_anything(graph: Planner) -> None:
     graph.invoke(ask(), thread())
     result = answer(graph, type="reject", message="Too expensive.")
     assert result["answer"] == "Too expensive."
+    assert result["messages"][-1].usage_metadata["output_tokens"] > 0
     assert result["answers"] == {}
 
 
