@@ -24,7 +24,8 @@ def run(
         str,
         typer.Option(
             metavar="NAME",
-            help="gsm8k, drop, bamboogle, strategyqa, hotpotqa, 2wiki, musique, parallelqa, or own for your --data.",
+            help="gsm8k, drop, bamboogle, strategyqa, hotpotqa, 2wiki, musique, parallelqa, own for your --data, or "
+            "toolplans: plans alone, over the --tools that the requests of --data need.",
         ),
     ] = "own",
     data: Annotated[
@@ -66,6 +67,21 @@ def run(
         ),
     ] = None,
     tool: Tool = None,
+    tools: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help='toolplans: a JSON list of tools: {"name": ..., "description": ..., "parameters": ...}.',
+            show_default=False,
+        ),
+    ] = None,
+    retrieve: Annotated[
+        int, typer.Option(metavar="N", help="toolplans: show only the N tools that fit a request; 0 shows all.")
+    ] = 16,
+    right_tools: Annotated[
+        bool, typer.Option("--right-tools", help="toolplans: the right tools are always among those shown.")
+    ] = False,
+    split: Annotated[str, typer.Option(metavar="NAME", help="toolplans: the rows of --data to take.")] = "test",
     limit: Annotated[
         int | None, typer.Option(metavar="N", help="Most questions, chosen by --seed.", show_default=False)
     ] = None,

@@ -14,6 +14,7 @@ from anabranch.cli.options import Options, price_of
 from anabranch.cli.outcome import cost
 from anabranch.cli.views import opened_view
 from anabranch.config import Price
+from anabranch.errors import ConfigurationError
 from anabranch.evals.batch import take_in
 from anabranch.evals.engine import Progress
 from anabranch.evals.records import RunFolder
@@ -22,6 +23,8 @@ from anabranch.evals.report import write_report
 from anabranch.evals.run import Setup, check, go, prepare
 from anabranch.evals.summary import summarize
 from anabranch.evals.tasks import find_task
+from anabranch.evals.toolplans import run as toolplans
+from anabranch.evals.toolplans.report import write_report as write_toolplans_report
 
 _SHOWN_PROBLEMS = 5
 
@@ -36,6 +39,9 @@ def run(values: Mapping[str, Any], guard: Guard) -> None:
     Raises:
         UserError, BackendError: as options, files and models do.
     """
+    if values["task"] == toolplans.NAME:
+        _run_toolplans(values, guard)
+        return
     setup = _setup(values)
     check(setup)
     find_task(setup.task)
@@ -43,24 +49,36 @@ def run(values: Mapping[str, Any], guard: Guard) -> None:
     with opened_view(quiet=values["quiet"]) as view:
         view.status("starting")
         prepared = prepare(setup, build_tools(options, status=view.status, note=view.note), progress=view.status)
-    _tell_problems(prepared.manifest.problems)
+    tell_problems(prepared.manifest.problems)
     guard.hint = f"what is done is kept in {setup.out}; run the same command again to go on"
     total = len(prepared.examples) * len(prepared.entrants)
     with Loop() as loop, Gauge(total, quiet=values["quiet"]) as gauge:
 
         def show(progress: Progress) -> None:
-            gauge.tell(total - progress.total + progress.done + progress.waiting, _details(progress))
+            gauge.tell(total - progress.total + progress.done + progress.waiting, details(progress))
 
         progress = loop.run(go(prepared, show))
     report(str(setup.out), baseline=values["baseline"], paper_grading=values["paper_grading"])
-    if progress.waiting:
-        count = sum(1 for _ in prepared.folder.requests.open(encoding="utf-8"))
-        complain(
-            f"{progress.waiting} answers wait for a batch: {count} requests written to {prepared.folder.requests}; "
-            f"answer them, then: anabranch eval import {setup.out} REPLIES, and run the same command again"
-        )
-    if progress.failed:
-        complain(f"{progress.failed} answers are errors; the report lists them")
+    tell_end(progress, prepared.folder)
+
+
+def _run_toolplans(values: Mapping[str, Any], guard: Guard) -> None:
+    """Has decomposers plan for requests over a file of tools; nothing is answered."""
+    setup = _toolplans_setup(values)
+    with opened_view(quiet=values["quiet"]) as view:
+        view.status("starting")
+        prepared = toolplans.prepare(setup, progress=view.status)
+    tell_problems(prepared.problems)
+    guard.hint = f"what is done is kept in {setup.out}; run the same command again to go on"
+    total = len(prepared.examples) * len(prepared.entrants)
+    with Loop() as loop, Gauge(total, quiet=values["quiet"]) as gauge:
+
+        def show(progress: Progress) -> None:
+            gauge.tell(total - progress.total + progress.done + progress.waiting, details(progress))
+
+        progress = loop.run(toolplans.go(prepared, show))
+    typer.echo(write_toolplans_report(prepared.folder))
+    tell_end(progress, prepared.folder)
 
 
 def report(folder: str, *, baseline: str | None, paper_grading: bool) -> None:
@@ -70,8 +88,23 @@ def report(folder: str, *, baseline: str | None, paper_grading: bool) -> None:
         ConfigurationError: there is no run in the folder, or no such baseline.
     """
     place = RunFolder(Path(folder))
+    if place.manifest().task == toolplans.NAME:
+        typer.echo(write_toolplans_report(place))
+        return
     summary = summarize(place, baseline=baseline, paper_grading=paper_grading)
     typer.echo(write_report(summary, place.path))
+
+
+def tell_end(progress: Progress, folder: RunFolder) -> None:
+    """Says what is left to do, and what failed."""
+    if progress.waiting:
+        count = sum(1 for _ in folder.requests.open(encoding="utf-8"))
+        complain(
+            f"{progress.waiting} answers wait for a batch: {count} requests written to {folder.requests}; "
+            f"answer them, then: anabranch eval import {folder.path} REPLIES, and run the same command again"
+        )
+    if progress.failed:
+        complain(f"{progress.failed} answers are errors; the report lists them")
 
 
 def import_replies(folder: str, files: Sequence[str], cache: str | None) -> None:
@@ -87,7 +120,7 @@ def import_replies(folder: str, files: Sequence[str], cache: str | None) -> None
         taken = take_in(store, place, [Path(file) for file in files])
     finally:
         store.close()
-    _tell_problems(taken.problems)
+    tell_problems(taken.problems)
     complain(taken.line())
 
 
@@ -107,7 +140,24 @@ def _setup(values: Mapping[str, Any]) -> Setup:
     return Setup(out=Path(values["out"]), **given)
 
 
-def _details(progress: Progress) -> str:
+def _toolplans_setup(values: Mapping[str, Any]) -> toolplans.Setup:
+    if not values["data"] or not values["tools"]:
+        raise ConfigurationError("--task toolplans needs requests and tools: --data FILE.jsonl --tools FILE.json")
+    price = price_of(values["decomposer_price"])
+    same = ("retrieve", "right_tools", "split", "limit", "seed", "concurrency", "max_tokens", "max_sub_questions")
+    return toolplans.Setup(
+        out=Path(values["out"]),
+        data=Path(values["data"]),
+        tools=Path(values["tools"]),
+        decomposers=values["decomposer"] or ("local",),
+        price=Price(input=price[0], output=price[1]) if price else None,
+        cache=Path(values["cache"]) if values["cache"] else None,
+        **{name: values[name] for name in same},
+    )
+
+
+def details(progress: Progress) -> str:
+    """How far a run is, in one line."""
     share = f"{100 * progress.score / progress.graded:.1f} %" if progress.graded else "-"
     parts = [f"{progress.system}: {share}", f"{progress.tokens:,} tokens", cost(progress.usd)]
     parts += [f"{progress.waiting} waiting"] if progress.waiting else []
@@ -115,7 +165,8 @@ def _details(progress: Progress) -> str:
     return " · ".join(parts)
 
 
-def _tell_problems(problems: Sequence[str]) -> None:
+def tell_problems(problems: Sequence[str]) -> None:
+    """Says what was skipped, the first few in words."""
     for problem in problems[:_SHOWN_PROBLEMS]:
         complain(f"skipped: {problem}")
     if len(problems) > _SHOWN_PROBLEMS:

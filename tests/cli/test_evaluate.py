@@ -130,3 +130,24 @@ def test_mistakes_are_explained(home: Path, arguments: list[str], message: str) 
     assert result.exit_code == 2
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()[-1].splitlines()) == 1
+
+
+def test_plans_over_tools_need_both_files(home: Path) -> None:
+    result = evaluate("--task", "toolplans", "--data", "my.jsonl")
+    assert result.exit_code == 2
+    assert "--data FILE.jsonl --tools FILE.json" in result.stderr
+
+
+@pytest.mark.loopback
+def test_plans_over_tools_in_one_command(home: Path, answering: OpenAIServer) -> None:
+    plan = {"sub_questions": [{"id": 1, "text": "Ring Ada", "route": "ring", "depends_on": []}]}
+    answering.script = lambda _request: json.dumps(plan)
+    (home / "tools.json").write_text('[{"name": "ring", "description": "Rings."}, {"name": "write"}, {}]')
+    (home / "my.jsonl").write_text('{"question": "Ring Ada.", "tools": ["ring"]}\n')
+    models = ["--decomposer", f"mine={answering.url}", "--out", "plans"]
+    result = evaluate("--task", "toolplans", "--data", "my.jsonl", "--tools", "tools.json", *models)
+    assert result.exit_code == 0, result.stderr
+    assert "| mine | 1 | 100.0 |" in result.stdout
+    assert "skipped: tool 3: it has no name" in result.stderr
+    again = evaluate("report", "plans")
+    assert "| mine | 1 | 100.0 |" in again.stdout
