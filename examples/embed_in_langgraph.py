@@ -4,11 +4,19 @@ python examples/embed_in_langgraph.py "Where was the founder of the Hollin Quay 
 """
 
 import sys
+from typing import Any, NotRequired
 
 from langchain_core.messages import HumanMessage
 from langgraph.graph import START, MessagesState, StateGraph
 
-from anabranch import calculator, create_planner, document_search
+from anabranch import Plan, calculator, create_planner, document_search
+
+
+class State(MessagesState):
+    """The agent's state. The planner writes `messages` and, if there is such a key, `anabranch`; nothing else."""
+
+    anabranch: NotRequired[dict[str, Any]]
+    plan: NotRequired[str]  # the agent's own
 
 
 def main(question: str) -> None:
@@ -17,11 +25,13 @@ def main(question: str) -> None:
         solver="local",
         tools=[calculator(), document_search("examples/documents")],
     )
-    agent = StateGraph(MessagesState)
+    agent = StateGraph(State)
     agent.add_node("planner", planner)
     agent.add_edge(START, "planner")
     graph = agent.compile()
-    print(graph.invoke({"messages": [HumanMessage(question)]})["messages"][-1].text)
+    result = graph.invoke({"messages": [HumanMessage(question)], "plan": "ask the planner"})
+    print(Plan.model_validate(result["anabranch"]["plan"]).to_mermaid())
+    print(result["messages"][-1].text)
 
 
 if __name__ == "__main__":

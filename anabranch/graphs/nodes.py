@@ -22,9 +22,10 @@ from anabranch.agents.models import RoleModel
 from anabranch.agents.reply import text_of
 from anabranch.agents.solver import solve
 from anabranch.config import Budget, PlanningMode, Protocol, check_question
-from anabranch.errors import BudgetExceededError, PlanError, ReplyError
+from anabranch.errors import BudgetExceededError, ConfigurationError, PlanError, ReplyError
 from anabranch.graphs import scheduler
 from anabranch.graphs.channels import plain
+from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, lacks_checkpointer
 from anabranch.graphs.protocol import choose_protocol, compute_tools, protocol_of_any_plan, tools_to_plan_for
 from anabranch.graphs.state import PlanDecision, PlannerState
 from anabranch.graphs.step import StepRunner
@@ -72,7 +73,13 @@ class Nodes:
     name: str
 
     async def gate(self, state: PlannerState) -> Update:
-        """Takes the question out of the conversation, resets what the last turn left, and decides whether to plan."""
+        """Takes the question out of the conversation, resets what the last turn left, and decides whether to plan.
+
+        Raises:
+            ConfigurationError: plans are to be reviewed, and nothing keeps them meanwhile.
+        """
+        if self.review and lacks_checkpointer():
+            raise ConfigurationError(f"nothing around this planner keeps its threads; {NEEDS_CHECKPOINTER}")
         ledger = Ledger(budget=self.budget)
         with booking(ledger):
             understood = await self.follow_ups(state["messages"])

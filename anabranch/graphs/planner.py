@@ -17,6 +17,7 @@ from anabranch.agents.models import RoleModel, resolve_model
 from anabranch.config import Budget, Protocol, check_mode
 from anabranch.errors import ConfigurationError
 from anabranch.graphs.bridge import Node
+from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, PlannerGraph
 from anabranch.graphs.nodes import Nodes, complete
 from anabranch.graphs.state import PlannerInput, PlannerOutput, PlannerState
 from anabranch.graphs.step import StepRunner, by_graph, by_route
@@ -53,6 +54,9 @@ def create_planner(
     `usage` and the `messages` with the answer appended. `invoke`, `ainvoke`, `stream` and `astream` all work;
     `stream_mode="custom"` gives events of the types `question`, `plan`, `sub_question` and `replan`.
 
+    As a node of another graph, the planner writes `messages` to that graph's state and, if it has the key, `anabranch`:
+    all else, as plain data.
+
     Args:
         decomposer: who writes plans: `local`, an address, `PROVIDER:MODEL`, a chat model, or a `Decomposer`.
         solver: who answers; names as for `decomposer`.
@@ -65,7 +69,8 @@ def create_planner(
         gate: `auto`, `always`, or a function of the question that says whether to plan.
         protocol: how plans run: `guided` (one solver call along the plan), `per_node` (each sub-question by itself),
             or `auto` to decide by the plan's routes (see `graphs/protocol.py`).
-        review: whether each plan waits for a person's `PlanDecision`; needs a checkpointer.
+        review: whether each plan waits for a person's `PlanDecision`, or for `"approve"`, `"reject"` or words on what
+            should be different; needs a checkpointer, or `checkpointer=True`.
         max_sub_questions: most sub-questions in a plan; in dynamic mode, in all layers together.
         max_replans: most plans drawn up after the first, in static mode.
         max_concurrency: most sub-questions of one question answered at the same time.
@@ -73,7 +78,8 @@ def create_planner(
         budget: hard limits for one question.
         step_graph: replaces `route → solver | tool`: a compiled graph over `anabranch.graphs.step.StepState`, from
             `sub_question` and `text` to `answer`.
-        checkpointer: keeps threads, so that a stopped run goes on where it was.
+        checkpointer: keeps threads, so that a stopped run goes on where it was. True says that the graph which the
+            planner becomes a node of, or the LangGraph server that runs it, has one.
         store: a LangGraph store, for tools.
         context_schema: type of the run's context, for tools.
         name: name of the graph, and of the assistant in its messages.
@@ -86,6 +92,8 @@ def create_planner(
     for option, value, least in (("max_sub_questions", max_sub_questions, 1), ("max_replans", max_replans, 0)):
         if value < least:
             raise ConfigurationError(f"{option} is {value}; it must be at least {least}")
+    if review and (checkpointer is None or checkpointer is False):
+        raise ConfigurationError(NEEDS_CHECKPOINTER)
     catalogue = Catalogue(each if isinstance(each, BaseTool) else tool(each) for each in tools)
     answering = resolve_model(solver)
     step = by_graph(step_graph) if step_graph else by_route(answering, catalogue)
@@ -106,7 +114,10 @@ def create_planner(
         name=name,
     )
     builder = _wire(nodes, context_schema)
-    compiled: Planner = builder.compile(checkpointer=checkpointer, store=store, name=name)
+    # LangGraph would give a subgraph with True threads of its own, where messages that the graph around it has dropped
+    # live on; without one, a subgraph has that graph's.
+    keeper = None if checkpointer is True else checkpointer
+    compiled = PlannerGraph.of(builder.compile(checkpointer=keeper, store=store, name=name))
     # Tasks wait for their dependencies inside LangGraph's pool; it must never be the limit (StepRunner is).
     return compiled.with_config(max_concurrency=2 * max_sub_questions * (max_replans + 1) + 2)
 

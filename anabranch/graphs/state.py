@@ -79,8 +79,21 @@ class PlannerState(PlannerOutput):
     started_at: float
 
 
+_WORDS = {
+    **dict.fromkeys(("approve", "approved", "accept", "yes", "y", "ok", "okay"), "approve"),
+    **dict.fromkeys(("reject", "rejected", "ignore", "cancel", "no", "n"), "reject"),
+    **dict.fromkeys(("respond", "response"), "respond"),
+    "edit": "edit",
+}
+"""What a decision's type may be called, in the words of people and of other user interfaces."""
+
+
 class PlanDecision(BaseModel):
     """A person's decision on a plan: the resume value of the review.
+
+    It is read in other forms too: a bare `"approve"` or `"reject"` (also yes, no, ok, True, False); any other text,
+    which asks for a new plan that takes it into account; and the form of LangChain's human-in-the-loop middleware,
+    `{"decisions": [{"type": "approve"}]}`, where `edited_action` has the plan as its arguments.
 
     Attributes:
         type: `approve` runs the plan, `edit` runs `plan` instead, `reject` ends without an answer, `respond`
@@ -94,6 +107,27 @@ class PlanDecision(BaseModel):
     type: Literal["approve", "edit", "reject", "respond"]
     plan: Plan | None = None
     message: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_other_forms(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            return {"type": "approve" if value else "reject"}
+        if isinstance(value, str) and value.strip():
+            word = _WORDS.get(value.strip(" .!\n").lower())
+            return {"type": word} if word else {"type": "respond", "message": value.strip()}
+        if isinstance(value, Mapping) and set(value) == {"decisions"}:
+            value = value["decisions"]
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        if not isinstance(value, Mapping):
+            return value
+        decision = dict(value)
+        decision["type"] = _WORDS.get(str(decision.get("type")).lower(), decision.get("type"))
+        if isinstance(action := decision.pop("edited_action", None), Mapping):
+            arguments = action.get("args")
+            decision["plan"] = arguments.get("plan", arguments) if isinstance(arguments, Mapping) else arguments
+        return decision
 
     @field_validator("plan", mode="before")
     @classmethod

@@ -64,7 +64,7 @@ def test_it_is_a_compiled_state_graph() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"mode": "dynamic"}, {"review": True}], ids=str)
 def test_the_drawn_graph(options: dict[str, Any], snapshot: SnapshotAssertion) -> None:
-    assert planner([], **options).get_graph().draw_mermaid() == snapshot
+    assert planner([], checkpointer=True, **options).get_graph().draw_mermaid() == snapshot
 
 
 def test_usage_is_counted_by_role_and_priced() -> None:

@@ -120,3 +120,50 @@ async def test_review_works_asynchronously(graph: Planner) -> None:
 def test_incomplete_decisions_are_refused(decision: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         PlanDecision.model_validate(decision)
+
+
+EDITED = {"sub_questions": [{"id": 1, "text": "Who?"}]}
+PLAN = PlanDecision.model_validate({"type": "edit", "plan": EDITED}).plan
+
+
+@pytest.mark.parametrize(
+    ("resume", "expected"),
+    [
+        ("approve", {"type": "approve"}),
+        (" Approve. ", {"type": "approve"}),
+        ("yes", {"type": "approve"}),
+        (True, {"type": "approve"}),
+        ("reject", {"type": "reject"}),
+        (False, {"type": "reject"}),
+        ("ask the archive first", {"type": "respond", "message": "ask the archive first"}),
+        ("no, ask the archive first", {"type": "respond", "message": "no, ask the archive first"}),
+        ({"decisions": [{"type": "approve"}]}, {"type": "approve"}),
+        ([{"type": "reject", "message": "too long"}], {"type": "reject", "message": "too long"}),
+        ({"decisions": [{"type": "respond", "message": "shorter"}]}, {"type": "respond", "message": "shorter"}),
+        ({"type": "edit", "edited_action": {"name": "plan", "args": EDITED}}, {"type": "edit", "plan": PLAN}),
+        ({"type": "edit", "edited_action": {"name": "plan", "args": {"plan": EDITED}}}, {"type": "edit", "plan": PLAN}),
+    ],
+    ids=str,
+)
+def test_decisions_in_other_forms(resume: Any, expected: dict[str, Any]) -> None:
+    decision = PlanDecision.model_validate(resume)
+    assert {key: value for key, value in dict(decision).items() if value is not None} == expected
+
+
+@pytest.mark.parametrize("resume", ["", "edit", "respond", [], {"decisions": []}, 7, None], ids=repr)
+def test_no_decisions(resume: Any) -> None:
+    with pytest.raises(ValidationError):
+        PlanDecision.model_validate(resume)
+
+
+@pytest.mark.parametrize("resume", ["approve", {"decisions": [{"type": "approve"}]}], ids=str)
+def test_a_plan_is_approved_in_other_forms(graph: Planner, resume: Any) -> None:
+    graph.invoke(ask(), thread())
+    assert graph.invoke(Command(resume=resume), thread())["answer"] == "In 1952"
+
+
+def test_words_ask_for_another_plan(graph: Planner, decomposer: ScriptedChatModel) -> None:
+    decomposer.script = [CRAIGSLIST, CRAIGSLIST]
+    graph.invoke(ask(), thread())
+    assert "__interrupt__" in graph.invoke(Command(resume="start with the founder"), thread())
+    assert "start with the founder" in decomposer.prompts[1]

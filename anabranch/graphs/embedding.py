@@ -1,0 +1,87 @@
+"""The planner inside another graph: what it writes there, and who keeps its threads."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any, Self
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.config import get_config
+from langgraph.graph.state import CompiledStateGraph
+from pydantic_core import to_jsonable_python
+
+KEY = "anabranch"
+"""The one key, besides `messages`, that a planner writes to the state of a graph around it."""
+NEEDS_CHECKPOINTER = (
+    "review=True needs a checkpointer, which keeps the plan while a person looks at it: pass "
+    "checkpointer=InMemorySaver() (of langgraph.checkpoint.memory) or another one; or checkpointer=True where the "
+    "graph that the planner becomes a node of, or a LangGraph server, has one"
+)
+_CHECKPOINTER = "__pregel_checkpointer"
+"""Where LangGraph tells the nodes of a graph its checkpointer (langgraph, CONFIG_KEY_CHECKPOINTER)."""
+
+
+class Embedded(dict[str, Any]):
+    """A planner's outcome inside another graph: `messages`, and all else as plain data under `anabranch`.
+
+    LangGraph copies what a subgraph returns into the keys that both states have, and `plan` or `answer` are names that
+    agents use themselves. Whether the planner is a node, or is called by the function of one, which may well want
+    these, cannot be told: so they can be read by name, but are not listed.
+    """
+
+    def __init__(self, outcome: Mapping[str, Any]) -> None:
+        self._outcome = dict(outcome)
+        rest = {key: value for key, value in outcome.items() if key != "messages"}
+        super().__init__({"messages": outcome["messages"], KEY: to_jsonable_python(rest)})
+
+    def __missing__(self, key: str) -> Any:
+        return self._outcome[key]
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key) or key in self._outcome
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of this name, listed or not."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+
+class PlannerGraph(CompiledStateGraph[Any, Any, Any, Any]):
+    """A compiled planner, whose outcome inside another graph is `Embedded`."""
+
+    @classmethod
+    def of(cls, compiled: CompiledStateGraph[Any, Any, Any, Any]) -> Self:
+        """The same graph as a planner."""
+        return cls(**{name: value for name, value in vars(compiled).items() if name != "__orig_class__"})
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Any:
+        """Runs the planner; see `CompiledStateGraph.invoke`."""
+        return _outcome(super().invoke(input, config, **options), config)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Any:
+        """Runs the planner; see `CompiledStateGraph.ainvoke`."""
+        return _outcome(await super().ainvoke(input, config, **options), config)
+
+    def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Iterator[Any]:
+        """Runs the planner; see `CompiledStateGraph.stream`."""
+        parts = super().stream(input, config, **options)
+        # A graph around it asks for no mode and takes the last part as the outcome.
+        return parts if options.get("stream_mode") else (_outcome(part, config) for part in parts)
+
+    async def astream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> AsyncIterator[Any]:
+        """Runs the planner; see `CompiledStateGraph.astream`."""
+        plain = bool(options.get("stream_mode"))
+        async for part in super().astream(input, config, **options):
+            yield part if plain else _outcome(part, config)
+
+
+def _outcome(result: Any, config: RunnableConfig | None) -> Any:
+    # Only the tasks of a graph have a namespace, and a graph always hands its config on. A function that calls the
+    # planner without one gets the plain outcome, which keeps its form in the record of a `@task` too.
+    inside = bool(config and config.get("configurable", {}).get("checkpoint_ns"))
+    return Embedded(result) if inside and isinstance(result, dict) and "messages" in result else result
+
+
+def lacks_checkpointer() -> bool:
+    """Whether neither the running graph nor one around it keeps threads; False where LangGraph does not say."""
+    return get_config().get("configurable", {}).get(_CHECKPOINTER, ...) is None
