@@ -250,6 +250,13 @@ def _dustless(function: Callable[[float], float]) -> Callable[..., Number]:
     return _real(lambda value: round(function(value), 15))
 
 
+def _tangent(value: float) -> float:
+    # At a pole, the cosine of the nearest floating point number is not zero but as small as its rounding error.
+    if abs(math.cos(value)) <= 1e-15 * max(1.0, abs(value)):
+        raise NotationError("the tangent has no value there")
+    return math.tan(value)
+
+
 def _whole(function: Callable[..., int]) -> Callable[..., Number]:
     return lambda *values: _limited(Fraction(function(*(_integer(value) for value in values))))
 
@@ -320,7 +327,8 @@ _OPERATORS: Mapping[type[ast.AST], Callable[..., Value]] = {
 _FLOATING = (math.exp, math.log, math.log2, math.log10, math.asin, math.acos, math.atan, math.degrees, math.radians)
 _FUNCTIONS: dict[str, Callable[..., Number]] = {
     **{function.__name__: _real(function) for function in _FLOATING},
-    **{function.__name__: _dustless(function) for function in (math.sin, math.cos, math.tan)},
+    **{function.__name__: _dustless(function) for function in (math.sin, math.cos)},
+    "tan": _dustless(_tangent),
     "ln": _real(math.log),
     "abs": _magnitude,
     "floor": lambda value: _limited(Fraction(math.floor(_operand(value)))),

@@ -21,6 +21,14 @@ _PERCENT = re.compile(rf"(?<![\w.])({_NUMBER})\s?%(?=\s*(?:$|[*/),<>=!]|of\b)|\s
 _ADDED_PERCENT = re.compile(rf"({_NUMBER}\s?%?|\))\s*[+-]\s*{_NUMBER}\s?%(?=\s*(?:$|[),<>=!+-]))")
 
 
+_YEAR, _MONTH, _DAY = r"(?:1\d|20)\d\d", r"(?:0?[1-9]|1[0-2])", r"(?:0?[1-9]|[12]\d|3[01])"
+# Only as people write dates, without spaces: 12-31 and 8-3-2 are subtractions, 2024 - 3 - 1 is one, too.
+_DATE = re.compile(
+    rf"(?<![\w.,)])(?:{_YEAR}(?P<by>[-/.–]){_MONTH}(?P=by){_DAY}|{_YEAR}[-–]0[1-9]"
+    rf"|(?:{_MONTH}(?P<then>[-/.–]){_DAY}|{_DAY}(?P<or>[-/.–]){_MONTH})(?(then)(?P=then)|(?P=or)){_YEAR})(?![\w(]|[.,]\d)"
+)
+
+
 class NotationError(ValueError):
     """The text is not one arithmetic expression, or could be read in two ways."""
 
@@ -37,6 +45,10 @@ def to_python(text: str) -> str:
     if len(text) > MAX_CHARS:
         raise NotationError(f"it has {len(text):,} characters, more than {MAX_CHARS:,}")
     text = _strip(text)
+    if date := _DATE.search(text):
+        raise NotationError(
+            f"it has the date {date[0]}, and a calculator has no dates; write numbers with spaces around - and /"
+        )
     for command, symbol in _COMMANDS.items():
         text = text.replace(command, symbol)
     text = text.translate(_SYMBOLS).lower()
