@@ -77,7 +77,7 @@ def build_tools(options: Options, *, status: Say, note: Say) -> list[BaseTool]:
     if options.docs:
         status("reading documents")
         report = load_documents(options.docs)
-        if report.skipped:
+        if not report.complete:
             note(f"documents: {report.summary()}")
         tools.append(document_search(report.documents))
     return tools

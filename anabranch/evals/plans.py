@@ -10,7 +10,7 @@ from anabranch.evals.grading import token_f1
 from anabranch.evals.intervals import Mean, mean
 from anabranch.evals.records import Record
 from anabranch.plan import Plan, SubQuestion
-from anabranch.tools.search import STOP_WORDS, tokenize
+from anabranch.tools.terms import STOP_WORDS, tokenize
 
 REDUNDANT = 0.8
 """Sub-questions that share at least this much of all their content words (Jaccard) ask for the same thing."""
@@ -123,7 +123,7 @@ def _alike(left: str, right: str) -> bool:
 
 def _content(text: str) -> set[str]:
     """Content words; two sub-questions of one form about different slots are no repetition, so slots are words."""
-    words = {word for word in tokenize(_plain(text), single_characters=True) if word not in STOP_WORDS}
+    words = {word for word in tokenize(_plain(text), indexing=True) if word not in STOP_WORDS}
     return words | set(re.findall(r"\{\d+\}", text))
 
 

@@ -1,7 +1,7 @@
 """Tools a plan can route to, and the catalogue that lists them for the decomposer.
 
-The makers of tools are imported with this package, the libraries behind them (bm25s, pypdf, bs4, pydantic-monty)
-only when a tool needs them.
+The makers of tools are imported with this package, the libraries behind them (bm25s, pypdf, selectolax, docx and so
+on) only when a tool needs them.
 """
 
 from collections.abc import Callable, Mapping

@@ -29,11 +29,7 @@ class Catalogue(Mapping[str, BaseTool]):
     def __init__(self, tools: Iterable[BaseTool] = ()) -> None:
         self._tools: dict[str, BaseTool] = {}
         for tool in tools:
-            if tool.name == SOLVE or not re.fullmatch(ROUTE_PATTERN, tool.name):
-                raise ConfigurationError(
-                    f"the tool name {tool.name!r} cannot be a route; use letters, digits and _ . / : -, "
-                    f"and not {SOLVE!r}"
-                )
+            check_name(tool.name)
             if tool.name in self._tools:
                 raise ConfigurationError(f"two tools are named {tool.name!r}; rename one")
             self._tools[tool.name] = tool
@@ -51,6 +47,18 @@ class Catalogue(Mapping[str, BaseTool]):
     def cards(self) -> Sequence[ToolCard]:
         """One card a tool; descriptions are cut to their first sentence or line."""
         return [ToolCard(name=t.name, description=first_sentence(t.description)) for t in self._tools.values()]
+
+
+def check_name(name: str) -> None:
+    """Checks that a tool of this name can be a route of plans.
+
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    if name == SOLVE or not re.fullmatch(ROUTE_PATTERN, name):
+        raise ConfigurationError(
+            f"the tool name {name!r} cannot be a route; use letters, digits and _ . / : -, and not {SOLVE!r}"
+        )
 
 
 def first_sentence(text: str, limit: int = 160) -> str:

@@ -5,15 +5,23 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from langchain_core.documents import Document
 
 from anabranch.errors import DocumentError
-from anabranch.tools.readers import SUFFIXES, read
+from anabranch.tools.outline import Heading, Outline
+from anabranch.tools.readers import SUFFIXES, file_name, read
 
 MAX_BYTES = 20 * 2**20
 PASSAGE_WORDS = 120
 OVERLAP_WORDS = 25
+
+
+class ReadDocument(Document):
+    """A document as it was read from a file, with the headings in its text, in order."""
+
+    headings: tuple[Heading, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -24,21 +32,33 @@ class LoadReport:
         documents: one for each page, or for each file without pages, with the metadata source (path relative to
             the folder that was given), title and page (None without pages).
         loaded: files that were read.
-        skipped: files in folders that were not, each with the reason.
+        skipped: files and folders that were not, each with the reason.
+        notes: what could not be read of files that were: a page, a line.
     """
 
     documents: list[Document] = field(default_factory=list)
     loaded: list[Path] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
+    notes: list[tuple[Path, str]] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was left out."""
+        return not self.skipped and not self.notes
 
     def summary(self) -> str:
-        """One line: how many files were read, how many were skipped, and why."""
+        """One line: how many files were read, how many were skipped, what is missing of others, and why."""
         text = f"{len(self.loaded)} file{'' if len(self.loaded) == 1 else 's'} read"
-        if not self.skipped:
-            return text
-        reasons = "; ".join(f"{path.name}: {reason}" for path, reason in self.skipped[:3])
-        more = f"; and {len(self.skipped) - 3} more" if len(self.skipped) > 3 else ""
-        return f"{text}, {len(self.skipped)} skipped ({reasons}{more})"
+        if self.skipped:
+            text += f", {len(self.skipped)} skipped ({_reasons(self.skipped)})"
+        if self.notes:
+            text += f", {len({path for path, _ in self.notes})} read in part ({_reasons(self.notes)})"
+        return text
+
+
+def _reasons(found: Sequence[tuple[Path, str]]) -> str:
+    reasons = "; ".join(f"{file_name(path.name)}: {reason}" for path, reason in found[:3])
+    return reasons + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
 
 
 def load_documents(paths: str | Path | Iterable[str | Path], *, max_bytes: int = MAX_BYTES) -> LoadReport:
@@ -65,15 +85,15 @@ def load_documents(paths: str | Path | Iterable[str | Path], *, max_bytes: int =
             try:
                 _load_file(root, root.name, report, max_bytes)
             except DocumentError as error:
-                raise DocumentError(f"{root} cannot be used: {error}") from error
+                raise DocumentError(f"{file_name(str(root))} cannot be used: {error}") from error
         else:
-            raise DocumentError(f"there is no {str(root)!r}; check the path")
+            raise DocumentError(f"there is no {file_name(str(root))!r}; check the path")
     return report
 
 
 def _load_folder(folder: Path, report: LoadReport, max_bytes: int, prefix: str) -> None:
     skipped, loaded = len(report.skipped), len(report.loaded)
-    for path in _files(folder):
+    for path in _files(folder, report):
         try:
             _load_file(path, prefix + path.relative_to(folder).as_posix(), report, max_bytes)
         except DocumentError as error:
@@ -81,17 +101,26 @@ def _load_folder(folder: Path, report: LoadReport, max_bytes: int, prefix: str) 
     if len(report.loaded) == loaded:
         found = report.skipped[skipped:]
         hint = f"put {', '.join(SUFFIXES)} files into it"
+        name = file_name(str(folder))
         if not found:
-            raise DocumentError(f"the folder {str(folder)!r} is empty; {hint}")
-        first = f"{found[0][0].name}: {found[0][1]}"
-        raise DocumentError(f"none of the {len(found)} files in {str(folder)!r} can be read ({first}); {hint}")
+            raise DocumentError(f"the folder {name!r} is empty; {hint}")
+        first = f"{file_name(found[0][0].name)}: {found[0][1]}"
+        raise DocumentError(f"none of the {len(found)} files in {name!r} can be read ({first}); {hint}")
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Files below a folder, in a stable order."""
+def _files(folder: Path, report: LoadReport) -> Iterator[Path]:
+    """Files below a folder, in a stable order; folders that cannot be listed go to the report."""
+
+    def skip(error: OSError) -> None:
+        report.skipped.append((Path(os.fsdecode(error.filename or folder)), _unreadable(error)))
+
     seen: set[tuple[int, int]] = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        status = Path(parent).stat()
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=skip):
+        try:
+            status = Path(parent).stat()
+        except OSError as error:
+            skip(error)
+            continue
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
             continue
@@ -100,72 +129,121 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in sorted(files) if not name.startswith("."))
 
 
+def _unreadable(error: OSError) -> str:
+    return f"it cannot be read ({error.strerror or error})"
+
+
 def _load_file(path: Path, source: str, report: LoadReport, max_bytes: int) -> None:
-    if not path.is_file():
-        raise DocumentError("it is a broken link" if path.is_symlink() else "it is not a regular file")
-    size = path.stat().st_size
+    try:
+        if not path.is_file():
+            raise DocumentError("it is a broken link" if path.is_symlink() else "it is not a regular file")
+        size = path.stat().st_size
+    except OSError as error:
+        raise DocumentError(_unreadable(error)) from error
     if size > max_bytes:
         raise DocumentError(f"it has {size / 2**20:.1f} MiB, more than {max_bytes / 2**20:.1f}; split it")
     content = read(path)
     report.loaded.append(path)
+    report.notes.extend((path, note) for note in content.notes)
     for page in content.pages:
-        metadata = {"source": source, "title": content.title, "page": page.number}
-        report.documents.append(Document(page.text, metadata=metadata))
+        metadata = {"source": file_name(source), "title": content.title, "page": page.number}
+        report.documents.append(ReadDocument(page_content=page.text, metadata=metadata, headings=page.headings))
 
 
 def split_passages(
     documents: Iterable[Document], *, words: int = PASSAGE_WORDS, overlap: int = OVERLAP_WORDS
 ) -> list[Document]:
-    """Divides documents into passages at the borders of paragraphs and sentences.
+    """Divides documents into passages at the borders of sections, paragraphs and sentences.
 
     Args:
-        documents: documents of any length; short ones stay whole. Their metadata goes to each passage.
+        documents: documents of any length; short ones stay whole. Their metadata goes to each passage, and with it
+            `section`: the headings that the passage stands under, where they are known.
         words: length of a passage, roughly; two Chinese or Japanese characters count as a word.
         overlap: where a paragraph is cut, the sentence before the cut begins the next passage, too, if it has at
             most this many words.
     """
     return [
-        Document(passage, metadata=dict(document.metadata))
+        Document(passage, metadata=document.metadata | ({"section": " > ".join(path)} if path else {}))
         for document in documents
-        for passage in _passages(document.page_content, words, overlap)
+        for passage, path in _passages(document, words, overlap)
     ]
 
 
-def _passages(text: str, words: int, overlap: int) -> Iterator[str]:
-    sentences = [(sentence, count_words(sentence)) for sentence in _sentences(text, words)]
-    left = sum(length for _, length in sentences)
+class _Piece(NamedTuple):
+    text: str
+    words: int
+    path: tuple[str, ...]
+    is_heading: bool = False
+
+
+def _passages(document: Document, words: int, overlap: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+    pieces = list(_pieces(document, words))
+    left = sum(piece.words for piece in pieces)
     # Passages of even length, so that none ends as a stub.
     target = left if left <= 1.25 * words else left / max(2, round(left / words))
-    current: list[str] = []
+    current: list[_Piece] = []
     size = 0.0
-    for sentence, length in sentences:
-        ends_paragraph = bool(current) and current[-1].endswith("\n\n")
-        full = size >= 0.75 * target if ends_paragraph else size + length / 2 > target
-        if current and full and left > 0.4 * target:
-            yield _join(current)
-            carried = "" if ends_paragraph or len(current) == 1 else current[-1]
-            current = [carried] if carried and count_words(carried) <= overlap else []
+    for piece in pieces:
+        if current and left > 0.4 * target and _is_full(current, size, piece, target):
+            yield _join(current), _section(current)
+            carried = None if len(current) == 1 or current[-1].text.endswith("\n\n") else current[-1]
+            current = [carried] if carried and carried.words <= overlap else []
             size = 0.0
-        current.append(sentence)
-        size += length
-        left -= length
+        current.append(piece)
+        size += piece.words
+        left -= piece.words
     if _join(current):
-        yield _join(current)
+        yield _join(current), _section(current)
 
 
-def _join(sentences: Sequence[str]) -> str:
-    return "".join(sentences).strip()
+def _is_full(current: Sequence[_Piece], size: float, following: _Piece, target: float) -> bool:
+    """Whether a passage ends before the next piece: rather between sections than paragraphs, than sentences."""
+    if current[-1].is_heading:
+        return False
+    if following.is_heading:
+        return size >= 0.5 * target
+    if current[-1].text.endswith("\n\n"):
+        return size >= 0.75 * target
+    return size + following.words / 2 > target
 
 
-def _sentences(text: str, words: int) -> Iterator[str]:
-    """Sentences with the white space after them; those too long for a passage are cut between words."""
-    text = re.sub(r"\n[ \t]*\n\s*", "\n\n", text.replace("\r\n", "\n"))
-    for sentence in re.split(r"(?<=\n\n)|(?<=[.!?]\s)(?=\S)|(?<=[。！？])", text):
-        if count_words(sentence) <= words:
-            if sentence:
-                yield sentence
-            continue
-        yield from _cut(sentence, words)
+def _section(pieces: Sequence[_Piece]) -> tuple[str, ...]:
+    """The headings that a passage stands under, with those that it begins with."""
+    return next((piece for piece in pieces if not piece.is_heading), pieces[-1]).path
+
+
+def _join(pieces: Sequence[_Piece]) -> str:
+    return "".join(piece.text for piece in pieces).strip()
+
+
+def _pieces(document: Document, words: int) -> Iterator[_Piece]:
+    """Headings and sentences with the white space after them; what is too long for a passage is cut between words."""
+    outline = Outline(document.headings if isinstance(document, ReadDocument) else ())
+    text = re.sub(r"\n[ \t]*\n\s*", "\n\n", document.page_content.replace("\r\n", "\n"))
+    for paragraph in re.split(r"(?<=\n\n)", text):
+        start = 0
+        for line in re.finditer(r"[^\n]*\n*", paragraph) if outline.waiting else ():
+            before = outline.path
+            if outline.is_heading(line[0]):
+                yield from _sentences(paragraph[start : line.start()], words, before)
+                yield _Piece(line[0], count_words(line[0]), outline.path, is_heading=True)
+                start = line.end()
+        yield from _sentences(paragraph[start:], words, outline.path)
+
+
+def _sentences(paragraph: str, words: int, path: tuple[str, ...]) -> Iterator[_Piece]:
+    length = count_words(paragraph)
+    if length <= words / 3 or (length <= words and paragraph.startswith("|")):
+        # Rows of tables, items of lists and small tables stay whole.
+        if paragraph:
+            yield _Piece(paragraph, length, path)
+        return
+    for sentence in re.split(r"(?<=[.!?]\s)(?=\S)|(?<=[。！？])", paragraph):
+        length = count_words(sentence)
+        if length > words:
+            yield from (_Piece(piece, count_words(piece), path) for piece in _cut(sentence, words))
+        elif sentence:
+            yield _Piece(sentence, length, path)
 
 
 def _cut(sentence: str, words: int) -> Iterator[str]:

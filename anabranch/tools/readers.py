@@ -1,18 +1,21 @@
 """Reads one document of a known kind into text, page by page."""
 
-import codecs
 import logging
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anabranch.errors import DocumentError
+from anabranch.tools.encodings import decode, decode_html
+from anabranch.tools.markdown import read_markdown
+from anabranch.tools.outline import Heading
+from anabranch.tools.tables import read_json, read_json_lines, read_separated
+from anabranch.tools.web_pages import visible_text
+from anabranch.tools.word_files import read_docx
 
 if TYPE_CHECKING:
-    from bs4 import BeautifulSoup
     from pypdf import PdfReader
 
 
@@ -23,10 +26,12 @@ class Page:
     Attributes:
         text: paragraphs separated by empty lines.
         number: counted from 1; None when the document has no pages.
+        headings: its headings, in order.
     """
 
     text: str
     number: int | None = None
+    headings: tuple[Heading, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,16 @@ class Content:
     Attributes:
         title: its title, or its file name without suffix.
         pages: its pages that have text; at least one.
+        notes: what of it could not be read.
     """
 
     title: str
     pages: list[Page]
+    notes: tuple[str, ...] = ()
+
+
+Read = tuple[str, list[Page], list[str]]
+"""Title, pages and notes of a document."""
 
 
 def read(path: Path) -> Content:
@@ -54,114 +65,82 @@ def read(path: Path) -> Content:
             f"its kind {path.suffix or '(no suffix)'!r} is not known; use one of: {', '.join(SUFFIXES)}"
         )
     try:
-        title, pages = reader(path)
+        title, pages, notes = reader(path)
+    except DocumentError:
+        raise
     except OSError as error:
         raise DocumentError(f"it cannot be read ({error.strerror or error})") from error
+    except Exception as error:
+        # A file that its reader does not expect costs this file, not those beside it.
+        raise DocumentError(f"it is not a readable {path.suffix} file ({type(error).__name__})") from error
+    pages = [Page(clean(page.text), page.number, page.headings) for page in pages]
     pages = [page for page in pages if page.text.strip()]
     if not pages:
-        raise DocumentError("there is no text in it" + (" (a scan?)" if path.suffix.lower() == ".pdf" else ""))
-    return Content(" ".join(title.split()) or path.stem, pages)
+        reason = "there is no text in it" + (" (a scan?)" if path.suffix.lower() == ".pdf" else "")
+        raise DocumentError("; ".join([reason, *notes[:3]]))
+    return Content(" ".join(clean(title).split()) or file_name(path.stem), pages, tuple(notes))
 
 
-def decode(data: bytes) -> str:
-    """Text of unknown encoding: by byte order mark, then UTF-8, then the Western European code pages.
-
-    Raises:
-        DocumentError: it is no text at all.
-    """
-    for mark, encoding in _MARKS:
-        if data.startswith(mark):
-            try:
-                return data.decode(encoding)
-            except UnicodeDecodeError as error:
-                raise DocumentError(f"it is damaged: it starts as {encoding} but does not go on so") from error
-    if b"\0" in data:
-        raise DocumentError("it is a binary file")
-    for encoding in ("utf-8", "cp1252", "latin-1"):
-        try:
-            text = data.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    controls = sum(unicodedata.category(c) == "Cc" and c not in "\t\n\v\f\r\x1b\x85" for c in text[:4000])
-    if controls > len(text[:4000]) * 0.02:
-        raise DocumentError("it is a binary file")
-    return text
-
-
-# UTF-32 first: its little-endian mark starts with the one of UTF-16.
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
+# Soft hyphens, zero-width spaces and joiners, marks of direction, tags; the joiners that letters need stay.
+_INVISIBLE = re.compile(
+    "\u00ad[ \\t]*\\r?\\n[ \\t]*|[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
 )
 
 
-def _read_text(path: Path) -> tuple[str, list[Page]]:
-    return "", [Page(decode(path.read_bytes()))]
+def clean(text: str) -> str:
+    """Text without invisible characters, which break words up for models and people, and without lone surrogates."""
+    if text.isascii():
+        return text
+    text = _INVISIBLE.sub("", text)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _read_markdown(path: Path) -> tuple[str, list[Page]]:
-    text = decode(path.read_bytes())
-    heading = re.search(r"^#{1,6}[ \t]+(\S.*?)[ \t#]*$", text, re.MULTILINE)
-    return heading[1] if heading else "", [Page(text)]
-
-
-def _read_html(path: Path) -> tuple[str, list[Page]]:
-    # Importing it takes 130 ms, so programs that read no web page do not pay for it.
-    from bs4 import BeautifulSoup
-
-    data = path.read_bytes()
-    declared = re.search(rb"<meta[^>]{0,200}charset=[\"']?([\w-]{2,40})", data[:2048], re.IGNORECASE)
+def file_name(name: str) -> str:
+    """A file's name as text; in names that are not UTF-8 each strange byte is taken for a Western European letter."""
     try:
-        text = data.decode(declared[1].decode("ascii")) if declared else decode(data)
-    except (UnicodeDecodeError, LookupError):
-        text = decode(data)
-    # An XML declaration only makes BeautifulSoup warn; text without any tag makes it ask whether it is a file name.
-    text = re.sub(r"^\ufeff?\s*<\?xml[^>]*\?>", "", text)
-    if "<" not in text:
-        return "", [Page(text)]
-    soup = BeautifulSoup(text, "html.parser")
-    title = soup.title.get_text() if soup.title else ""
-    return title, [Page(_visible_text(soup))]
+        return name.encode().decode()
+    except UnicodeEncodeError:
+        data = name.encode("utf-8", "surrogateescape")
+        return data.decode("windows-1252", "replace")
 
 
-def _visible_text(soup: "BeautifulSoup") -> str:
-    """The text a browser shows, with empty lines between blocks."""
-    from bs4.element import NavigableString, Tag
-
-    # One pass over the tree: changing it instead takes quadratic time, recursion fails on deep nesting.
-    parts: list[str] = []
-    stack = [(iter(soup.contents), "")]
-    while stack:
-        children, closing = stack[-1]
-        child = next(children, None)
-        if child is None:
-            parts.append(closing)
-            stack.pop()
-        elif isinstance(child, Tag) and child.name not in _INVISIBLE and not child.has_attr("hidden"):
-            closing = _CLOSING.get(child.name, "")
-            parts.append(closing if child.name in _BLOCKS else "")
-            stack.append((iter(child.contents), closing))
-        elif type(child) is NavigableString:
-            # Comments and declarations are subclasses of it.
-            parts.append(str(child))
-    lines = (" ".join(line.split()) for line in "".join(parts).split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+def _read_text(path: Path) -> Read:
+    return "", [Page(decode(path.read_bytes()))], []
 
 
-_INVISIBLE = frozenset({"head", "title", "script", "style", "noscript", "template", "svg", "iframe", "object"})
-_BLOCKS = (
-    *("address", "article", "aside", "blockquote", "dd", "div", "dl", "dt", "figcaption", "figure", "footer", "form"),
-    *("h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main", "nav", "ol", "p", "pre", "section", "summary"),
-    *("table", "tr", "ul"),
-)
-_CLOSING = {"br": "\n", "td": " ", "th": " "} | dict.fromkeys(_BLOCKS, "\n\n")
+def _read_markdown(path: Path) -> Read:
+    title, text, headings = read_markdown(decode(path.read_bytes()))
+    return title, [Page(text, headings=headings)], []
 
 
-def _read_pdf(path: Path) -> tuple[str, list[Page]]:
+def _read_html(path: Path) -> Read:
+    title, text, headings = visible_text(decode_html(path.read_bytes()))
+    return title, [Page(text, headings=headings)], []
+
+
+def _read_docx(path: Path) -> Read:
+    title, text, headings = read_docx(path)
+    return title, [Page(text, headings=headings)], []
+
+
+def _read_csv(path: Path) -> Read:
+    return "", [Page(read_separated(decode(path.read_bytes())))], []
+
+
+def _read_tsv(path: Path) -> Read:
+    return "", [Page(read_separated(decode(path.read_bytes()), "\t"))], []
+
+
+def _read_json(path: Path) -> Read:
+    return "", [Page(read_json(decode(path.read_bytes())))], []
+
+
+def _read_json_lines(path: Path) -> Read:
+    text, notes = read_json_lines(decode(path.read_bytes()))
+    return "", [Page(text)], notes
+
+
+def _read_pdf(path: Path) -> Read:
     # Importing it takes 240 ms, so programs that read no PDF do not pay for it.
     from pypdf import PdfReader
     from pypdf.errors import DependencyError
@@ -171,8 +150,8 @@ def _read_pdf(path: Path) -> tuple[str, list[Page]]:
     try:
         with path.open("rb") as file:
             reader = _unlocked(PdfReader(file))
-            pages = [Page(page.extract_text(), number) for number, page in enumerate(reader.pages, start=1)]
-            return _pdf_title(reader), pages
+            pages, notes = _pdf_pages(reader)
+            return _pdf_title(reader), pages, notes
     except (DocumentError, OSError):
         raise
     except DependencyError as error:
@@ -188,17 +167,36 @@ def _unlocked(reader: "PdfReader") -> "PdfReader":
     return reader
 
 
+def _pdf_pages(reader: "PdfReader") -> tuple[list[Page], list[str]]:
+    pages: list[Page] = []
+    notes: list[str] = []
+    for number in range(1, len(reader.pages) + 1):
+        try:
+            pages.append(Page(reader.pages[number - 1].extract_text(), number))
+        except Exception as error:
+            notes.append(f"page {number} cannot be read ({type(error).__name__})")
+    return pages, notes
+
+
 def _pdf_title(reader: "PdfReader") -> str:
-    title = reader.metadata.title if reader.metadata else None
+    try:
+        title = reader.metadata.title if reader.metadata else None
+    except Exception:
+        return ""
     return title if isinstance(title, str) else ""
 
 
-_READERS: Mapping[str, Callable[[Path], tuple[str, list[Page]]]] = {
+_READERS: Mapping[str, Callable[[Path], Read]] = {
     ".txt": _read_text,
     ".md": _read_markdown,
     ".pdf": _read_pdf,
     ".html": _read_html,
     ".htm": _read_html,
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".json": _read_json,
+    ".jsonl": _read_json_lines,
+    ".docx": _read_docx,
 }
 SUFFIXES = tuple(_READERS)
 """The kinds of documents that can be read, by the ending of the file's name."""

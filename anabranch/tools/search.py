@@ -1,9 +1,7 @@
 """The search tool: BM25 over documents, or any LangChain retriever."""
 
 import logging
-import re
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +12,9 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import BaseModel, Field
 
 from anabranch.errors import ConfigurationError, DocumentError
+from anabranch.tools.catalogue import check_name
 from anabranch.tools.documents import load_documents, split_passages
+from anabranch.tools.terms import STOP_WORDS, tokenize
 
 if TYPE_CHECKING:
     from langchain_core.retrievers import BaseRetriever
@@ -34,23 +34,31 @@ class SearchInput(BaseModel):
 
 
 def document_search(
-    documents: str | Path | Iterable[str | Path | Document], *, k: int = 4, description: str = DESCRIPTION
+    documents: str | Path | Iterable[str | Path | Document],
+    *,
+    k: int = 4,
+    name: str = "search",
+    description: str = DESCRIPTION,
 ) -> BaseTool:
     """A tool that finds passages in documents by their words (BM25).
+
+    The passages are the artifact of the tool's message, too, each with the metadata source, title, page and section.
 
     Args:
         documents: files, folders, or documents that are already loaded; they are divided into passages.
         k: most passages to return.
+        name: the tool's name; two such tools in one planner need two names.
         description: what the planner is told of the tool; name what the documents are about.
 
     Raises:
-        ConfigurationError: `k` is less than 1.
+        ConfigurationError: `k` is less than 1, or the name cannot be a route.
         DocumentError: there is nothing to search in.
     """
     if k < 1:
         raise ConfigurationError(f"k={k} returns nothing; use 1 or more")
+    check_name(name)
     index = PassageIndex(split_passages(_loaded(documents)))
-    return _tool(lambda query: _found(query, index.search(query, k)), None, "search", description)
+    return _tool(lambda query: _found(query, index.search(query, k)), None, name, description)
 
 
 def retriever_search(
@@ -63,7 +71,11 @@ def retriever_search(
         k: most passages to return; None for all that the retriever returns.
         name: the tool's name.
         description: what the planner is told of the tool.
+
+    Raises:
+        ConfigurationError: the name cannot be a route.
     """
+    check_name(name)
 
     def search(query: str) -> Found:
         return _found(query, retriever.invoke(query)[:k])
@@ -91,8 +103,7 @@ class PassageIndex:
         # On import it sets its own logger to DEBUG, which programs with logging set up would get to see.
         logging.getLogger("bm25s").setLevel(logging.WARNING)
         self._passages = list(passages)
-        texts = (f"{p.metadata.get('title') or ''}\n{p.page_content}" for p in self._passages)
-        terms = [tokenize(text, single_characters=True) for text in texts]
+        terms = [tokenize(_indexed(passage), indexing=True) for passage in self._passages]
         if not any(terms):
             raise DocumentError("there is no text to search in; give documents with words in them")
         self._index = BM25()
@@ -108,60 +119,6 @@ class PassageIndex:
         scores = self._index.get_scores(terms).tolist()
         best = sorted(range(len(self._passages)), key=lambda i: (-scores[i], i))[:k]
         return [self._passages[i] for i in best if scores[i] > 0]
-
-
-def tokenize(text: str, *, single_characters: bool = False) -> list[str]:
-    """Terms of a text: lower case, without accents, plurals and thousands separators.
-
-    Scripts without spaces between words give pairs of neighbouring characters.
-
-    Args:
-        text: in any script.
-        single_characters: also give their single characters; an index needs them for queries of one character.
-    """
-    text = text.casefold()
-    if not text.isascii():
-        text = re.sub(r"[\u0300-\u036f]", "", unicodedata.normalize("NFKD", text))
-        text = unicodedata.normalize("NFC", text)
-    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
-    terms: list[str] = []
-    for match in _TERM.finditer(text):
-        run = match[0]
-        if match.lastgroup == "word":
-            terms.append(_singular(run))
-            continue
-        terms += [run[i : i + 2] for i in range(len(run) - 1)]
-        if single_characters or len(run) == 1:
-            terms += run
-    return terms
-
-
-_UNSPACED = (
-    r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1100-\u11ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
-    r"\uf900-\ufaff\U00020000-\U0003ffff"
-)
-# The vowel signs of Indian scripts and of Arabic are no `\w`, yet belong to their word.
-_MARK = r"[\u064b-\u065f\u0900-\u0963\u0966-\u0dff]"
-_TERM = re.compile(rf"(?P<word>[^\W_{_UNSPACED}]+(?:{_MARK}+[^\W_{_UNSPACED}]*)*)|(?P<unspaced>[{_UNSPACED}]+)")
-
-
-def _singular(word: str) -> str:
-    """Without the commonest English plural endings (Harman's S stemmer, 1991)."""
-    if len(word) < 4 or not word.isascii() or not word.endswith("s") or word.endswith(("us", "ss", "is")):
-        return word
-    if word.endswith("ies") and not word.endswith(("eies", "aies")):
-        return word[:-3] + "y"
-    return word[:-1]
-
-
-_FUNCTION_WORDS = """
-a about after also an and any are as at be been before but by can could did do does during each for from had has have
-he her his how i if in into is it its itself many me more most much my no not of on or our she should so some such than
-that the their them then there these they this those to too under until was we were what when where which while who
-whom whose why will with would you your s t
-"""
-STOP_WORDS = frozenset(map(_singular, _FUNCTION_WORDS.split()))
-"""Words of a query that tell nothing, unless it has no others; in the form that `tokenize` gives them."""
 
 
 @contextmanager
@@ -183,7 +140,7 @@ def _loaded(documents: str | Path | Iterable[str | Path | Document]) -> list[Doc
     paths = [item for item in items if not isinstance(item, Document)]
     if paths or not items:
         report = load_documents(paths)
-        if report.skipped:
+        if not report.complete:
             logger.warning("%s", report.summary())
         loaded += report.documents
     return loaded
@@ -193,13 +150,33 @@ def _found(query: str, passages: list[Document]) -> Found:
     if not passages:
         shown = " ".join(query.split())[:200]
         raise ToolException(f"no passage found for: {shown}; try other words for it, or fewer")
-    return "\n\n".join(f"[{n}] {_label(p)}: {p.page_content.strip()}" for n, p in enumerate(passages, 1)), passages
+    return "\n\n".join(f"[{n}] {_label(p)}: {_readable(p)}" for n, p in enumerate(passages, 1)), passages
 
 
 def _label(passage: Document) -> str:
     source = str(passage.metadata.get("source") or passage.metadata.get("title") or "document")
     page = passage.metadata.get("page")
     return f"{source}, page {page}" if page is not None else source
+
+
+def _readable(passage: Document) -> str:
+    """The passage under its headings, as far as it does not begin with them itself."""
+    text = passage.page_content.strip()
+    context = _context(passage)
+    return f"{context}\n\n{text}" if context else text
+
+
+def _indexed(passage: Document) -> str:
+    return f"{passage.metadata.get('title') or ''}\n{_context(passage)}\n{passage.page_content}"
+
+
+def _context(passage: Document) -> str:
+    """The headings that a passage stands under and that are not at its own beginning."""
+    section = str(passage.metadata.get("section") or "")
+    if not section:
+        return ""
+    opening = {line.strip(" #>") for line in passage.page_content[:400].split("\n")[:6]}
+    return " > ".join(title for title in section.split(" > ") if title not in opening)
 
 
 def _tool(search: object, asearch: object, name: str, description: str) -> BaseTool:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from langchain_core.documents import Document
 
 from anabranch.errors import DocumentError
-from anabranch.tools.documents import LoadReport, count_words, load_documents, split_passages
+from anabranch.tools.documents import LoadReport, ReadDocument, count_words, load_documents, split_passages
+from anabranch.tools.outline import Heading
 from tests.tools.files import write_encrypted_pdf, write_pdf
 
 
@@ -121,6 +122,55 @@ def test_link_loops_end_and_links_are_followed(folder: Path, tmp_path: Path) -> 
     assert [d.metadata["source"] for d in report.documents] == ["a.txt", "c.pdf", "c.pdf", "link/d.txt", "sub/b.md"]
 
 
+def test_parts_that_cannot_be_read_are_noted(folder: Path) -> None:
+    (folder / "d.jsonl").write_text('{"a": 1}\noops\n')
+    report = load_documents(folder)
+    assert report.notes == [(folder / "d.jsonl", "line 2 is not valid JSON")]
+    assert not report.complete
+    assert report.summary() == "4 files read, 1 read in part (d.jsonl: line 2 is not valid JSON)"
+
+
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt"))
+    path.write_text("Text.")
+    (tmp_path / "caf.png").write_text("x")
+    report = load_documents(tmp_path)
+    assert [d.metadata for d in report.documents] == [{"source": "café.txt", "title": "café", "page": None}]
+    assert report.loaded == [path]
+    path.rename(path.with_suffix(".png"))
+    with pytest.raises(DocumentError) as caught:
+        load_documents(path.with_suffix(".png"))
+    assert str(caught.value).encode()
+
+
+def test_entries_that_cannot_be_looked_at_cost_no_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_file = Path.is_file
+
+    def checked(path: Path) -> bool:
+        if path.name == "c.pdf":
+            raise PermissionError(13, "Permission denied")
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", checked)
+    report = load_documents(folder)
+    assert [path.name for path in report.loaded] == ["a.txt", "b.md"]
+    assert report.skipped == [(folder / "c.pdf", "it cannot be read (Permission denied)")]
+
+
+def test_folders_that_cannot_be_listed_are_skipped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def checked(path: str) -> object:
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", checked)
+    report = load_documents(folder)
+    assert [path.name for path in report.loaded] == ["a.txt", "c.pdf"]
+    assert report.skipped == [(folder / "sub", "it cannot be read (Permission denied)")]
+
+
 def test_an_empty_report_says_so() -> None:
     assert LoadReport().summary() == "0 files read"
 
@@ -170,6 +220,35 @@ def test_counts_words_of_all_scripts() -> None:
     assert count_words("two words") == 2
     assert count_words("東京タワー") == 3
     assert count_words("") == 0
+
+
+def _document(sections: int, words: int) -> ReadDocument:
+    text, headings = "", []
+    for n in range(sections):
+        line = f"## Section {n}"
+        headings.append(Heading(2, line, f"Section {n}"))
+        text += f"{line}\n\n{f'word{n} ' * words}\n\n"
+    return ReadDocument(page_content=text, headings=tuple(headings))
+
+
+def test_passages_begin_with_sections_and_know_them() -> None:
+    passages = split_passages([_document(6, 90)])
+    assert [p.metadata["section"] for p in passages] == [f"Section {n}" for n in range(6)]
+    assert all(p.page_content.startswith("## ") for p in passages)
+
+
+def test_small_sections_share_a_passage_and_long_ones_have_several() -> None:
+    assert len(split_passages([_document(20, 12)])) < 10
+    passages = split_passages([_document(2, 400)])
+    assert {p.metadata["section"] for p in passages} == {"Section 0", "Section 1"}
+    assert not any(p.page_content.endswith(("Section 0", "Section 1")) for p in passages)
+
+
+def test_rows_and_small_tables_stay_whole() -> None:
+    rows = [f"Name: Person {n}. Jr.; Role: Cook. Or pilot! Or both; Since: 19{n:02}" for n in range(60)]
+    passages = _split("\n\n".join(rows))
+    assert len(passages) > 3
+    assert [row for p in passages for row in p.split("\n\n")] == rows
 
 
 @given(

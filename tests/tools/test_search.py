@@ -13,7 +13,9 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import ToolException
 
 from anabranch.errors import ConfigurationError, DocumentError
-from anabranch.tools.search import STOP_WORDS, document_search, retriever_search, tokenize
+from anabranch.tools.catalogue import Catalogue
+from anabranch.tools.readers import SUFFIXES
+from anabranch.tools.search import document_search, retriever_search
 from tests.tools.files import write_pdf
 
 VALLEY = Path(__file__).parents[2] / "examples" / "documents"
@@ -132,7 +134,7 @@ def test_tells_what_was_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture
     (tmp_path / "image.png").write_bytes(b"\0")
     document_search(tmp_path)
     assert caplog.messages == ["1 file read, 1 skipped (image.png: its kind '.png' is not known; "
-                               "use one of: .txt, .md, .pdf, .html, .htm)"]  # fmt: skip
+                               f"use one of: {', '.join(SUFFIXES)})"]  # fmt: skip
 
 
 def test_is_quiet(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
@@ -163,14 +165,39 @@ import jax
     assert done.stdout == "True\nimported\n", done.stderr
 
 
-def test_tokenize() -> None:
-    assert tokenize("The Bridges, ÉCOLES & cities' 1,234.5") == ["the", "bridge", "ecole", "city", "1234", "5"]
-    assert tokenize("bus glass species is 1990s") == ["bus", "glass", "specy", "is", "1990"]
-    assert tokenize("東京都2020") == ["東京", "京都", "2020"]
-    assert tokenize("東京", single_characters=True) == ["東京", "東", "京"]
-    assert tokenize("snake_case") == ["snake", "case"]
-    assert {"what", "does", "was", "this"} - STOP_WORDS == {"does"}
-    assert set(tokenize("what does this")) <= STOP_WORDS
+def test_names_make_two_searches_of_one_planner(tmp_path: Path) -> None:
+    tools = [document_search(SCRIPTS, name="search_handbook"), document_search(SCRIPTS, name="faq")]
+    assert list(Catalogue(tools)) == ["search_handbook", "faq"]
+    for name in ("two words", "", "solve"):
+        with pytest.raises(ConfigurationError, match="cannot be a route"):
+            document_search(SCRIPTS, name=name)
+        with pytest.raises(ConfigurationError, match="cannot be a route"):
+            retriever_search(Fixed(documents=SCRIPTS), name=name)
+
+
+def test_passages_are_shown_under_their_headings(tmp_path: Path) -> None:
+    filler = "Nothing else is written here for a long while. " * 9
+    text = f"# Guide\n\n{filler}\n\n## Ferry\n\n{filler}\n\n### Fares\n\n{filler}\n\nDogs travel free.\n\n{filler}\n"
+    (tmp_path / "guide.md").write_text(text)
+    found, passages = document_search(tmp_path, k=1).func("Do dogs travel free?")  # type: ignore[attr-defined]
+    assert passages[0].metadata == {
+        "source": "guide.md",
+        "title": "Guide",
+        "page": None,
+        "section": "Guide > Ferry > Fares",
+    }
+    assert found.startswith("[1] guide.md: Guide > Ferry")
+    assert found.count("Fares") == 1
+
+
+def test_words_of_headings_are_found_under_them(tmp_path: Path) -> None:
+    rows = "\n".join(f"| Town {n} | {n} crowns |" for n in range(200))
+    (tmp_path / "a.md").write_text(
+        f"# Fares\n\n## Night ferry\n\n| Town | Price |\n|---|---|\n{rows}\n\n## Day\n\nFree."
+    )
+    passage = document_search(tmp_path, k=1).invoke("price of the night ferry to town 150")
+    assert "Fares > Night ferry" in passage
+    assert "Town: Town 150; Price: 150 crowns" in passage
 
 
 class Fixed(BaseRetriever):

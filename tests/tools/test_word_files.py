@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+from docx import Document
+from docx.oxml import parse_xml
+from docx.oxml.ns import nsdecls
+
+from anabranch.errors import DocumentError
+from anabranch.tools.word_files import read_docx
+
+
+def test_reads_headings_paragraphs_and_tables_in_order(tmp_path: Path) -> None:
+    document = Document()
+    document.core_properties.title = "Ferry guide"
+    document.add_heading("Fares", 1)
+    document.add_paragraph("A ticket costs ").add_run("5 euros.").bold = True
+    table = document.add_table(rows=0, cols=2)
+    for cells in [("Class", "Price"), ("First", "9"), ("", "")]:
+        for cell, text in zip(table.add_row().cells, cells, strict=True):
+            cell.text = text
+    document.add_heading("Times", 2)
+    document.add_paragraph("Every hour.")
+    document.save(str(tmp_path / "a.docx"))
+    title, text, headings = read_docx(tmp_path / "a.docx")
+    assert title == "Ferry guide"
+    assert text.split("\n\n") == [
+        "Fares",
+        "A ticket costs 5 euros.",
+        "Class | Price\nFirst | 9",
+        "Times",
+        "Every hour.",
+    ]
+    assert [(h.level, h.title) for h in headings] == [(1, "Fares"), (2, "Times")]
+
+
+def test_rows_of_a_large_table_have_the_names_of_their_columns(tmp_path: Path) -> None:
+    document = Document()
+    table = document.add_table(rows=0, cols=2)
+    for cells in [("Class", "Price"), *((f"Class {n}", str(n)) for n in range(9))]:
+        for cell, text in zip(table.add_row().cells, cells, strict=True):
+            cell.text = text
+    document.save(str(tmp_path / "a.docx"))
+    assert read_docx(tmp_path / "a.docx")[1].split("\n\n")[:2] == [
+        "Class: Class 0; Price: 0",
+        "Class: Class 1; Price: 1",
+    ]
+
+
+def test_tracked_changes_and_content_controls(tmp_path: Path) -> None:
+    document = Document()
+    paragraph = document.add_paragraph("Built in ")
+    run = "<w:r><w:{0} xml:space='preserve'>{1}</w:{0}></w:r>"
+    for kind, inner in (("del", run.format("delText", "1931")), ("ins", run.format("t", "1932"))):
+        paragraph._p.append(parse_xml(f"<w:{kind} {nsdecls('w')} w:id='1' w:author='x'>{inner}</w:{kind}>"))
+    control = f"<w:sdt {nsdecls('w')}><w:sdtContent><w:p>{run.format('t', 'Inside.')}</w:p></w:sdtContent></w:sdt>"
+    document.element.body.insert(1, parse_xml(control))
+    document.save(str(tmp_path / "a.docx"))
+    assert read_docx(tmp_path / "a.docx")[1] == "Built in 1932\n\nInside."
+
+
+@pytest.mark.parametrize("data", [b"", b"no archive", b"PK\x03\x04 damaged"])
+def test_other_files_are_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.docx").write_bytes(data)
+    with pytest.raises(DocumentError, match="not a readable Word document"):
+        read_docx(tmp_path / "a.docx")
