@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from anabranch.tools.search import STOP_WORDS, tokenize
+from anabranch.tools.terms import STOP_WORDS, tokenize
 
 _SATURATION, _LENGTH = 1.2, 0.75
 """BM25's usual k1 and b."""
