@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Literal
 
+from anabranch.agents.small_talk import begins_a_question, is_small_talk
 from anabranch.errors import ConfigurationError
 
 Gate = Callable[[str], bool]
@@ -10,11 +11,13 @@ Gate = Callable[[str], bool]
 
 
 def auto(question: str) -> bool:
-    """Plans, except for greetings and the like, where there is nothing to split.
+    """Plans, except for greetings, thanks and single words, where there is nothing to split.
 
     A decomposer still may answer `DIRECT`; this only saves the call where it is certain.
     """
-    return len(question) >= 12 or any(character.isdigit() or character in "?？؟" for character in question)
+    if any(character.isdigit() or character in "?？؟՞" for character in question):
+        return True
+    return not is_small_talk(question) and (len(question) >= 12 or begins_a_question(question))
 
 
 def resolve_gate(gate: Gate | Literal["auto", "always"]) -> Gate:

@@ -63,6 +63,45 @@ def check_name(name: str) -> None:
 
 def first_sentence(text: str, limit: int = 160) -> str:
     """The first sentence or line of a description, at most `limit` characters."""
-    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    sentence = re.split(r"(?<=[.!?])\s", line, maxsplit=1)[0]
+    lines = [line.strip() for line in text.splitlines()]
+    start = next((n for n, line in enumerate(lines) if line), len(lines))
+    line = " ".join(lines[start : start + 1])
+    for following in lines[start + 1 :]:
+        if not _is_wrapped(line, following):
+            break
+        line = f"{line} {following}"
+    end = next((m.start() for m in re.finditer(r"(?<=[.!?])\s", line) if _ends_sentence(line, m)), len(line))
+    sentence = line[:end]
     return sentence if len(sentence) <= limit else sentence[: limit - 1].rstrip() + "…"
+
+
+def _is_wrapped(line: str, following: str) -> bool:
+    """Whether a long line goes on in the next one, as docstrings are wrapped."""
+    return 50 <= len(line) <= 500 and line[-1] not in ".!?:" and following[:1].islower()
+
+
+def _ends_sentence(line: str, space: re.Match[str]) -> bool:
+    """Whether a sentence ends before this space, and not an abbreviation, an initial or the number of an item."""
+    word, following = line[: space.start()].split()[-1].lstrip("([{\"'“‘").lower(), line[space.end() :].lstrip()
+    if word.endswith("!"):
+        return word not in ("yahoo!", "jeopardy!")
+    if word.endswith("?"):
+        return True
+    if following[:1].islower() or line[: space.start()].count("(") > line[: space.start()].count(")"):
+        return False
+    if re.fullmatch(r"(?:[^\W\d_]\.)+", word) or word in _BEFORE_NAMES:
+        return False
+    if following[:1].isdigit():
+        return word not in _BEFORE_NUMBERS
+    return not (word == line[: space.start()] and re.fullmatch(r"\d+\.", word))
+
+
+_BEFORE_NAMES = frozenset(
+    re.findall(
+        r"\S+",
+        "dr. mr. mrs. ms. prof. st. vs. sen. gov. gen. capt. lt. sgt. incl. excl. esp. resp. approx. cf. aka. inc. ltd. corp. co. bros. jr. sr. ph.d.",
+    )
+)
+_BEFORE_NUMBERS = frozenset(
+    re.findall(r"\S+", "no. nos. nr. fig. figs. p. pp. vol. ver. v. eq. sec. ch. art. approx. ca. max. min.")
+)

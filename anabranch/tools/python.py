@@ -24,9 +24,10 @@ _FENCED = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)(?:^[ \t]*```[ \t]*$|\Z)", re.DOT
 _CUT = "\n… (output cut)"
 
 DESCRIPTION = """Runs a short Python program and returns what it prints and the value of its last line.
-Use it for counting, loops, dates and calculations of several steps. It has the language without classes that inherit,
+Use it for counting, loops, dates and calculations of several steps. It has the language without yield (no generator
+functions), del, except*, classes that inherit (so no exceptions of your own), properties, class and static methods,
 and from the standard library math, re, json, datetime, decimal, random, itertools, functools and collections;
-no other packages, no files, no network. End with an expression or print the answer."""
+no other packages, no files, no input, no network. End with an expression or print the answer."""
 
 
 class PythonInput(BaseModel):

@@ -35,17 +35,18 @@ def tokenize(text: str, *, indexing: bool = False) -> list[str]:
     return terms
 
 
-_UNSPACED = (
+UNSPACED = (
     r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1100-\u11ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
     r"\uf900-\ufaff\U00020000-\U0003ffff"
 )
+"""Letters of scripts with few or no spaces between words, for a regular expression's character class."""
 # The vowel signs of Indian scripts are no `\w`, yet belong to their word.
 _MARK = r"[\u0900-\u0963\u0966-\u0dff]"
-_WORD = rf"[^\W_{_UNSPACED}]+(?:{_MARK}+[^\W_{_UNSPACED}]*)*"
-_TERM = re.compile(rf"(?P<word>{_WORD})|(?P<unspaced>[{_UNSPACED}]+)")
+_WORD = rf"[^\W_{UNSPACED}]+(?:{_MARK}+[^\W_{UNSPACED}]*)*"
+_TERM = re.compile(rf"(?P<word>{_WORD})|(?P<unspaced>[{UNSPACED}]+)")
 _BROKEN_LINE = re.compile(r"[-‐¬][ \t]*\r?\n")
 _BROKEN_WORD = re.compile(rf"{_WORD}(?:[-‐¬][ \t]*\r?\n[ \t]*{_WORD})+")
-_BROKEN_UNSPACED = re.compile(rf"(?<=[{_UNSPACED}])[ \t]*\r?\n[ \t]*(?=[{_UNSPACED}])")
+_BROKEN_UNSPACED = re.compile(rf"(?<=[{UNSPACED}])[ \t]*\r?\n[ \t]*(?=[{UNSPACED}])")
 # Soft hyphens (with the end of the line at which they break a word), joiners, marks of direction, controls, tags.
 _INVISIBLE = re.compile(
     r"\u00ad[ \t]*\r?\n[ \t]*"

@@ -57,6 +57,25 @@ def test_refuses_two_tools_of_one_name() -> None:
         ("Is it? Yes.", "Is it?"),
         ("\n\n  Indented line  \nnext", "Indented line"),
         ("x" * 200, "x" * 159 + "…"),
+        ("Looks up U.K. companies by name. More.", "Looks up U.K. companies by name."),
+        ("Finds i.a. songs (e.g. Sheet music). More.", "Finds i.a. songs (e.g. Sheet music)."),
+        ("Lists songs, films, etc. of a year. More.", "Lists songs, films, etc. of a year."),
+        ("Lists songs, films, etc. Use it often.", "Lists songs, films, etc."),
+        (
+            "Asks Dr. Vale of St. Hollin vs. Acme Inc. Holdings. More.",
+            "Asks Dr. Vale of St. Hollin vs. Acme Inc. Holdings.",
+        ),
+        ("Works by J. R. Vale et al. in print. More.", "Works by J. R. Vale et al. in print."),
+        ("Takes ver. 2.1 or No. 5. More.", "Takes ver. 2.1 or No. 5."),
+        ("Answers yes or no. Then more.", "Answers yes or no."),
+        ("Returns min. and max. temp. in a town. More.", "Returns min. and max. temp. in a town."),
+        ("Was opened in 1911. More.", "Was opened in 1911."),
+        ("1. Finds songs. 2. Plays them.", "1. Finds songs."),
+        ("Reads Yahoo! Finance. More.", "Reads Yahoo! Finance."),
+        (
+            "Finds restaurants near a place and returns their names,\n    addresses and ratings. More.",
+            "Finds restaurants near a place and returns their names, addresses and ratings.",
+        ),
     ],
 )
 def test_first_sentence(text: str, sentence: str) -> None:

@@ -204,3 +204,24 @@ def test_computes_what_python_computes(python: BaseTool, numbers: list[int]) -> 
     assert python.invoke({"code": f"x = {numbers}\nprint(sorted(x), sum(x), max(x))"}) == (
         f"{sorted(numbers)} {sum(numbers)} {max(numbers)}"
     )
+
+
+@pytest.mark.parametrize(
+    ("named", "code"),
+    [
+        ("yield", "def f():\n    yield 1\nlist(f())"),
+        ("del", "x = [1, 2]\ndel x[0]\nx"),
+        ("except*", "try:\n    1 / 0\nexcept* ValueError:\n    pass"),
+        ("inherit", "class A: pass\nclass B(A): pass\n1"),
+        ("exceptions of your own", "class E(Exception): pass\n1"),
+        ("properties", "class A:\n    @property\n    def x(self): return 1\nA().x"),
+        ("static methods", "class A:\n    @staticmethod\n    def x(): return 1\nA.x()"),
+        ("no input", "input()"),
+        ("no files", "open('/etc/hostname').read()"),
+    ],
+)
+def test_the_description_says_what_does_not_run(named: str, code: str) -> None:
+    tool = python_sandbox()
+    assert named in " ".join(tool.description.split())
+    with pytest.raises(ToolException):
+        tool.invoke({"code": code})
