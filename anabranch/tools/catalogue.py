@@ -91,17 +91,14 @@ def _ends_sentence(line: str, space: re.Match[str]) -> bool:
         return False
     if re.fullmatch(r"(?:[^\W\d_]\.)+", word) or word in _BEFORE_NAMES:
         return False
-    if following[:1].isdigit():
-        return word not in _BEFORE_NUMBERS
+    if word in _BEFORE_NUMBERS and following[:1].isdigit():
+        return False
     return not (word == line[: space.start()] and re.fullmatch(r"\d+\.", word))
 
 
-_BEFORE_NAMES = frozenset(
-    re.findall(
-        r"\S+",
-        "dr. mr. mrs. ms. prof. st. vs. sen. gov. gen. capt. lt. sgt. incl. excl. esp. resp. approx. cf. aka. inc. ltd. corp. co. bros. jr. sr. ph.d.",
-    )
-)
-_BEFORE_NUMBERS = frozenset(
-    re.findall(r"\S+", "no. nos. nr. fig. figs. p. pp. vol. ver. v. eq. sec. ch. art. approx. ca. max. min.")
-)
+_NAMED = """
+dr. mr. mrs. ms. prof. st. vs. sen. gov. gen. capt. lt. sgt. incl. excl. esp. resp. approx. cf. aka. inc. ltd. corp. co.
+bros. jr. sr. ph.d.
+"""
+_NUMBERED = "no. nos. nr. fig. figs. p. pp. vol. ver. v. eq. sec. ch. art. ca. max. min."
+_BEFORE_NAMES, _BEFORE_NUMBERS = frozenset(_NAMED.split()), frozenset(_NUMBERED.split())
