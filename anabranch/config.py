@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     """Settings read from the environment.
 
     Attributes:
-        decomposer: who writes plans where nobody is named (`ANABRANCH_DECOMPOSER`); None as in `create_planner`.
+        decomposer: who writes plans where nobody is named (`ANABRANCH_DECOMPOSER`).
         solver: who answers where nobody is named (`ANABRANCH_SOLVER`).
         decomposer_fallback: who plans when the server of the distilled decomposer is away, `local` or `direct`; a
             question fails then where nothing is said (`ANABRANCH_DECOMPOSER_FALLBACK`).
@@ -40,7 +40,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ANABRANCH_", env_ignore_empty=True)
 
-    decomposer: str | None = None
+    decomposer: str = "local"
     solver: str = "local"
     decomposer_fallback: Fallback | None = None
     docs: Path | None = None

@@ -133,10 +133,12 @@ class Answer(BaseModel):
     Attributes:
         id: the sub-question's id.
         text: the answer; empty unless `status` is `done`.
-        status: `done`, or `failed` with the reason in `error`.
+        status: `done`; `failed` with the reason in `error`; or `waiting` for a person's decision on an action.
         route: who answered it: `solve` or a tool's name.
         question: the sub-question as it was asked, with the answers that it depends on filled in.
         error: one line on why it failed.
+        arguments: what the tool was called with, or is to be called with; None if no tool was called.
+        in_doubt: where an action waits that was begun before: the number of the record that says so.
         evidence: what the tool returned, where the answer was read out of it.
         sources: the passages, or the tool's result, behind the answer.
         usage: what answering it consumed.
@@ -147,10 +149,12 @@ class Answer(BaseModel):
 
     id: int
     text: str = ""
-    status: Literal["done", "failed"] = "done"
+    status: Literal["done", "failed", "waiting"] = "done"
     route: str = SOLVE
     question: str = ""
     error: str | None = None
+    arguments: dict[str, Any] | None = None
+    in_doubt: int = 0
     evidence: str | None = None
     sources: tuple[Source, ...] = ()
     usage: Usage = Usage()

@@ -68,6 +68,13 @@ Write the arguments of one call of the tool {name} that answers the question.
 JSON schema of the arguments: {schema}
 Reply with the JSON object alone."""
 
+ACTION_INSTRUCTION = """\
+Write the arguments of one call of the tool {name} that carries out the task.
+{description}
+JSON schema of the arguments: {schema}
+Take every value from what is known or from the task; write null where it is not said. Make nothing up.
+Reply with the JSON object alone."""
+
 JOIN_INSTRUCTION = """\
 Answer the question from the answers to its sub-questions. Some may have failed; say so if the answer suffers from \
 it."""
@@ -240,6 +247,24 @@ def arguments_messages(text: str, name: str, description: str, schema: str) -> l
     return [SystemMessage(instruction), HumanMessage(f"Question: {text}")]
 
 
+def action_messages(
+    text: str, name: str, description: str, schema: str, known: Sequence[str], feedback: str = ""
+) -> list[BaseMessage]:
+    """The prompt for writing the arguments of a call that changes something.
+
+    Args:
+        text: the sub-question.
+        name: the tool's name.
+        description: what it is for.
+        schema: JSON schema of its arguments.
+        known: what was said and found.
+        feedback: what was wrong with arguments written before.
+    """
+    parts = ["What is known:", *(f"- {' '.join(line.split())}" for line in known), f"\nTask: {text}"]
+    instruction = ACTION_INSTRUCTION.format(name=name, description=description, schema=schema)
+    return [SystemMessage(instruction), HumanMessage("\n".join([*parts, *([f"\n{feedback}"] if feedback else [])]))]
+
+
 def join_messages(question: str, plan: Plan, answers: Mapping[int, Answer], *, may_replan: bool) -> list[BaseMessage]:
     """The prompt of the joiner; failed sub-questions are shown with their reason."""
     instruction = f"{JOIN_INSTRUCTION}\n{REPLAN_INSTRUCTION}" if may_replan else JOIN_INSTRUCTION
@@ -288,6 +313,7 @@ def _specimens() -> list[list[BaseMessage]]:
         step_messages("t"),
         read_messages("t", "e"),
         arguments_messages("t", "n", "d", "{}"),
+        action_messages("t", "n", "d", "{}", ["k"], "f"),
         join_messages("q", plan, answers, may_replan=True),
     ]
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from anabranch.plan import Answer, Plan, SubQuestion, fill
 
-State = Literal["pending", "running", "done", "failed"]
+State = Literal["pending", "running", "done", "failed", "waiting"]
 
 PLANNING = "planning"
 ANSWERING = "answering"

@@ -14,7 +14,7 @@ from anabranch.cli.board import Board, Row
 from anabranch.cli.terminal import error_console, interactive
 from anabranch.cli.text import clean, in_one_line
 
-_MARKS = {"pending": ("·", "dim"), "done": ("✓", "green"), "failed": ("✗", "red")}
+_MARKS = {"pending": ("·", "dim"), "done": ("✓", "green"), "failed": ("✗", "red"), "waiting": ("?", "yellow")}
 _ASCII = {"·": "-", "✓": "v", "✗": "x", "→": "->", "↻": "again:"}
 _ANSWER_CHARS = 300
 _WRITING_LINES = 6

@@ -218,7 +218,7 @@ def program(solver: RoleModel, plan_of: "PlanOf | None" = None) -> System:
         code = str((await call(solver, messages, role="solver")).text).strip()
         shown = {"plan": plan if plan_of else None, "problems": problems, "extra": {"program": code}}
         try:
-            output = (await call_tool(sandbox, {"code": code})).strip()
+            output = (await call_tool(sandbox, {"code": code})).text.strip()
         except ToolException as error:
             return Outcome("", "", **{**shown, "extra": {"program": code, "program_error": str(error)}})  # type: ignore[arg-type]
         return Outcome(output, output, **shown)  # type: ignore[arg-type]

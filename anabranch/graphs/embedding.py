@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Self
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.config import get_config
 from langgraph.graph.state import CompiledStateGraph
 from pydantic_core import to_jsonable_python
@@ -80,6 +81,12 @@ def _outcome(result: Any, config: RunnableConfig | None) -> Any:
     # planner without one gets the plain outcome, which keeps its form in the record of a `@task` too.
     inside = bool(config and config.get("configurable", {}).get("checkpoint_ns"))
     return Embedded(result) if inside and isinstance(result, dict) and "messages" in result else result
+
+
+def running_checkpointer() -> BaseCheckpointSaver[Any] | None:
+    """The checkpointer of the running graph, or of one around it; None if there is none."""
+    found = get_config().get("configurable", {}).get(_CHECKPOINTER)
+    return found if isinstance(found, BaseCheckpointSaver) else None
 
 
 def lacks_checkpointer() -> bool:

@@ -24,6 +24,8 @@ from anabranch.agents.solver import solve
 from anabranch.config import Budget, PlanningMode, Protocol, check_question
 from anabranch.errors import BudgetExceededError, ConfigurationError, PlanError, ReplyError
 from anabranch.graphs import scheduler
+from anabranch.graphs.acting import calling_tools, proposed_actions, with_commands
+from anabranch.graphs.actions import decided, request
 from anabranch.graphs.channels import plain
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, lacks_checkpointer
 from anabranch.graphs.protocol import choose_protocol, compute_tools, protocol_of_any_plan, tools_to_plan_for
@@ -54,6 +56,8 @@ class Nodes:
         max_sub_questions: most sub-questions in a plan; in dynamic mode, in all layers together.
         max_replans: most plans drawn up after the first (static mode).
         budget: hard limits for one question.
+        acts: whether one of the tools changes something.
+        approve_actions: whether a person decides on each action; None where there is a checkpointer.
         name: the planner's, which its messages carry.
     """
 
@@ -70,6 +74,8 @@ class Nodes:
     max_sub_questions: int
     max_replans: int
     budget: Budget | None
+    acts: bool
+    approve_actions: bool | None
     name: str
 
     async def gate(self, state: PlannerState) -> Update:
@@ -182,27 +188,56 @@ class Nodes:
         return self._finish(final_answer(text), ledger.by_role, message_id=message.id, working=text)
 
     async def execute(self, state: PlannerState, *, sync: bool) -> Update:
-        """Answers every sub-question that has no answer yet, each as soon as its dependencies are answered."""
+        """Answers every sub-question that has no answer yet, each as soon as its dependencies are answered.
+
+        Those that propose an action, and those that depend on them, have no answer afterwards.
+        """
         known = state["answers"]
         slot = asyncio.Semaphore(self.step.concurrency)
-
         ran = set[int]()
 
         async def answer_one(question: SubQuestion, inputs: Mapping[int, Answer]) -> Answer:
             ran.add(question.id)
-            emit("sub_question", id=question.id, status="started")
+            if all(answer.status != "waiting" for answer in inputs.values()):
+                emit("sub_question", id=question.id, status="started")
             answer = await self.step(question, inputs, slot)
             emit("sub_question", **plain(answer))
             return answer
 
-        with booking(self._ledger(state)):
+        with booking(self._ledger(state)), calling_tools(state, self.approve_actions, sync=sync) as run:
             answers = await scheduler.execute(state["plan"], known, answer_one, sync=sync)
         for id_, answer in answers.items():
             if id_ not in known and id_ not in ran:
                 emit("sub_question", **plain(answer))  # recorded by an attempt that was stopped
         # Counted from the answers and not the ledger: on resume, some were recorded by an earlier attempt.
         spent = sum((a.usage for a in answers.values() if a.id not in known), state["usage"].get("solver", Usage()))
-        return {"answers": plain(answers), "usage": plain({**state["usage"], "solver": spent})}
+        found = {id_: answer for id_, answer in answers.items() if answer.status != "waiting"}
+        update = {"answers": plain(found), "usage": plain({**state["usage"], "solver": spent})}
+        return with_commands(run.commands, update | {"actions": plain(proposed_actions(state, answers))})
+
+    def after_execute(self, state: PlannerState) -> str:
+        """Asks for decisions on what was proposed; else goes on with what was answered."""
+        if any(action.decision is None for action in state["actions"].values()):
+            return "approve"
+        return "plan" if self.mode == "dynamic" else "join"
+
+    def approve(self, state: PlannerState) -> Update:
+        """Lets a person approve, edit or reject each proposed action, or give its result.
+
+        Decisions that cannot be carried out are answered by asking again, with the reason in `error`.
+        """
+        open_actions = [action for action in state["actions"].values() if action.decision is None]
+        descriptions = {name: tool.description for name, tool in self.tools.items()}
+        error = None
+        while True:
+            resume = interrupt(request(open_actions, descriptions, error))
+            try:
+                chosen = {action.id: action for action in decided(open_actions, resume)}
+            except ValueError as problem:
+                error = str(problem)
+                continue
+            waited = time.time() - max(action.proposed_at for action in open_actions)
+            return {"actions": plain({**state["actions"], **chosen}), "started_at": state["started_at"] + waited}
 
     async def join(self, state: PlannerState) -> Update:
         """Writes the final answer, or asks for a new plan."""
@@ -272,6 +307,7 @@ def blank() -> Update:
         "rounds": 0,
         "feedback": None,
         "started_at": time.time(),
+        "actions": {},
     }
 
 

@@ -11,7 +11,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer
 
 from anabranch.agents.conversation import FollowUps, resolve_follow_ups
-from anabranch.agents.decomposer import Decomposer, default_decomposer, resolve_decomposer
+from anabranch.agents.decomposer import Decomposer, resolve_decomposer
 from anabranch.agents.gate import Gate, resolve_gate
 from anabranch.agents.models import RoleModel, resolve_model
 from anabranch.config import Budget, Protocol, check_mode
@@ -22,13 +22,14 @@ from anabranch.graphs.nodes import Nodes, complete
 from anabranch.graphs.state import PlannerInput, PlannerOutput, PlannerState
 from anabranch.graphs.step import StepRunner, by_graph, by_route
 from anabranch.tools.catalogue import Catalogue
+from anabranch.tools.effects import Unmarked, has_effects
 
 Planner = CompiledStateGraph[Any, Any, Any, Any]
 
 
 def create_planner(
     *,
-    decomposer: str | BaseChatModel | RoleModel | Decomposer | None = None,
+    decomposer: str | BaseChatModel | RoleModel | Decomposer = "local",
     solver: str | BaseChatModel | RoleModel = "local",
     joiner: str | BaseChatModel | RoleModel | None = None,
     tools: Sequence[BaseTool | Callable[..., Any]] = (),
@@ -44,6 +45,8 @@ def create_planner(
     budget: Budget | None = None,
     step_graph: Planner | None = None,
     checkpointer: Checkpointer = None,
+    approve_actions: bool | None = None,
+    unmarked_tools: Unmarked = "look_up",
     store: Any = None,
     context_schema: type[Any] | None = None,
     name: str = "anabranch",
@@ -58,8 +61,7 @@ def create_planner(
     all else, as plain data.
 
     Args:
-        decomposer: who writes plans: `local`, an address, `PROVIDER:MODEL`, a chat model, or a `Decomposer`. None takes
-            the in-process one where it is installed (`anabranch[local]`), and the solver otherwise.
+        decomposer: who writes plans: `local`, an address, `PROVIDER:MODEL`, a chat model, or a `Decomposer`.
         solver: who answers; names as for `decomposer`.
         joiner: who joins the answers; the solver if None.
         tools: LangChain tools, or functions with docstrings; names and descriptions enter the catalogue.
@@ -81,6 +83,11 @@ def create_planner(
             `sub_question` and `text` to `answer`.
         checkpointer: keeps threads, so that a stopped run goes on where it was. True says that the graph which the
             planner becomes a node of, or the LangGraph server that runs it, has one.
+        approve_actions: whether a person decides on each call of a tool that changes something (see
+            `anabranch.tools.effects`) before it is made: the run is interrupted with a request in the form of
+            LangChain's human-in-the-loop middleware, and `Command(resume={"decisions": [{"type": "approve"}]})` goes
+            on. None: where there is a checkpointer. Such a call is never made twice for one question in any case.
+        unmarked_tools: `look_up` or `action`: what tools are that do not say whether they change something.
         store: a LangGraph store, for tools.
         context_schema: type of the run's context, for tools.
         name: name of the graph, and of the assistant in its messages.
@@ -93,13 +100,13 @@ def create_planner(
     for option, value, least in (("max_sub_questions", max_sub_questions, 1), ("max_replans", max_replans, 0)):
         if value < least:
             raise ConfigurationError(f"{option} is {value}; it must be at least {least}")
-    if review and (checkpointer is None or checkpointer is False):
+    if (review or approve_actions) and (checkpointer is None or checkpointer is False):
         raise ConfigurationError(NEEDS_CHECKPOINTER)
     catalogue = Catalogue(each if isinstance(each, BaseTool) else tool(each) for each in tools)
     answering = resolve_model(solver)
-    step = by_graph(step_graph) if step_graph else by_route(answering, catalogue)
+    step = by_graph(step_graph) if step_graph else by_route(answering, catalogue, unmarked=unmarked_tools)
     nodes = Nodes(
-        decomposer=default_decomposer(lambda: answering) if decomposer is None else resolve_decomposer(decomposer),
+        decomposer=resolve_decomposer(decomposer),
         solver=answering,
         joiner=resolve_model(joiner) if joiner else answering,
         tools=catalogue,
@@ -112,6 +119,8 @@ def create_planner(
         max_sub_questions=max_sub_questions,
         max_replans=max_replans,
         budget=budget,
+        acts=any(has_effects(each, unmarked_tools) for each in catalogue.values()),
+        approve_actions=approve_actions,
         name=name,
     )
     builder = _wire(nodes, context_schema)
@@ -147,7 +156,13 @@ def _wire(nodes: Nodes, context_schema: type[Any] | None) -> "StateGraph[Any, An
     if nodes.review:
         builder.add_conditional_edges("review", _choice(nodes.after_review), ["plan", "solve", "execute", END])
     builder.add_edge("solve", END)
-    builder.add_edge("execute", "plan" if nodes.mode == "dynamic" else "join")
+    then = "plan" if nodes.mode == "dynamic" else "join"
+    if nodes.acts:
+        builder.add_node("approve", lambda state: nodes.approve(complete(state)))
+        builder.add_conditional_edges("execute", _choice(nodes.after_execute), ["approve", then])
+        builder.add_edge("approve", "execute")
+    else:
+        builder.add_edge("execute", then)
     builder.add_conditional_edges("join", _choice(nodes.after_join), plan_or_end)
     return builder
 

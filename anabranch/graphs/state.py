@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 
 from anabranch.agents.conversation import Turn
 from anabranch.errors import PlanError
+from anabranch.graphs.actions import DECISION_WORDS, Action
 from anabranch.graphs.channels import Stored
 from anabranch.plan import Answer, Plan, Usage
 
@@ -67,7 +68,8 @@ class PlannerState(PlannerOutput):
         direct: whether the gate has it answered without a plan.
         rounds: plans that were drawn up to replace or extend an earlier one.
         feedback: why the next plan is asked for.
-        started_at: when the question came in (seconds since the epoch).
+        started_at: when the question came in (seconds since the epoch), not counting what a person took to decide.
+        actions: what waits for a person's decision, or has one, by sub-question id.
     """
 
     asked: str
@@ -77,15 +79,7 @@ class PlannerState(PlannerOutput):
     rounds: int
     feedback: str | None
     started_at: float
-
-
-_WORDS = {
-    **dict.fromkeys(("approve", "approved", "accept", "yes", "y", "ok", "okay"), "approve"),
-    **dict.fromkeys(("reject", "rejected", "ignore", "cancel", "no", "n"), "reject"),
-    **dict.fromkeys(("respond", "response"), "respond"),
-    "edit": "edit",
-}
-"""What a decision's type may be called, in the words of people and of other user interfaces."""
+    actions: Annotated[dict[int, Action], Stored]
 
 
 class PlanDecision(BaseModel):
@@ -114,7 +108,7 @@ class PlanDecision(BaseModel):
         if isinstance(value, bool):
             return {"type": "approve" if value else "reject"}
         if isinstance(value, str) and value.strip():
-            word = _WORDS.get(value.strip(" .!\n").lower())
+            word = DECISION_WORDS.get(value.strip(" .!\n").lower())
             return {"type": word} if word else {"type": "respond", "message": value.strip()}
         if isinstance(value, Mapping) and set(value) == {"decisions"}:
             value = value["decisions"]
@@ -123,7 +117,7 @@ class PlanDecision(BaseModel):
         if not isinstance(value, Mapping):
             return value
         decision = dict(value)
-        decision["type"] = _WORDS.get(str(decision.get("type")).lower(), decision.get("type"))
+        decision["type"] = DECISION_WORDS.get(str(decision.get("type")).lower(), decision.get("type"))
         if isinstance(action := decision.pop("edited_action", None), Mapping):
             arguments = action.get("args")
             decision["plan"] = arguments.get("plan", arguments) if isinstance(arguments, Mapping) else arguments

@@ -3,23 +3,29 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Annotated, Any, NotRequired
 
-from langchain_core.tools import ToolException
+from langchain_core.tools import BaseTool, ToolException
 from langgraph.errors import GraphBubbleUp
 from langgraph.graph.state import CompiledStateGraph
 from typing_extensions import TypedDict
 
+from anabranch.agents.arguments import write_arguments
 from anabranch.agents.ledger import Ledger, booking, current
 from anabranch.agents.models import RoleModel
-from anabranch.agents.solver import answer_step, read_answer, write_arguments
+from anabranch.agents.solver import answer_step, read_answer
 from anabranch.errors import BackendError, ModelError
+from anabranch.graphs.actions import ActionProposed, act
 from anabranch.graphs.channels import Stored, plain
+from anabranch.graphs.journal import Call, current_journal
 from anabranch.plan import SOLVE, Answer, SubQuestion, fill, slots, slotted
 from anabranch.tools.calling import call_tool
 from anabranch.tools.catalogue import Catalogue
-
-MAX_EVIDENCE_CHARS = 8_000
+from anabranch.tools.effects import Unmarked, has_effects, max_chars
+from anabranch.tools.results import MAX_CHARS, fitting
+from anabranch.tools.sources import sources_of
 
 
 class StepState(TypedDict):
@@ -44,15 +50,17 @@ AnswerStep = Callable[[StepState], Awaitable[Mapping[str, Any]]]
 """Takes `sub_question` and `text`, gives `answer` and, if there is any, `evidence`."""
 
 
-def by_route(solver: RoleModel, tools: Catalogue) -> AnswerStep:
+def by_route(solver: RoleModel, tools: Catalogue, *, unmarked: Unmarked = "look_up") -> AnswerStep:
     """Answers with the solver or the tool that a sub-question is routed to.
 
-    A tool with `return_direct` gives the answer itself; from the result of any other tool the solver reads it.
-    A function and not a graph: a graph of two nodes would take longer than all else that is done here.
+    A tool with `return_direct` gives the answer itself, and so does one that changes something; from the result of any
+    other tool the solver reads it. A function and not a graph: a graph of two nodes would take longer than all else
+    that is done here.
 
     Args:
         solver: who answers what has no tool, writes tool arguments and reads results.
         tools: the tools that sub-questions may be routed to.
+        unmarked: what tools are taken for that do not say whether they change something.
     """
 
     async def answer(state: StepState) -> Mapping[str, Any]:
@@ -60,14 +68,39 @@ def by_route(solver: RoleModel, tools: Catalogue) -> AnswerStep:
         if route == SOLVE:
             return {"answer": await answer_step(solver, text)}
         tool = tools[route]
-        unfilled, inputs = slotted(state["sub_question"]), state.get("inputs", {})
-        arguments = await write_arguments(solver, tool, text, unfilled=unfilled, answers=inputs)
-        output = cut(await call_tool(tool, arguments))
-        if tool.return_direct:
+        if has_effects(tool, unmarked):
+            inputs = list(state.get("inputs", {}).values())
+            call, output = await act(solver, tool, state["sub_question"].id, text, inputs)
+            note(call)
             return {"answer": output}
-        return {"answer": await read_answer(solver, text, output), "evidence": output}
+        return await _looked_up(solver, tool, state)
 
     return answer
+
+
+async def _looked_up(solver: RoleModel, tool: BaseTool, state: StepState) -> Mapping[str, Any]:
+    question, text, journal = state["sub_question"], state["text"], current_journal()
+    inputs = state.get("inputs", {})
+    arguments = await write_arguments(solver, tool, text, unfilled=slotted(question), answers=inputs)
+    call = Call(tool=tool.name, arguments=arguments, text=text)
+    async with journal.lock(call.key):
+        known = await journal.find(call)
+        if known is None or known.state != "done":
+            result = await call_tool(tool, arguments, id_=f"call_{question.id}")
+            found = sources_of(
+                result.text, result.artifact, sub_question=question.id, tool=tool.name, arguments=arguments
+            )
+            known = journal.remember(call, state="done", output=result.text, sources=found)
+    output = fitting(known.output, text, max_chars(tool, MAX_CHARS))
+    note(known, output)
+    if tool.return_direct:
+        return {"answer": output}
+    try:
+        return {"answer": await read_answer(solver, text, output), "evidence": output}
+    except BackendError:
+        # The run stops here, and goes on when the model is back: without another call.
+        await journal.note(known)
+        raise
 
 
 def by_graph(graph: "CompiledStateGraph[Any, Any, Any, Any]") -> AnswerStep:
@@ -80,9 +113,21 @@ def by_graph(graph: "CompiledStateGraph[Any, Any, Any, Any]") -> AnswerStep:
     return answer
 
 
-def cut(text: str) -> str:
-    """The beginning of a text that is too long to be put into a prompt."""
-    return text if len(text) <= MAX_EVIDENCE_CHARS else text[:MAX_EVIDENCE_CHARS] + " […]"
+@dataclass
+class _Notes:
+    """What is to be said of a sub-question besides its answer, also if it fails."""
+
+    call: Call | None = None
+    evidence: str | None = None
+
+
+_notes: ContextVar[_Notes | None] = ContextVar("anabranch_notes", default=None)
+
+
+def note(call: Call, evidence: str | None = None) -> None:
+    """Notes the call that is made for the running sub-question, and what of its result is read."""
+    if notes := _notes.get():
+        notes.call, notes.evidence = call, evidence
 
 
 class StepRunner:
@@ -105,6 +150,8 @@ class StepRunner:
         Raises:
             BackendError: a model server is away; the run stops and can be resumed.
         """
+        if any(answer.status == "waiting" for answer in inputs.values()):
+            return Answer(id=question.id, status="waiting", route=question.route)
         lost = [answer.id for answer in inputs.values() if not answer.ok]
         if lost:
             reason = f"sub-question {lost[0]}, which it needs, failed"
@@ -114,33 +161,42 @@ class StepRunner:
 
     async def _answer(self, question: SubQuestion, inputs: Mapping[int, Answer]) -> Answer:
         text = told(question, inputs)
-        started, error = time.monotonic(), None
+        started, error, waiting = time.monotonic(), None, None
         result: Mapping[str, Any] = {}
+        notes = _Notes()
+        token = _notes.set(notes)
         with booking(Ledger(parent=current())) as ledger:
             try:
                 ledger.check()
-                async with asyncio.timeout(self.timeout):
-                    known = {id_: answer.text for id_, answer in inputs.items()}
+                known = {id_: answer.text for id_, answer in inputs.items()}
+                async with asyncio.timeout(min(self.timeout, ledger.seconds_left())) as limit:
                     result = await self.answer({"sub_question": question, "text": text, "inputs": known})
             except (GraphBubbleUp, BackendError):
                 raise
-            except TimeoutError:
-                error = f"no answer within {self.timeout:g} s"
+            except ActionProposed as proposed:
+                waiting = proposed.action
+            except TimeoutError as failure:
+                error = f"no answer within {self.timeout:g} s" if limit.expired() else one_line(failure)
             except Exception as failure:
                 error = one_line(failure)
-        answer = result.get("answer", "")
-        if not error and not str(answer).strip():
+            finally:
+                _notes.reset(token)
+        answer = str(result.get("answer", ""))
+        if not (error or waiting or answer.strip()):
             error = "the answer was empty"
         return Answer(
             id=question.id,
-            text="" if error else str(answer),
-            status="failed" if error else "done",
+            text="" if error else answer,
+            status="waiting" if waiting else "failed" if error else "done",
             route=question.route,
             question=text,
             error=error,
-            evidence=result.get("evidence"),
+            arguments=waiting.arguments if waiting else notes.call.arguments if notes.call else None,
+            evidence=result.get("evidence") or notes.evidence,
+            sources=notes.call.sources if notes.call else (),
             usage=ledger.total,
             seconds=time.monotonic() - started,
+            in_doubt=waiting.in_doubt if waiting else 0,
         )
 
 

@@ -8,16 +8,18 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.errors import GraphBubbleUp
 from langgraph.graph import END, START, StateGraph
 
+from anabranch.agents.arguments import write_arguments
 from anabranch.agents.decomposer import Decomposer, PlanRequest
 from anabranch.agents.models import RoleModel
-from anabranch.agents.solver import read_answer, write_arguments
+from anabranch.agents.solver import read_answer
 from anabranch.errors import BackendError, ModelError
 from anabranch.graphs.bridge import Node
 from anabranch.graphs.planner import Planner
-from anabranch.graphs.step import AnswerStep, StepState, cut, one_line
+from anabranch.graphs.step import AnswerStep, StepState, one_line
 from anabranch.plan import Answer, Plan
 from anabranch.serving.conversation import Carried
 from anabranch.serving.protocol import FunctionTool
+from anabranch.tools.results import fitting
 
 
 class Deferred(GraphBubbleUp):
@@ -105,7 +107,7 @@ class ClientTools:
     async def _ask_client(self, state: StepState) -> Mapping[str, Any]:
         question, text = state["sub_question"], state["text"]
         if question.id in self.results:
-            output = cut(self.results[question.id])
+            output = fitting(self.results[question.id], text)
             if not output.strip():
                 raise ModelError(f"{question.route} returned nothing")
             return {"answer": await read_answer(self.solver, text, output), "evidence": output}

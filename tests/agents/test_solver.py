@@ -9,8 +9,9 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from langgraph.errors import GraphInterrupt
 from pydantic import BaseModel
 
+from anabranch.agents.arguments import write_arguments
 from anabranch.agents.models import RoleModel
-from anabranch.agents.solver import MAX_TOOL_ROUNDS, answer_step, read_answer, solve, write_arguments
+from anabranch.agents.solver import MAX_TOOL_ROUNDS, answer_step, read_answer, solve
 from anabranch.errors import BudgetExceededError, EndpointError, ModelError
 from anabranch.plan import Plan, SubQuestion
 from anabranch.tools import calculator

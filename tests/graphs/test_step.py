@@ -7,7 +7,7 @@ from langchain_core.tools import BaseTool, StructuredTool, tool
 
 from anabranch.agents.models import RoleModel
 from anabranch.errors import EndpointError
-from anabranch.graphs.step import MAX_EVIDENCE_CHARS, StepRunner, by_route
+from anabranch.graphs.step import StepRunner, by_route
 from anabranch.plan import Answer, SubQuestion
 from anabranch.tools.catalogue import Catalogue
 from tests.fakes import Reply, ScriptedChatModel
@@ -81,9 +81,16 @@ async def test_an_empty_result_is_a_failure(value: Any) -> None:
     assert answer.error
 
 
-async def test_an_enormous_result_is_cut() -> None:
-    answer = await step([returning("x" * 1_000_000)], ["short"])
-    assert len(answer.evidence or "") < MAX_EVIDENCE_CHARS + 10
+async def test_of_an_enormous_result_what_fits_is_read() -> None:
+    lines = [f"Room {number} is {'yellow' if number == 731 else 'grey'}." for number in range(2_000)]
+    answer = await step([returning("\n".join(lines))], ["Room 731"], "Which room is yellow?")
+    assert "Room 731 is yellow." in (answer.evidence or "")
+    assert len(answer.evidence or "") <= 8_000
+
+
+async def test_a_tool_may_say_how_much_of_its_result_is_read() -> None:
+    answer = await step([returning("grey " * 100, metadata={"max_chars": 100})], ["grey"])
+    assert len(answer.evidence or "") <= 100
 
 
 async def test_not_found_is_a_failure() -> None:

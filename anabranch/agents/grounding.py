@@ -1,0 +1,133 @@
+"""Whether the values of a tool call's arguments come from somewhere, or were made up by the model that wrote them."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+_WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+")
+_SMALL = frozenset(
+    {
+        "0",
+        "a",
+        "an",
+        "and",
+        "at",
+        "by",
+        "de",
+        "der",
+        "die",
+        "das",
+        "du",
+        "el",
+        "en",
+        "et",
+        "for",
+        "from",
+        "i",
+        "in",
+        "is",
+    }
+    | {"it", "la", "le", "my", "of", "on", "or", "the", "to", "und", "we", "with"}
+)
+_AFTERNOON = re.compile(r"\b(1[01]|\d)(?::\d\d)?\s*p\.?\s?m\b")
+_NUMBERS = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
+)
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november"),
+    "december",
+)
+_FREE_TEXT_WORDS = 6
+"""From so many words on, a value is taken for a text that the model was to write, such as a message."""
+
+
+def made_up(arguments: Mapping[str, Any], parameters: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
+    """The arguments whose values occur nowhere in what is known.
+
+    Words are compared without case and accents; numbers by their value, also where they are written as words or as
+    months; a date or an address occurs if its parts do. A text of several words may be the model's own, if some of its
+    words occur. Values that the schema gives (choices, defaults) and yes or no need no source.
+
+    Args:
+        arguments: what was written.
+        parameters: JSON schema of the tool's arguments.
+        known: the conversation and the answers so far.
+
+    Returns:
+        Argument names with the first such value of each.
+    """
+    words = {word for text in known for word in _words(text)}
+    text = " ".join(_plain(text) for text in known)
+    properties: Mapping[str, Any] = parameters.get("properties", {})
+    found: dict[str, Any] = {}
+    for name, value in arguments.items():
+        given = set(map(str, _given(properties.get(name, {}), parameters)))
+        for leaf in _leaves(value):
+            if str(leaf) not in given and not _occurs(leaf, words, text):
+                found.setdefault(name, leaf)
+    return found
+
+
+def _occurs(value: Any, words: set[str], text: str) -> bool:
+    if value is None or isinstance(value, bool) or not str(value).strip():
+        return True
+    if _plain(str(value)) in text:
+        return True
+    parts = [word for word in _words(str(value)) if word not in _SMALL]
+    if not parts:
+        return isinstance(value, str)  # signs alone
+    known = sum(part in words for part in parts)
+    return known * 3 >= len(parts) if len(parts) >= _FREE_TEXT_WORDS else known == len(parts)
+
+
+def _words(text: str) -> Iterator[str]:
+    """Words and numbers; numbers in one form, small ones and months also from words."""
+    plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", _plain(text))
+    yield from (str(int(match[1]) + 12) for match in _AFTERNOON.finditer(plain))
+    for match in _WORD.finditer(plain):
+        word = match[0]
+        yield _number(word) if word[0].isdigit() else word
+        if word in _NUMBERS:
+            yield str(_NUMBERS.index(word))
+        elif word in ("a", "an"):
+            yield "1"
+        elif month := next((n for n, name in enumerate(_MONTHS, 1) if name == word or name[:3] == word), None):
+            yield str(month)
+
+
+def _number(digits: str) -> str:
+    return f"{float(digits):g}" if "." in digits else digits.lstrip("0") or "0"
+
+
+def _plain(text: str) -> str:
+    folded = unicodedata.normalize("NFKD", text.casefold())
+    return " ".join("".join(c for c in folded if not unicodedata.combining(c)).split())
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """All single values in a value."""
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _leaves(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _leaves(inner)
+    else:
+        yield value
+
+
+def _given(schema: Any, root: Mapping[str, Any], depth: int = 0) -> Iterator[Any]:
+    """The values that a schema itself gives."""
+    if not isinstance(schema, Mapping) or depth > 8:
+        return
+    yield from schema.get("enum", ())
+    yield from (schema[key] for key in ("const", "default") if key in schema)
+    reference = str(schema.get("$ref", "")).rpartition("/")[2]
+    inner = [*schema.get("anyOf", ()), *schema.get("allOf", ()), *schema.get("oneOf", ()), schema.get("items")]
+    nested = schema.get("properties")
+    inner += nested.values() if isinstance(nested, Mapping) else []
+    definitions = root.get("$defs", {})
+    for each in [*inner, definitions.get(reference) if isinstance(definitions, Mapping) else None]:
+        yield from _given(each, root, depth + 1)
