@@ -19,9 +19,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from anabranch.agents.arguments import write_action
 from anabranch.agents.models import RoleModel
 from anabranch.errors import ModelError
-from anabranch.graphs.journal import Call, Journal, current_journal
+from anabranch.graphs.journal import Call, Journal, current_journal, note
 from anabranch.tools.calling import ToolResult, call_tool
 from anabranch.tools.effects import may_repeat
+from anabranch.tools.sources import sources_of
 
 DECISIONS = ("approve", "edit", "reject", "respond")
 DECISION_WORDS = {
@@ -141,7 +142,7 @@ def acting(how: Acting) -> Iterator[None]:
         _acting.reset(token)
 
 
-async def act(solver: RoleModel, tool: BaseTool, id_: int, text: str, inputs: Sequence[str]) -> tuple[Call, str]:
+async def act(solver: RoleModel, tool: BaseTool, id_: int, text: str, inputs: Sequence[str]) -> str:
     """Carries out the action of a sub-question, or proposes it.
 
     Args:
@@ -152,7 +153,7 @@ async def act(solver: RoleModel, tool: BaseTool, id_: int, text: str, inputs: Se
         inputs: the answers that it depends on.
 
     Returns:
-        The record of the call, and its result.
+        Its result.
 
     Raises:
         ActionProposed: a person has to decide first.
@@ -169,15 +170,17 @@ async def act(solver: RoleModel, tool: BaseTool, id_: int, text: str, inputs: Se
         reason = f": {action.message}" if action.message else ""
         raise ModelError(f"a person decided against {tool.name}{reason}")
     if action.decision == "respond":
-        return call, action.message
+        note(call)
+        return action.message
     async with journal.lock(tool.name):
         return await _once(journal, tool, call, action, how)
 
 
-async def _once(journal: Journal, tool: BaseTool, call: Call, action: Action, how: Acting) -> tuple[Call, str]:
+async def _once(journal: Journal, tool: BaseTool, call: Call, action: Action, how: Acting) -> str:
     before = await journal.find(call, by_text=action.decision is None)
     if before and before.state == "done":
-        return before, before.output
+        note(before)
+        return before.output
     if before and before.state == "failed":
         raise ModelError(f"{tool.name} was tried before and is not repeated; it failed: {before.output}")
     if before and before.state == "begun" and before.number > action.in_doubt and not may_repeat(tool):
@@ -189,8 +192,9 @@ async def _once(journal: Journal, tool: BaseTool, call: Call, action: Action, ho
     return await _carried_out(journal, tool, call, action.id)
 
 
-async def _carried_out(journal: Journal, tool: BaseTool, call: Call, id_: int) -> tuple[Call, str]:
+async def _carried_out(journal: Journal, tool: BaseTool, call: Call, id_: int) -> str:
     begun = await journal.note(call, state="begun")
+    note(begun)
     try:
         result: ToolResult = await call_tool(tool, call.arguments, id_=f"call_{id_}")
     except GraphBubbleUp:
@@ -199,7 +203,9 @@ async def _carried_out(journal: Journal, tool: BaseTool, call: Call, id_: int) -
     except Exception as error:
         await journal.note(begun, state="failed", output=" ".join(str(error).split())[:300] or type(error).__name__)
         raise
-    return await journal.note(begun, state="done", output=result.text), result.text
+    found = sources_of(result.text, result.artifact, sub_question=id_, tool=tool.name, arguments=call.arguments)
+    note(await journal.note(begun, state="done", output=result.text, sources=found))
+    return result.text
 
 
 def request(actions: Sequence[Action], descriptions: Mapping[str, str], error: str | None = None) -> dict[str, Any]:

@@ -184,3 +184,36 @@ def keeping(journal: Journal) -> Iterator[Journal]:
 def current_journal() -> Journal:
     """The journal of the running question; an empty one outside of any."""
     return _journal.get() or Journal()
+
+
+@dataclass
+class Notes:
+    """What is to be said of a sub-question besides its answer, also if it fails.
+
+    Attributes:
+        call: the call that was made for it.
+        evidence: what of its result was read.
+    """
+
+    call: Call | None = None
+    evidence: str | None = None
+
+
+_notes: ContextVar[Notes | None] = ContextVar("anabranch_notes", default=None)
+
+
+@contextmanager
+def noting() -> Iterator[Notes]:
+    """Calls inside are noted for one sub-question."""
+    notes = Notes()
+    token = _notes.set(notes)
+    try:
+        yield notes
+    finally:
+        _notes.reset(token)
+
+
+def note(call: Call, evidence: str | None = None) -> None:
+    """Notes the call that is made for the running sub-question, and what of its result is read."""
+    if notes := _notes.get():
+        notes.call, notes.evidence = call, evidence

@@ -3,8 +3,6 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Annotated, Any, NotRequired
 
 from langchain_core.tools import BaseTool, ToolException
@@ -19,7 +17,7 @@ from anabranch.agents.solver import answer_step, read_answer
 from anabranch.errors import BackendError, ModelError
 from anabranch.graphs.actions import ActionProposed, act
 from anabranch.graphs.channels import Stored, plain
-from anabranch.graphs.journal import Call, current_journal
+from anabranch.graphs.journal import Call, current_journal, note, noting
 from anabranch.plan import SOLVE, Answer, SubQuestion, fill, slots, slotted
 from anabranch.tools.calling import call_tool
 from anabranch.tools.catalogue import Catalogue
@@ -70,9 +68,7 @@ def by_route(solver: RoleModel, tools: Catalogue, *, unmarked: Unmarked = "look_
         tool = tools[route]
         if has_effects(tool, unmarked):
             inputs = list(state.get("inputs", {}).values())
-            call, output = await act(solver, tool, state["sub_question"].id, text, inputs)
-            note(call)
-            return {"answer": output}
+            return {"answer": await act(solver, tool, state["sub_question"].id, text, inputs)}
         return await _looked_up(solver, tool, state)
 
     return answer
@@ -86,6 +82,7 @@ async def _looked_up(solver: RoleModel, tool: BaseTool, state: StepState) -> Map
     async with journal.lock(call.key):
         known = await journal.find(call)
         if known is None or known.state != "done":
+            note(call)
             result = await call_tool(tool, arguments, id_=f"call_{question.id}")
             found = sources_of(
                 result.text, result.artifact, sub_question=question.id, tool=tool.name, arguments=arguments
@@ -111,23 +108,6 @@ def by_graph(graph: "CompiledStateGraph[Any, Any, Any, Any]") -> AnswerStep:
         return result
 
     return answer
-
-
-@dataclass
-class _Notes:
-    """What is to be said of a sub-question besides its answer, also if it fails."""
-
-    call: Call | None = None
-    evidence: str | None = None
-
-
-_notes: ContextVar[_Notes | None] = ContextVar("anabranch_notes", default=None)
-
-
-def note(call: Call, evidence: str | None = None) -> None:
-    """Notes the call that is made for the running sub-question, and what of its result is read."""
-    if notes := _notes.get():
-        notes.call, notes.evidence = call, evidence
 
 
 class StepRunner:
@@ -163,9 +143,7 @@ class StepRunner:
         text = told(question, inputs)
         started, error, waiting = time.monotonic(), None, None
         result: Mapping[str, Any] = {}
-        notes = _Notes()
-        token = _notes.set(notes)
-        with booking(Ledger(parent=current())) as ledger:
+        with booking(Ledger(parent=current())) as ledger, noting() as notes:
             try:
                 ledger.check()
                 known = {id_: answer.text for id_, answer in inputs.items()}
@@ -179,8 +157,6 @@ class StepRunner:
                 error = f"no answer within {self.timeout:g} s" if limit.expired() else one_line(failure)
             except Exception as failure:
                 error = one_line(failure)
-            finally:
-                _notes.reset(token)
         answer = str(result.get("answer", ""))
         if not (error or waiting or answer.strip()):
             error = "the answer was empty"
