@@ -19,7 +19,7 @@ from anabranch.errors import ConfigurationError
 from anabranch.graphs.bridge import Node
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, PlannerGraph
 from anabranch.graphs.nodes import Nodes, complete
-from anabranch.graphs.state import PlannerInput, PlannerOutput, PlannerState
+from anabranch.graphs.state import PlannerInput, PlannerOutput, PlannerState, with_keys_of
 from anabranch.graphs.step import StepRunner, by_graph, by_route
 from anabranch.tools.catalogue import Catalogue
 from anabranch.tools.effects import Unmarked, has_effects
@@ -48,6 +48,7 @@ def create_planner(
     approve_actions: bool | None = None,
     unmarked_tools: Unmarked = "look_up",
     store: Any = None,
+    state_schema: type[Any] | None = None,
     context_schema: type[Any] | None = None,
     name: str = "anabranch",
 ) -> Planner:
@@ -89,6 +90,7 @@ def create_planner(
             on. None: where there is a checkpointer. Such a call is never made twice for one question in any case.
         unmarked_tools: `look_up` or `action`: what tools are that do not say whether they change something.
         store: a LangGraph store, for tools.
+        state_schema: a `PlannerState` with more keys, which the caller sets and tools may have injected or update.
         context_schema: type of the run's context, for tools.
         name: name of the graph, and of the assistant in its messages.
 
@@ -123,7 +125,7 @@ def create_planner(
         approve_actions=approve_actions,
         name=name,
     )
-    builder = _wire(nodes, context_schema)
+    builder = _wire(nodes, state_schema or PlannerState, context_schema)
     # LangGraph would give a subgraph with True threads of its own, where messages that the graph around it has dropped
     # live on; without one, a subgraph has that graph's.
     keeper = None if checkpointer is True else checkpointer
@@ -132,9 +134,10 @@ def create_planner(
     return compiled.with_config(max_concurrency=2 * max_sub_questions * (max_replans + 1) + 2)
 
 
-def _wire(nodes: Nodes, context_schema: type[Any] | None) -> "StateGraph[Any, Any, Any, Any]":
+def _wire(nodes: Nodes, state: type[Any], context: type[Any] | None) -> "StateGraph[Any, Any, Any, Any]":
+    given, gives = with_keys_of(state, PlannerInput), with_keys_of(state, PlannerOutput)
     builder: StateGraph[Any, Any, Any, Any] = StateGraph(
-        PlannerState, context_schema=context_schema, input_schema=PlannerInput, output_schema=PlannerOutput
+        state, context_schema=context, input_schema=given, output_schema=gives
     )
     # What follows a node is told from the state alone, so that `update_state`, and a state edited in Studio, go on too.
     # A choice must not raise: LangGraph would take its node for done when the run is resumed.

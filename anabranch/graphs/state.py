@@ -1,7 +1,7 @@
 """The state of the planner graph, what goes in and what comes out."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NotRequired, Self
 
 from langchain_core.messages import AnyMessage, convert_to_messages
 from langgraph.graph.message import add_messages
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, field_validato
 from pydantic_core import CoreSchema, core_schema
 
 # Of the package and not of `typing`: on Python 3.11, pydantic makes JSON schemas of no other.
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, get_type_hints
 
 from anabranch.agents.conversation import Turn
 from anabranch.errors import PlanError
@@ -80,6 +80,25 @@ class PlannerState(PlannerOutput):
     feedback: str | None
     started_at: float
     actions: Annotated[dict[int, Action], Stored]
+
+
+def with_keys_of(state: type[Any], schema: type[Any]) -> type[Any]:
+    """A schema with the keys that somebody's own state has besides the planner's; they may be left out.
+
+    Args:
+        state: `PlannerState`, or a type with more keys.
+        schema: what goes into the planner, or what comes out.
+    """
+    hints, own = get_type_hints(state, include_extras=True), get_type_hints(PlannerState)
+    more = {key: hint for key, hint in hints.items() if key not in own}
+    if not more:
+        return schema
+    keys = get_type_hints(schema, include_extras=True) | {key: NotRequired[hint] for key, hint in more.items()}
+    make: Any = TypedDict  # mypy knows it only with names that are written out
+    extended = make(schema.__name__, keys)
+    extended.__doc__ = schema.__doc__
+    made: type[Any] = extended
+    return made
 
 
 class PlanDecision(BaseModel):

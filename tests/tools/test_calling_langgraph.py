@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 import pytest
 from langchain_core.messages import ToolMessage
@@ -16,6 +16,7 @@ from langgraph.store.memory import InMemoryStore
 from langgraph.types import Command
 
 from anabranch.errors import ModelError
+from anabranch.graphs.state import PlannerState
 from anabranch.tools.calling import ToolRun, call_tool, content_text, running
 from tests.graphs.scripts import plan_json, planner, thread
 
@@ -79,6 +80,26 @@ async def test_what_langgraph_injects_reaches_the_tool(lookup: BaseTool, seen: s
     assert result["answers"][1].evidence == seen
 
 
+class WithUser(PlannerState):
+    user: NotRequired[str]
+
+
+@tool
+def by_own_state(query: str, user: Annotated[str, InjectedState("user")], runtime: ToolRuntime) -> Command[Any]:
+    """Looks up."""
+    said = ToolMessage(f"{user} may", tool_call_id=runtime.tool_call_id)
+    return Command(update={"messages": [said], "user": "Bob"})
+
+
+def test_a_state_of_ones_own_goes_in_and_out() -> None:
+    plan = plan_json(("by_own_state", "sub?", []))
+    graph = planner([plan], lambda _: "read", [by_own_state], state_schema=WithUser, max_replans=0)
+    result = graph.invoke({**QUESTION, "user": "Ada"})
+    assert result["answers"][1].evidence == "Ada may"
+    assert result["user"] == "Bob"
+    assert "user" in graph.get_input_jsonschema()["properties"]
+
+
 async def test_a_model_cannot_forge_what_is_injected() -> None:
     with running(ToolRun({"question": "Q"})):
         assert (await call_tool(by_state, {"query": "a", "asked": "forged"})).text == "a for Q"
@@ -110,7 +131,7 @@ def test_the_update_of_a_command_reaches_the_planners_state() -> None:
     plan = plan_json(("commands", "sub?", []))
     graph = planner([plan], lambda _: "read", [commands], max_replans=0)
     updates = [part["execute"] for part in graph.stream(QUESTION, stream_mode="updates") if "execute" in part]
-    assert {"feedback": "noted"} in (updates[0] if isinstance(updates[0], list) else [updates[0]])
+    assert updates[0]["feedback"] == "noted"
 
 
 @pytest.mark.parametrize(
