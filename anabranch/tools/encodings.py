@@ -6,9 +6,11 @@ import unicodedata
 
 from anabranch.errors import DocumentError
 
-_DECLARED_WITHIN = 4096
+_DECLARED_WITHIN = 16_384
 _XML = re.compile(rb"\s*<\?xml[^>]{0,200}?\sencoding\s*=\s*[\"']([\w.:-]{2,40})[\"']", re.IGNORECASE)
-_META = re.compile(rb"<meta\s[^>]{0,400}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
+_META = re.compile(rb"<meta[\s/][^>]*>", re.IGNORECASE)
+_CONTENT = re.compile(rb"\bcontent\s*=\s*(?:\"[^\"]*\"|'[^']*')", re.IGNORECASE)
+_CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
 # UTF-32 first: its little-endian mark starts with the one of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -41,8 +43,8 @@ def decode_html(data: bytes) -> str:
     import webencodings
 
     head = re.sub(rb"<!--.*?(?:-->|\Z)", b"", data[:_DECLARED_WITHIN], flags=re.DOTALL)
-    declared = _META.search(head) or _XML.match(head)
-    encoding = webencodings.lookup(declared[1].decode("ascii")) if declared else None
+    declared = _declared(head)
+    encoding = webencodings.lookup(declared.decode("ascii")) if declared else None
     marked = any(data.startswith(mark) for mark, _ in _MARKS)
     # A declaration that is read byte by byte cannot be one of UTF-16.
     if marked or encoding is None or encoding.name in ("utf-8", "utf-16le", "utf-16be", "replacement"):
@@ -51,6 +53,18 @@ def decode_html(data: bytes) -> str:
         return str(encoding.codec_info.decode(data, "strict")[0])
     except UnicodeDecodeError:
         return decode(data) if _damage(data) == 0 else str(encoding.codec_info.decode(data, "replace")[0])
+
+
+def _declared(head: bytes) -> bytes | None:
+    """The encoding that the beginning of a page declares; a description may tell of others."""
+    for tag in _META.findall(head):
+        told = (
+            tag if re.search(rb"http-equiv\s*=\s*[\"']?\s*content-type", tag, re.IGNORECASE) else _CONTENT.sub(b"", tag)
+        )
+        if match := _CHARSET.search(told):
+            return bytes(match[1])
+    match = _XML.match(head)
+    return bytes(match[1]) if match else None
 
 
 def decode(data: bytes) -> str:

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from anabranch.plan import fill
 from anabranch.tools.calculator import find_expression
+from anabranch.tools.notation import without_raised
 
 _MAX_CHARS = 80
 
@@ -164,6 +165,7 @@ def _number(answer: str) -> tuple[str, str] | None:
 def _undecorated(answer: str) -> str:
     """Without Markdown, quotes, words such as `about`, a full stop at the end; with Western digits."""
     text = answer.strip().strip('*_`"“”').strip().rstrip(".!;").strip()
+    text = re.sub("(?<=10)[⁺⁻]?[⁰¹²³⁴-⁹]+", lambda match: without_raised(match[0]), text)
     text = "".join(str(unicodedata.decimal(c, c)) for c in text).replace("٬", ",").replace("٫", ".")
     text = text.strip("*_`").strip()
     if len(text) > 1 and text[0] == text[-1] == "$":

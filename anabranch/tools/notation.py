@@ -10,9 +10,11 @@ MAX_CHARS = 1000
 
 _SYMBOLS = str.maketrans(
     {"×": "*", "✕": "*", "✖": "*", "·": "*", "⋅": "*", "∙": "*", "÷": "/", "∕": "/", "⁄": "/"}
-    | {"−": "-", "–": "-", "—": "-", "²": "**2", "³": "**3", "π": "pi", "≤": "<=", "≥": ">=", "≠": "!="}
+    | {"−": "-", "–": "-", "—": "-", "π": "pi", "≤": "<=", "≥": ">=", "≠": "!="}
     | {"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\t": " "}
 )
+_RAISED = re.compile("[⁺⁻]?[⁰¹²³⁴-⁹]+")
+_RAISED_DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 _COMMANDS = {r"\times": "*", r"\cdot": "*", r"\div": "/"}
 _ALLOWED = re.compile(r"[0-9a-z_ .+\-*/%()\[\],<>=!^$€£¥]*")
 _NUMBER = r"(?:\d[\d_]*(?:\.\d*)?|\.\d+)"
@@ -51,13 +53,18 @@ def to_python(text: str) -> str:
         )
     for command, symbol in _COMMANDS.items():
         text = text.replace(command, symbol)
-    text = text.translate(_SYMBOLS).lower()
+    text = without_raised(text).translate(_SYMBOLS).lower()
     if not text:
         raise NotationError("it is empty")
     if not _ALLOWED.fullmatch(text):
         strange = next(c for c in text if not _ALLOWED.fullmatch(c))
         raise NotationError("it has more than one line" if strange == "\n" else f"it has the character {strange!r}")
     return _percentages(_operators(_numbers(_times(text))))
+
+
+def without_raised(text: str) -> str:
+    """With `^` for raised digits: `10⁻⁶` becomes `10^(-6)`."""
+    return _RAISED.sub(lambda match: f"^({match[0].translate(_RAISED_DIGITS)})", text)
 
 
 def _strip(text: str) -> str:

@@ -81,27 +81,22 @@ def read(path: Path) -> Content:
     return Content(" ".join(clean(title).split()) or file_name(path.stem), pages, tuple(notes))
 
 
-# Soft hyphens, zero-width spaces and joiners, marks of direction, tags; the joiners that letters need stay.
+# Soft hyphens, zero-width spaces and joiners, marks of direction, controls, tags; the joiners that letters need stay.
 _INVISIBLE = re.compile(
-    "\u00ad[ \\t]*\\r?\\n[ \\t]*|[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+    r"\u00ad[ \t]*\r?\n[ \t]*"
+    r"|[\x00-\x08\x0e-\x1f\x7f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
 )
 
 
 def clean(text: str) -> str:
     """Text without invisible characters, which break words up for models and people, and without lone surrogates."""
-    if text.isascii():
-        return text
     text = _INVISIBLE.sub("", text)
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def file_name(name: str) -> str:
-    """A file's name as text; in names that are not UTF-8 each strange byte is taken for a Western European letter."""
-    try:
-        return name.encode().decode()
-    except UnicodeEncodeError:
-        data = name.encode("utf-8", "surrogateescape")
-        return data.decode("windows-1252", "replace")
+    """A file's name or path as text; bytes in it that are not UTF-8 are taken for Western European letters."""
+    return re.sub("[\udc80-\udcff]", lambda match: bytes([ord(match[0]) - 0xDC00]).decode("cp1252", "replace"), name)
 
 
 def _read_text(path: Path) -> Read:
@@ -192,6 +187,7 @@ _READERS: Mapping[str, Callable[[Path], Read]] = {
     ".pdf": _read_pdf,
     ".html": _read_html,
     ".htm": _read_html,
+    ".xhtml": _read_html,
     ".csv": _read_csv,
     ".tsv": _read_tsv,
     ".json": _read_json,

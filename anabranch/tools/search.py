@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from anabranch.errors import ConfigurationError, DocumentError
 from anabranch.tools.catalogue import check_name
 from anabranch.tools.documents import load_documents, split_passages
+from anabranch.tools.readers import clean
 from anabranch.tools.terms import STOP_WORDS, tokenize
 
 if TYPE_CHECKING:
@@ -148,9 +149,10 @@ def _loaded(documents: str | Path | Iterable[str | Path | Document]) -> list[Doc
 
 def _found(query: str, passages: list[Document]) -> Found:
     if not passages:
-        shown = " ".join(query.split())[:200]
+        shown = " ".join(clean(query).split())[:200]
         raise ToolException(f"no passage found for: {shown}; try other words for it, or fewer")
-    return "\n\n".join(f"[{n}] {_label(p)}: {_readable(p)}" for n, p in enumerate(passages, 1)), passages
+    shown = "\n\n".join(f"[{n}] {_label(p)}: {_readable(p)}" for n, p in enumerate(passages, 1))
+    return clean(shown), passages
 
 
 def _label(passage: Document) -> str:

@@ -18,6 +18,8 @@ def tokenize(text: str, *, indexing: bool = False) -> list[str]:
     text = _INVISIBLE.sub("", text.casefold())
     text = re.sub(r"(?<=\d)[,'’\u00a0\u2009\u202f](?=\d{3}(?!\d))", "", text)
     if not text.isascii():
+        # A raised number is a note, as in `1911²`, or a power; a term of its own it is in either case.
+        text = re.sub(r"[⁰¹²³⁴-⁹]+", r" \g<0> ", text).translate(_LETTERS)
         text = _SIGNS.sub("", unicodedata.normalize("NFKD", text))
         text = unicodedata.normalize("NFC", text)
         text = _BROKEN_UNSPACED.sub("", text)
@@ -47,6 +49,9 @@ _TERM = re.compile(rf"(?P<word>{_WORD})|(?P<unspaced>[{UNSPACED}]+)")
 _BROKEN_LINE = re.compile(r"[-‐¬][ \t]*\r?\n")
 _BROKEN_WORD = re.compile(rf"{_WORD}(?:[-‐¬][ \t]*\r?\n[ \t]*{_WORD})+")
 _BROKEN_UNSPACED = re.compile(rf"(?<=[{UNSPACED}])[ \t]*\r?\n[ \t]*(?=[{UNSPACED}])")
+# Letters that people write who lack others, and letters that look alike: Arabic and Persian keyboards differ.
+_LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
+_LETTERS |= str.maketrans({"ى": "ي", "ی": "ي", "ک": "ك", "ة": "ه", "ٱ": "ا"})
 # Soft hyphens (with the end of the line at which they break a word), joiners, marks of direction, controls, tags.
 _INVISIBLE = re.compile(
     r"\u00ad[ \t]*\r?\n[ \t]*"

@@ -32,6 +32,10 @@ _INVISIBLE, _BLOCKS, _UNCOUNTED = (
 )
 _CLOSING = {"br": "\n"} | dict.fromkeys(_BLOCKS, "\n\n")
 _CLOSING |= dict.fromkeys(("td", "th", "option", "optgroup", "button", "select", "textarea", "img"), " ")
+_RAISED = {
+    "sup": str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻"),
+    "sub": str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋₋"),
+}
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _HIDING_STYLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))\b", re.IGNORECASE)
 _TAG = re.compile(r"<(/?)([a-z][^\s/>]*)[^>]*>", re.IGNORECASE)
@@ -124,6 +128,8 @@ class _Text:
             self.parts[start:] = [line]
             if line:
                 self.headings.append(Heading(_HEADINGS[tag], line, line))
+        elif tag in _RAISED:
+            self._raise(start, _RAISED[tag])
         elif tag in ("td", "th") and self._tables:
             self._tables[-1].cells[-1].end = len(self.parts)
         elif tag == "table" and self._tables:
@@ -131,6 +137,12 @@ class _Text:
             if not table.plain and (rows := self._labelled_rows(table)):
                 self.parts[table.start :] = ["\n\n".join(rows)]
         self.parts.append(_CLOSING.get(tag, ""))
+
+    def _raise(self, start: int, signs: dict[int, int]) -> None:
+        """Writes the digits of a power or a note as such: `10<sup>6</sup>` is not 106."""
+        text = "".join(self.parts[start:]).strip()
+        if text and all(ord(character) in signs for character in text):
+            self.parts[start:] = [text.translate(signs)]
 
     def _labelled_rows(self, table: _Table) -> list[str]:
         """The rows of a large table with a row of headers, each with the names of its columns."""

@@ -89,7 +89,7 @@ def _text(element: Any) -> str:
     while stack:
         node = stack.pop()
         if node.tag == f"{_WORDS}t":
-            parts.append(node.text or "")
+            parts.append(_raised(node) or node.text or "")
         elif node.tag in _BREAKS:
             parts.append(_BREAKS[node.tag])
         elif node.tag == f"{_WORDS}p" and parts:
@@ -97,6 +97,15 @@ def _text(element: Any) -> str:
         if node.tag not in (_FALLBACK, f"{_WORDS}pPr", f"{_WORDS}del", f"{_WORDS}moveFrom"):
             stack.extend(reversed(node))
     return "".join(parts)
+
+
+def _raised(node: Any) -> str:
+    """The digits of a power or a note as such: 10 with a raised 6 is not 106."""
+    text, position = node.text or "", node.getparent().find(f"{_WORDS}rPr/{_WORDS}vertAlign")
+    if position is None or not text.isascii() or not text.isdigit():
+        return ""
+    digits = {"superscript": "⁰¹²³⁴⁵⁶⁷⁸⁹", "subscript": "₀₁₂₃₄₅₆₇₈₉"}.get(position.get(f"{_WORDS}val"), "0123456789")
+    return "".join(digits[int(digit)] for digit in text)
 
 
 def _style(paragraph: Any) -> str:

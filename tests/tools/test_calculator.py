@@ -325,6 +325,13 @@ def test_poles_have_no_value(expression: str) -> None:
         calculate(expression)
 
 
+@pytest.mark.parametrize(
+    ("expression", "value"), {"2²³": "8388608", "10⁻³": "0.001", "3² + 4²": "25", "(1+1)⁴": "16"}.items()
+)
+def test_raised_digits_are_powers(expression: str, value: str) -> None:
+    assert calculate(expression) == value
+
+
 def test_tangents_near_a_pole_have_values() -> None:
     assert calculate("tan(1.57)").startswith("1255.76")
 

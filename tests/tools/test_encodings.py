@@ -89,6 +89,8 @@ def test_decodes_or_refuses_any_bytes(data: bytes) -> None:
         ("<meta charset=shift_jis>", "cp932", "髙①"),
         ("<meta charset=ks_c_5601-1987>", "cp949", "똠방"),
         ("<meta charset=utf-16>", "utf-8", "Grünau"),
+        ('<meta name="description" content="on charset=koi8-r"><meta charset=utf-8>', "utf-8", "Grünau"),
+        ('<meta name="description" content="on charset=koi8-r">', "utf-8", "Grünau"),
         ("<meta charset=no-such-code>", "utf-8", "Grünau"),
         ("<!-- <meta charset=koi8-r> --><meta charset=big5>", "big5", "長江"),
         ('<meta charset="windows-1252">', "utf-8", "Ł Ν"),

@@ -19,6 +19,7 @@ def blocks(page: str) -> list[str]:
         ("<select><option>One<option>Two</select>", ["One Two"]),
         ("<p>Craigs<b>list</b> and Craigs<wbr>list", ["Craigslist and Craigslist"]),
         ("One<br>Two", ["One\nTwo"]),
+        ("10<sup>6</sup> m<sup>-2</sup>, 19<sup>th</sup>, H<sub>2</sub>O", ["10⁶ m⁻², 19th, H₂O"]),
         ("<ruby>東<rt>とう</rt>京<rt>きょう</rt></ruby>", ["東京"]),
         ("<p>A &lt; B &amp;copy; caf&eacute; &#x1F6A2;", ["A < B &copy; café 🚢"]),
         ("<p>a<!-- comment -->b<![CDATA[data]]>c", ["abc"]),

@@ -14,6 +14,7 @@ def test_reads_headings_paragraphs_and_tables_in_order(tmp_path: Path) -> None:
     document.core_properties.title = "Ferry guide"
     document.add_heading("Fares", 1)
     document.add_paragraph("A ticket costs ").add_run("5 euros.").bold = True
+    document.add_paragraph("About 10").add_run("6").font.superscript = True
     table = document.add_table(rows=0, cols=2)
     for cells in [("Class", "Price"), ("First", "9"), ("", "")]:
         for cell, text in zip(table.add_row().cells, cells, strict=True):
@@ -26,6 +27,7 @@ def test_reads_headings_paragraphs_and_tables_in_order(tmp_path: Path) -> None:
     assert text.split("\n\n") == [
         "Fares",
         "A ticket costs 5 euros.",
+        "About 10⁶",
         "Class | Price\nFirst | 9",
         "Times",
         "Every hour.",
