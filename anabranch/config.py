@@ -14,6 +14,8 @@ from anabranch.plan import Usage
 PlanningMode = Literal["static", "dynamic"]
 MODES: tuple[PlanningMode, ...] = ("static", "dynamic")
 Protocol = Literal["auto", "guided", "per_node"]
+AnswerForm = Literal["whole", "short"]
+"""What the user gets: the model's whole answer, or the short one at its end, as graders want it."""
 Fallback = Literal["local", "direct"]
 """Who plans when the server of the distilled decomposer is away: the in-process model, or nobody."""
 MAX_QUESTION_CHARS = 20_000

@@ -18,11 +18,13 @@ _NAMES = "think|thinking|thought|thoughts|reasoning"
 _OPEN = re.compile(rf"<({_NAMES})>", re.IGNORECASE)
 _BLOCK_AT_START = re.compile(rf"\s*<({_NAMES})>(.*?)(?:</\1>|\Z)", re.IGNORECASE | re.DOTALL)
 _BLOCK_ON_A_LINE = re.compile(rf"(?ims)(^[ \t]*|[:：]\**[ \t]*)<({_NAMES})>(.*?)</\2>[ \t]*")
+OPEN_ON_A_LINE = re.compile(rf"(?im)(?:^[ \t]*|[:：]\**[ \t]*)<(?P<name>{_NAMES})>")
+"""Where a thought begins."""
 _CLOSE_ON_A_LINE = re.compile(rf"^[ \t]*</(?:{_NAMES})>", re.IGNORECASE | re.MULTILINE)
-_FENCED = re.compile(r"^[ \t]*(```+|~~~+).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+FENCED = re.compile(r"^[ \t]*(```+|~~~+).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 
 _LEAD = r"(?:(?:so|thus|hence|therefore|the|my|our|final|full|complete|short|correct|答案)\b[ ,]*)*"
-_MARK = re.compile(rf"^[^\w\n]*{_LEAD}answer[*_]*\s*[:：][*_]*[ \t]*", re.IGNORECASE | re.MULTILINE)
+MARK = re.compile(rf"^[^\w\n]*{_LEAD}answer[*_]*\s*[:：][*_]*[ \t]*", re.IGNORECASE | re.MULTILINE)
 _MARK_IN_A_LINE = re.compile(r"(?<![\w-])A(?:nswer|NSWER)\**[ \t]{0,3}[:：]\**[ \t]*")
 _LATEX_WORDS = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\{([^{}]*)\}")
 _LATEX_SIGNS = re.compile(r"\\([$%&#_])")
@@ -32,7 +34,7 @@ _BOLD = re.compile(r"\*\*([^*]+)\*\*|([^*]+)\*\*")
 _NOT_FOUND_BEGINS = re.compile(r"NOT[ _-]FOUND(?![\w-])")
 _NOT_FOUND_ENDS = re.compile(r"(?:^|[.!?:;,\n(\[])[\W_]*NOT[ _-]FOUND[\W_]*$")
 _REPLAN_BEGINS = re.compile(r"[\W_]*re-?plan[\W_]*[:：\n][\W_]*|[\W_]*REPLAN\b[\W_]*", re.IGNORECASE)
-_REPLAN_LINE = re.compile(r"^[\W_]*REPLAN[*_`\]]*[ \t]*[:：][\W_]*(.*)", re.MULTILINE | re.DOTALL)
+REPLAN_LINE = re.compile(r"^[\W_]*REPLAN[*_`\]]*[ \t]*[:：][\W_]*(.*)", re.MULTILINE | re.DOTALL)
 _UNREADABLE = (ValueError, TypeError, RecursionError, SyntaxError, MemoryError)
 """What the readers of JSON and literals raise; a ValueError also where a number has thousands of digits."""
 _MAX_STARTS = 200
@@ -54,13 +56,18 @@ def split_thoughts(text: str) -> tuple[str, str]:
     while block := _BLOCK_AT_START.match(text):
         thoughts.append(block[2].strip())
         text = text[block.end() :]
-    close = _CLOSE_ON_A_LINE.search(text)
-    if close and not _OPEN.search(text, 0, close.start()):
+    if close := unopened_thoughts(text):
         thoughts.append(text[: close.start()].strip())
         text = text[close.end() :]
     if "<" in text:
         text = _outside_fences(text, lambda part: _BLOCK_ON_A_LINE.sub(lambda m: _noted(m, thoughts), part))
     return "\n\n".join(filter(None, thoughts)), text.strip()
+
+
+def unopened_thoughts(text: str) -> re.Match[str] | None:
+    """The end of thoughts whose beginning the server's template has swallowed, if a reply has any."""
+    close = _CLOSE_ON_A_LINE.search(text) if "</" in text else None
+    return close if close and not _OPEN.search(text, 0, close.start()) else None
 
 
 def _noted(block: re.Match[str], thoughts: list[str]) -> str:
@@ -70,7 +77,7 @@ def _noted(block: re.Match[str], thoughts: list[str]) -> str:
 
 def _outside_fences(text: str, change: Any) -> str:
     parts, end = [], 0
-    for fence in _FENCED.finditer(text):
+    for fence in FENCED.finditer(text):
         parts += [change(text[end : fence.start()]), fence[0]]
         end = fence.end()
     return "".join([*parts, change(text[end:])])
@@ -78,7 +85,7 @@ def _outside_fences(text: str, change: Any) -> str:
 
 def without_mark(text: str) -> str:
     """A reply without the word `Answer:` (or `Final answer:`) at its very beginning."""
-    mark = _MARK.match(text)
+    mark = MARK.match(text)
     rest = text[mark.end() :].strip() if mark else ""
     return _unbold(rest) if rest else text.strip()
 
@@ -89,7 +96,7 @@ def final_answer(text: str) -> str:
     The mark counts at the beginning of a line outside fenced code; only where no line begins so, within one. Bold type
     is dropped, and so are a box and LaTeX's signs in an answer.
     """
-    mark = _last_mark(text)
+    mark = last_mark(text)
     boxed = None if mark else _last_box(text)
     found = (text[mark.end() :] if mark else boxed if boxed is not None else text).strip() or text.strip()
     if mark or boxed is not None:
@@ -99,12 +106,13 @@ def final_answer(text: str) -> str:
 
 def has_mark(text: str) -> bool:
     """Whether a reply says `Answer:` somewhere, and so has an answer in it."""
-    return _last_mark(text) is not None
+    return last_mark(text) is not None
 
 
-def _last_mark(text: str) -> re.Match[str] | None:
-    fences = [fence.span() for fence in _FENCED.finditer(text)]
-    for pattern in (_MARK, _MARK_IN_A_LINE):
+def last_mark(text: str) -> re.Match[str] | None:
+    """The last `Answer:` of a reply: at the beginning of a line, or else within one; none in fenced code."""
+    fences = [fence.span() for fence in FENCED.finditer(text)]
+    for pattern in (MARK, _MARK_IN_A_LINE):
         marks = [m for m in pattern.finditer(text) if not any(start <= m.start() < end for start, end in fences)]
         if marks:
             return marks[-1]
@@ -153,7 +161,7 @@ def replan_reason(text: str) -> str | None:
     """What a joiner's reply says is missing, if it asks for a new plan; None if the reply is an answer."""
     begun = _REPLAN_BEGINS.match(without_mark(text)) if "replan" in text[:80].lower() else None
     rest = without_mark(text)[begun.end() :] if begun else None
-    if rest is None and (line := _REPLAN_LINE.search(text)):
+    if rest is None and (line := REPLAN_LINE.search(text)):
         rest = line[1]
     return None if rest is None else " ".join(rest.split()).strip("*_`[] ") or "the answers are not enough"
 

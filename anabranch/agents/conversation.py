@@ -98,7 +98,7 @@ async def understand(model: RoleModel, messages: Sequence[BaseMessage]) -> Under
         return Understood(asked, asked, "follow_up")
     shown = prompts.standalone_messages(transcript(turns), words, pasted=bool(pasted))
     try:
-        reply = await call(model, shown, role="solver", stream=False)
+        reply = await call(model, shown, role="solver")
     except BudgetExceededError:
         return Understood(asked, asked, "follow_up")
     if reply.response_metadata.get("finish_reason") == "length":

@@ -174,7 +174,7 @@ class LineDecomposer:
     async def _reply(self, messages: Sequence[BaseMessage], **arguments: Any) -> tuple[str, bool]:
         """The model's text, and whether it was cut off at the token limit."""
         runnable = self.model.chat.bind(max_tokens=self.max_tokens, **arguments)
-        reply = await call(self.model, messages, role="decomposer", stream=False, runnable=runnable)
+        reply = await call(self.model, messages, role="decomposer", runnable=runnable)
         return str(reply.text), reply.response_metadata.get("finish_reason") == "length"
 
     def read(self, text: str, request: PlanRequest) -> Plan:

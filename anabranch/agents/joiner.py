@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from langchain_core.messages import BaseMessage
 
 from anabranch.agents import prompts
+from anabranch.agents.answering import WORKING
+from anabranch.agents.final_answer import Reading
 from anabranch.agents.models import RoleModel, call
-from anabranch.agents.reply import Ending, ending, text_of
+from anabranch.agents.reply import Ending, final_of
+from anabranch.config import AnswerForm
 from anabranch.errors import ReplyError
 from anabranch.plan import Answer, Plan
-from anabranch.replies import final_answer, replan_reason
+from anabranch.replies import replan_reason
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ async def join(
     *,
     may_replan: bool,
     history: Sequence[BaseMessage] = (),
+    form: AnswerForm = "whole",
 ) -> Joined:
     """Joins the answers.
 
@@ -48,6 +52,7 @@ async def join(
         answers: their answers, failed ones included.
         may_replan: whether a new plan may be asked for.
         history: earlier turns of the conversation, and system messages of the caller.
+        form: the form of the answer.
 
     A reply that is empty, or asks for a plan that may not be, is replaced by the last answers.
 
@@ -58,18 +63,19 @@ async def join(
         return Joined(missing=failures(answers))
     if model.small:
         return join_last(plan, answers, may_replan=may_replan)
-    prompt = prompts.join_messages(question, plan, answers, may_replan=may_replan)
-    reply = await call(model, prompts.with_history(prompt, history), role="joiner")
-    try:
-        text = text_of(reply, "joiner")
-    except ReplyError as error:
-        if error.ending == "refused":
-            return Joined(error.text, message_id=reply.id, ending="refused")
-        return join_last(plan, answers)
-    if reason := replan_reason(text):
+    prompt = prompts.join_messages(question, plan, answers, may_replan=may_replan, form=form)
+    reading: Reading = "joined" if form == "whole" else "short"
+    reply = await call(model, prompts.with_history(prompt, history), role="joiner", reading=reading)
+    said = str(reply.additional_kwargs.get(WORKING) or reply.text)
+    # What asks for a plan after a long text is an answer all the same; read as `joined`, the request is cut off.
+    if (reason := replan_reason(said)) and (form == "short" or not str(reply.text)):
         # Asked for or not, it is no answer to show.
         return Joined(missing=reason) if may_replan else join_last(plan, answers)
-    return Joined(final_answer(text), message_id=reply.id, ending=ending(reply))
+    try:
+        final = final_of(reply, "joiner")
+    except ReplyError:
+        return join_last(plan, answers)
+    return Joined(final.text, message_id=final.message_id, ending=final.ending)
 
 
 def join_last(plan: Plan, answers: Mapping[int, Answer], *, may_replan: bool = False) -> Joined:

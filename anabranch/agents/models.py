@@ -15,6 +15,8 @@ from langgraph.errors import GraphBubbleUp
 from pydantic import SecretStr
 
 from anabranch.agents.adapters import Role, adapter_folder
+from anabranch.agents.answering import UNOPENED, answering
+from anabranch.agents.final_answer import Reading
 from anabranch.agents.ledger import current
 from anabranch.agents.messages import orderly
 from anabranch.agents.reply import without_thoughts
@@ -22,6 +24,7 @@ from anabranch.agents.wire import can_chat
 from anabranch.config import Price, read_settings
 from anabranch.errors import AnabranchError, ConfigurationError, EndpointError, MissingExtraError
 from anabranch.plan import Usage
+from anabranch.replies import unopened_thoughts
 
 NOSTREAM = "nostream"
 """LangGraph's tag that keeps a call's tokens out of `stream_mode="messages"`."""
@@ -45,6 +48,7 @@ LOCAL_TYPE = "anabranch-local"
 """`_llm_type` of the in-process model."""
 SERVED_TYPE = "anabranch-served"
 """`_llm_type` of models behind an address."""
+_UNOPENED = "thoughts without a beginning"
 _READ_SECONDS = 120.0
 
 
@@ -58,12 +62,14 @@ class RoleModel:
         small: too small for arithmetic in its head, for JSON without a grammar and for joining answers. Then
             tools compute, generation is constrained, and the last answer of a plan is taken as it is.
         refused: call arguments that its server turned down, and that it is not sent again.
+        habits: what was seen of its replies and is minded in those to come.
     """
 
     chat: BaseChatModel
     price: Price | None = None
     small: bool = False
     refused: set[str] = field(default_factory=set, compare=False, repr=False)
+    habits: set[str] = field(default_factory=set, compare=False, repr=False)
 
 
 def resolve_model(
@@ -111,7 +117,7 @@ async def call(
     messages: Sequence[BaseMessage],
     *,
     role: str,
-    stream: bool = True,
+    reading: Reading | None = None,
     runnable: Runnable[Any, Any] | None = None,
 ) -> AIMessage:
     """Calls a model once and books what it took on the current ledger; thoughts are taken out of the reply's text.
@@ -120,7 +126,8 @@ async def call(
         model: the model; its price turns tokens into cost.
         messages: the prompt; its system messages are joined at the beginning.
         role: who calls, for traces and error messages: `decomposer`, `solver` or `joiner`.
-        stream: whether its tokens belong into `stream_mode="messages"`.
+        reading: how the user's answer is read out of the reply; its text, and what is streamed of it in
+            `stream_mode="messages"`, is then the answer. None if the reply is not for the user.
         runnable: `model.chat` with arguments bound, if it needs any.
 
     Raises:
@@ -130,9 +137,12 @@ async def call(
     ledger = current()
     if ledger:
         ledger.check()
-    tags = [f"anabranch:{role}", *([] if stream else [NOSTREAM])]
+    tags = [f"anabranch:{role}", *([] if reading else [NOSTREAM])]
+    asked: Runnable[Any, Any] = runnable or model.chat
+    if reading:
+        asked = answering(asked, reading, thinks=_UNOPENED in model.habits)
     try:
-        message = await (runnable or model.chat).ainvoke(orderly(messages), {"tags": tags, "run_name": role})
+        message = await asked.ainvoke(orderly(messages), {"tags": tags, "run_name": role})
     except (AnabranchError, GraphBubbleUp, asyncio.CancelledError):
         raise
     except Exception as error:
@@ -141,7 +151,9 @@ async def call(
         raise EndpointError(f"the {role} returned {type(message).__name__} instead of a chat message; check the model")
     if ledger:
         ledger.add(role, usage_of(message, model.price))
-    return without_thoughts(message)
+    if message.additional_kwargs.get(UNOPENED) or unopened_thoughts(str(message.text)):
+        model.habits.add(_UNOPENED)
+    return message if reading else without_thoughts(message)
 
 
 async def call_for_json(
@@ -164,14 +176,14 @@ async def call_for_json(
     """
     arguments = structured_arguments(model.chat, schema, strict=strict)
     if not arguments or model.refused.issuperset(arguments):
-        return str((await call(model, messages, role=role, stream=False)).text)
+        return str((await call(model, messages, role=role)).text)
     try:
-        message = await call(model, messages, role=role, stream=False, runnable=model.chat.bind(**arguments))
+        message = await call(model, messages, role=role, runnable=model.chat.bind(**arguments))
     except EndpointError as error:
         if getattr(error.__cause__, "status_code", None) not in (400, 422):
             raise
         # A server without structured outputs, or with another notion of them.
-        reply = str((await call(model, messages, role=role, stream=False)).text)
+        reply = str((await call(model, messages, role=role)).text)
         model.refused.update(arguments)
         return reply
     return str(message.text)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from anabranch.agents.messages import orderly
-from anabranch.config import PlanningMode
+from anabranch.config import AnswerForm, PlanningMode
 from anabranch.plan import SOLVE, Answer, Plan, SubQuestion, fill, slotted
 from anabranch.replies import NOT_FOUND as NOT_FOUND  # a part of the prompts, and so of their version
 from anabranch.replies import REPLAN as REPLAN
@@ -56,6 +56,17 @@ You answer questions. Think step by step, then write the final answer on the las
 GUIDED_CLOSING = """\
 Let's think step by step. Show the reasoning, then end with a line "Answer: ...", short and complete."""
 
+WHOLE_INSTRUCTION = """\
+You answer the user. Give the complete answer in the form that fits it: a sentence, paragraphs, a list, or code. If it \
+needs steps, work them out in order and end with the result."""
+
+WHOLE_GUIDED_INSTRUCTION = """\
+You answer questions. Think step by step, then write the complete answer for the user after a line "Final answer:"."""
+
+WHOLE_GUIDED_CLOSING = """\
+Let's think step by step. Show the reasoning, then write a line "Final answer:" and, after it, the complete answer for \
+the user, who does not see the reasoning."""
+
 STEP_INSTRUCTION = "Answer the question in a few words. Reply with the answer alone."
 
 READ_INSTRUCTION = """\
@@ -82,6 +93,10 @@ it."""
 JOIN_CLOSING = """\
 The last of these answers is most often the answer to the question. Write the final answer after "Answer:", short and \
 complete."""
+
+WHOLE_JOIN_CLOSING = """\
+The last of these answers is most often the answer to the question. Write the complete answer for the user, who does \
+not see the sub-questions, in the form that the question asks for."""
 
 REPLAN_INSTRUCTION = """\
 If the answers are not enough and other sub-questions could find what is missing, reply instead with one line: \
@@ -200,17 +215,19 @@ def example_messages(cards: Sequence[ToolCard]) -> list[BaseMessage]:
     return messages
 
 
-def direct_messages(question: str) -> list[BaseMessage]:
+def direct_messages(question: str, form: AnswerForm = "short") -> list[BaseMessage]:
     """The prompt for answering without a plan."""
-    return [SystemMessage(DIRECT_INSTRUCTION), HumanMessage(question)]
+    return [SystemMessage(DIRECT_INSTRUCTION if form == "short" else WHOLE_INSTRUCTION), HumanMessage(question)]
 
 
-def guided_messages(question: str, plan: Plan) -> list[BaseMessage]:
+def guided_messages(question: str, plan: Plan, form: AnswerForm = "short") -> list[BaseMessage]:
     """The paper's two-stage prompt: the question with all sub-questions as a guide (arXiv 2402.15000, section 3)."""
     guide = "\n".join(f"{q.id}. {name_slots(slotted(q))}" for q in plan.sub_questions)
     # The closing comes last: with the instruction only on top, 0.5B and 1.5B models skipped the reasoning.
-    request = f"{question}\n\nThese sub-questions may help:\n{guide}\n\n{GUIDED_CLOSING}"
-    return [SystemMessage(GUIDED_INSTRUCTION), HumanMessage(request)]
+    short = form == "short"
+    closing = GUIDED_CLOSING if short else WHOLE_GUIDED_CLOSING
+    request = f"{question}\n\nThese sub-questions may help:\n{guide}\n\n{closing}"
+    return [SystemMessage(GUIDED_INSTRUCTION if short else WHOLE_GUIDED_INSTRUCTION), HumanMessage(request)]
 
 
 def standalone_messages(earlier: str, words: str, *, pasted: bool = False) -> list[BaseMessage]:
@@ -265,13 +282,16 @@ def action_messages(
     return [SystemMessage(instruction), HumanMessage("\n".join([*parts, *([f"\n{feedback}"] if feedback else [])]))]
 
 
-def join_messages(question: str, plan: Plan, answers: Mapping[int, Answer], *, may_replan: bool) -> list[BaseMessage]:
+def join_messages(
+    question: str, plan: Plan, answers: Mapping[int, Answer], *, may_replan: bool, form: AnswerForm = "short"
+) -> list[BaseMessage]:
     """The prompt of the joiner; failed sub-questions are shown with their reason."""
     instruction = f"{JOIN_INSTRUCTION}\n{REPLAN_INSTRUCTION}" if may_replan else JOIN_INSTRUCTION
     found = answer_lines(plan.sub_questions, answers)
+    closing = JOIN_CLOSING if form == "short" else WHOLE_JOIN_CLOSING
     # The question and the closing come last: with the question on top, a 1.5B model listed the answers of all
     # sub-questions, or said "Yes"; with these, it keeps the last answer where that is right.
-    request = f"Sub-questions and their answers:\n{found}\n\nQuestion: {question}\n\n{JOIN_CLOSING}"
+    request = f"Sub-questions and their answers:\n{found}\n\nQuestion: {question}\n\n{closing}"
     return [SystemMessage(instruction), HumanMessage(request)]
 
 
@@ -307,7 +327,9 @@ def _specimens() -> list[list[BaseMessage]]:
         lines_messages("q", cards, "dynamic", asked=plan, answers=answers, feedback="f", examples=True),
         json_messages("q", cards, "dynamic", asked=plan, answers=answers, feedback="f", earlier="User: a"),
         direct_messages("q"),
+        direct_messages("q", "whole"),
         guided_messages("q", plan),
+        guided_messages("q", plan, "whole"),
         standalone_messages("User: a", "b", pasted=True),
         with_history(direct_messages("q"), [SystemMessage("s"), HumanMessage("h")]),
         step_messages("t"),
@@ -315,6 +337,7 @@ def _specimens() -> list[list[BaseMessage]]:
         arguments_messages("t", "n", "d", "{}"),
         action_messages("t", "n", "d", "{}", ["k"], "f"),
         join_messages("q", plan, answers, may_replan=True),
+        join_messages("q", plan, answers, may_replan=True, form="whole"),
     ]
 
 

@@ -1,10 +1,12 @@
 """How a model's reply ended, and what it says. One place decides for all callers, streamed or not."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage
 
+from anabranch.agents.answering import WORKING
 from anabranch.errors import ReplyError
 from anabranch.replies import split_thoughts
 
@@ -59,6 +61,38 @@ def refusal(message: AIMessage) -> str:
         blocks = [block for block in message.content if isinstance(block, dict)]
         told = next((b.get("refusal") or b.get("text") for b in blocks if b.get("type") == "refusal"), None)
     return str(told or "").strip()
+
+
+@dataclass(frozen=True)
+class Final:
+    """A reply that is the user's answer.
+
+    Attributes:
+        text: the answer; the words of a refusal.
+        working: the reasoning before it.
+        message_id: id of the model's message, if the answer is its text, and was streamed with it.
+        ending: how the reply ended.
+    """
+
+    text: str
+    working: str = ""
+    message_id: str | None = None
+    ending: Ending = "whole"
+
+
+def final_of(message: AIMessage, role: str) -> Final:
+    """The answer in a reply that `call` has read as one.
+
+    Raises:
+        ReplyError: it is empty.
+    """
+    try:
+        text = text_of(message, role)
+    except ReplyError as error:
+        if error.ending != "refused":
+            raise
+        return Final(error.text, message_id=message.id if str(message.text) == error.text else None, ending="refused")
+    return Final(text, str(message.additional_kwargs.get(WORKING, "")), message.id, ending(message))
 
 
 def text_of(message: AIMessage, role: str) -> str:

@@ -1,15 +1,21 @@
 """The solver: answers a question directly or along a plan, answers one sub-question, and writes tool arguments."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
+from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp
 
 from anabranch.agents import prompts
+from anabranch.agents.answering import WORKING
+from anabranch.agents.final_answer import Reading
 from anabranch.agents.models import RoleModel, call
-from anabranch.agents.reply import text_of
+from anabranch.agents.reply import Final, final_of, refusal, text_of
 from anabranch.agents.tool_calls import read_calls
+from anabranch.config import AnswerForm
 from anabranch.errors import BudgetExceededError, ModelError
 from anabranch.plan import Plan
 from anabranch.replies import final_answer as final_answer
@@ -20,8 +26,14 @@ MAX_TOOL_ROUNDS = 6
 
 
 async def solve(
-    model: RoleModel, question: str, plan: Plan, *, history: Sequence[BaseMessage] = (), tools: Sequence[BaseTool] = ()
-) -> AIMessage:
+    model: RoleModel,
+    question: str,
+    plan: Plan,
+    *,
+    history: Sequence[BaseMessage] = (),
+    tools: Sequence[BaseTool] = (),
+    form: AnswerForm = "whole",
+) -> Final:
     """Answers a question in one guided call, or directly if the plan is empty.
 
     Source: the two-stage protocol of arXiv 2402.15000, section 3.
@@ -32,42 +44,58 @@ async def solve(
         plan: its sub-questions, which guide the answer.
         history: earlier turns of the conversation, and system messages of the caller.
         tools: tools that compute, offered to a model that can call tools.
-
-    Returns:
-        The whole reply; `final_answer` takes the answer out of it.
+        form: the form of the answer; a small model writes short ones.
 
     Raises:
+        ReplyError: the reply is empty.
         BudgetExceededError, EndpointError: as `call`.
     """
-    prompt = prompts.direct_messages(question) if plan.is_direct else prompts.guided_messages(question, plan)
+    form = "short" if model.small else form
+    direct = plan.is_direct
+    prompt = prompts.direct_messages(question, form) if direct else prompts.guided_messages(question, plan, form)
+    reading: Reading = "short" if form == "short" else "whole" if direct else "marked"
     messages = prompts.with_history(prompt, history)
     if not tools or not (model.chat.profile or {}).get("tool_calling"):
-        return await call(model, messages, role="solver")
-    return await _solve_with_tools(model, messages, {tool.name: tool for tool in tools})
+        return final_of(await call(model, messages, role="solver", reading=reading), "solver")
+    return await _solve_with_tools(model, messages, {tool.name: tool for tool in tools}, reading)
 
 
-async def _solve_with_tools(model: RoleModel, messages: list[BaseMessage], tools: Mapping[str, BaseTool]) -> AIMessage:
-    runnable = model.chat.bind_tools(list(tools.values()))
+async def _solve_with_tools(
+    model: RoleModel, messages: list[BaseMessage], tools: Mapping[str, BaseTool], reading: Reading
+) -> Final:
+    runnable: Runnable[Any, Any] | None = model.chat.bind_tools(list(tools.values()))
     said: list[AIMessage] = []
     for _ in range(MAX_TOOL_ROUNDS):
-        reply, wrong = read_calls(await call(model, messages, role="solver", runnable=runnable), tools)
+        reply, wrong = read_calls(await call(model, messages, role="solver", reading=reading, runnable=runnable), tools)
         if not reply.tool_calls:
             return _answer(reply, said)
-        messages = [*messages, reply]
+        messages = [*messages, _as_written(reply)]
         said.append(reply)
         for request in reply.tool_calls:
             id_ = request["id"] or ""
             told = ToolMessage(wrong[id_], tool_call_id=id_, status="error") if id_ in wrong else None
             messages.append(told or await _run_tool(tools.get(request["name"]), request))
-    return _answer(await call(model, messages, role="solver"), said)
+    return _answer(await call(model, messages, role="solver", reading=reading), said)
 
 
-def _answer(reply: AIMessage, said: Sequence[AIMessage]) -> AIMessage:
-    """The reply; the last answer that stood beside a tool call, if the model ends with nothing more to say."""
-    if str(reply.text).strip():
-        return reply
-    before = next((earlier for earlier in reversed(said) if has_mark(str(earlier.text))), None)
-    return AIMessage(str(before.text), id=before.id) if before else reply
+def _answer(reply: AIMessage, said: Sequence[AIMessage]) -> Final:
+    """The answer in the last reply, after what was said at length before tool calls.
+
+    If the model ends with nothing more to say, it is the last answer that stood beside a tool call.
+    """
+    before = "".join(str(earlier.text) for earlier in said)
+    if before or str(reply.text).strip() or refusal(reply):
+        final = final_of(reply, "solver") if not before or str(reply.text).strip() else Final("", message_id=reply.id)
+        return replace(final, text=f"{before}{final.text}".strip())
+    beside = (str(earlier.additional_kwargs.get(WORKING, "")) for earlier in reversed(said))
+    answered = next((text for text in beside if has_mark(text)), None)
+    return Final(final_answer(answered)) if answered else final_of(reply, "solver")
+
+
+def _as_written(reply: AIMessage) -> AIMessage:
+    """A reply with tool calls as the model wrote it."""
+    working = reply.additional_kwargs.get(WORKING)
+    return reply.model_copy(update={"content": working}) if working and isinstance(reply.content, str) else reply
 
 
 async def _run_tool(tool: BaseTool | None, request: ToolCall) -> ToolMessage:
@@ -89,7 +117,7 @@ async def answer_step(model: RoleModel, text: str) -> str:
         ReplyError: the reply is empty or a refusal.
         BudgetExceededError, EndpointError: as `call`.
     """
-    reply = text_of(await call(model, prompts.step_messages(text), role="solver", stream=False), "solver")
+    reply = text_of(await call(model, prompts.step_messages(text), role="solver"), "solver")
     return without_mark(reply)
 
 
@@ -100,7 +128,7 @@ async def read_answer(model: RoleModel, text: str, evidence: str) -> str:
         ModelError: the model says that the result does not hold the answer, or says nothing.
         BudgetExceededError, EndpointError: as `call`.
     """
-    message = await call(model, prompts.read_messages(text, evidence), role="solver", stream=False)
+    message = await call(model, prompts.read_messages(text, evidence), role="solver")
     reply = text_of(message, "solver")
     if says_not_found(reply):
         raise ModelError("the tool's result does not hold the answer")

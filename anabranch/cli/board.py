@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from anabranch.agents.answering import REASONING
 from anabranch.plan import Answer, Plan, SubQuestion, fill
 
 State = Literal["pending", "running", "done", "failed", "waiting"]
@@ -36,7 +37,7 @@ class Board:
     Attributes:
         rows: the sub-questions by id, in plan order.
         phase: what the planner is doing.
-        writing: the answer that a model is writing, as far as it has come.
+        writing: the reasoning and the answer that a model is writing, as far as it has come.
         replans: why a new plan was asked for, by the id of the sub-question after which it was.
         question: the question as it was understood, where the user's own words leaned on earlier turns.
         news: lines about what the last part brought, for those who cannot redraw.
@@ -121,4 +122,4 @@ class Board:
             return
         if chunk.id != self._message:
             self._message, self.writing = chunk.id, ""
-        self.writing += str(chunk.text)
+        self.writing += str(chunk.text) or str(chunk.additional_kwargs.get(REASONING, ""))

@@ -51,9 +51,7 @@ class Chat:
                 options["pattern"] = job.pattern
             if sampling.top_p is not None and not local:
                 options["top_p"] = sampling.top_p
-            reply = await call(
-                self.model, messages, role=self.role, stream=False, runnable=self.model.chat.bind(**options)
-            )
+            reply = await call(self.model, messages, role=self.role, runnable=self.model.chat.bind(**options))
             texts.append(str(reply.text))
             finished.append(reply.response_metadata.get("finish_reason") != "length")
             usage = reply.usage_metadata or {"input_tokens": 0, "output_tokens": 0}

@@ -45,6 +45,7 @@ class Runner:
             gate="always",
             protocol="per_node",
             max_replans=0,
+            answer_form="short",
         )
         texts, read, written = [], 0, 0
         for _ in range(sampling.n):

@@ -300,6 +300,7 @@ class Planner:
             gate=self.gate,
             protocol=self.protocol,
             max_sub_questions=self.max_sub_questions,
+            answer_form="short",
             **more,
         )
         asked = {"messages": [HumanMessage(case.question)]}

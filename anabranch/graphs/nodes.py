@@ -13,16 +13,16 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import END
 from langgraph.types import interrupt
 
+from anabranch.agents.answering import WORKING
 from anabranch.agents.conversation import FollowUps, earlier_turns, history_of, last_question, transcript
 from anabranch.agents.decomposer import Decomposer, Draft, PlanRequest, decompose
 from anabranch.agents.gate import Gate
 from anabranch.agents.joiner import join, join_last
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.models import RoleModel
-from anabranch.agents.reply import text_of
 from anabranch.agents.solver import solve
-from anabranch.config import Budget, PlanningMode, Protocol, check_question
-from anabranch.errors import BudgetExceededError, ConfigurationError, PlanError, ReplyError
+from anabranch.config import AnswerForm, Budget, PlanningMode, Protocol, check_question
+from anabranch.errors import BudgetExceededError, ConfigurationError, PlanError
 from anabranch.graphs import scheduler
 from anabranch.graphs.acting import calling_tools, proposed_actions, with_commands
 from anabranch.graphs.actions import decided, request
@@ -32,7 +32,6 @@ from anabranch.graphs.protocol import choose_protocol, compute_tools, protocol_o
 from anabranch.graphs.state import PlanDecision, PlannerState
 from anabranch.graphs.step import StepRunner
 from anabranch.plan import Answer, Plan, SubQuestion, Usage
-from anabranch.replies import final_answer
 from anabranch.tools.catalogue import Catalogue
 
 Update = dict[str, Any]
@@ -58,6 +57,7 @@ class Nodes:
         budget: hard limits for one question.
         acts: whether one of the tools changes something.
         approve_actions: whether a person decides on each action; None where there is a checkpointer.
+        answer_form: the form of the final answer.
         name: the planner's, which its messages carry.
     """
 
@@ -76,6 +76,7 @@ class Nodes:
     budget: Budget | None
     acts: bool
     approve_actions: bool | None
+    answer_form: AnswerForm
     name: str
 
     async def gate(self, state: PlannerState) -> Update:
@@ -178,14 +179,10 @@ class Nodes:
         tools = list(compute_tools(self.tools).values())
         history = history_of(state["messages"], self.solver)
         with booking(self._ledger(state)) as ledger:
-            message = await solve(self.solver, state["question"], state["plan"], history=history, tools=tools)
-        try:
-            text = text_of(message, "solver")
-        except ReplyError as error:
-            if error.ending != "refused":
-                raise
-            text = error.text
-        return self._finish(final_answer(text), ledger.by_role, message_id=message.id, working=text)
+            final = await solve(
+                self.solver, state["question"], state["plan"], history=history, tools=tools, form=self.answer_form
+            )
+        return self._finish(final.text, ledger.by_role, message_id=final.message_id, working=final.working)
 
     async def execute(self, state: PlannerState, *, sync: bool) -> Update:
         """Answers every sub-question that has no answer yet, each as soon as its dependencies are answered.
@@ -247,7 +244,13 @@ class Nodes:
         with booking(self._ledger(state)) as ledger:
             try:
                 joined = await join(
-                    self.joiner, state["question"], plan, answers, may_replan=may_replan, history=history
+                    self.joiner,
+                    state["question"],
+                    plan,
+                    answers,
+                    may_replan=may_replan,
+                    history=history,
+                    form=self.answer_form,
                 )
             except BudgetExceededError:
                 joined = join_last(plan, answers)
@@ -275,7 +278,7 @@ class Nodes:
         return choose_protocol(draft.plan, self.mode, self.solver, self.protocol, weak=draft.weak) == "direct"
 
     def _finish(
-        self, text: str, usage: Mapping[str, Usage], *, message_id: str | None = None, working: str | None = None
+        self, text: str, usage: Mapping[str, Usage], *, message_id: str | None = None, working: str = ""
     ) -> Update:
         """The final answer as a state update; with the id of the model's message, so that streams show it once."""
         spent = sum(usage.values(), Usage())
@@ -287,7 +290,7 @@ class Nodes:
             usage_metadata=UsageMetadata(
                 input_tokens=spent.input_tokens, output_tokens=spent.output_tokens, total_tokens=spent.total_tokens
             ),
-            additional_kwargs={"working": working} if working and working != text else {},
+            additional_kwargs={WORKING: working} if working else {},
         )
         return {"answer": text, "messages": [message], "usage": plain(dict(usage))}
 

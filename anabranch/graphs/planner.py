@@ -14,7 +14,7 @@ from anabranch.agents.conversation import FollowUps, resolve_follow_ups
 from anabranch.agents.decomposer import Decomposer, resolve_decomposer
 from anabranch.agents.gate import Gate, resolve_gate
 from anabranch.agents.models import RoleModel, resolve_model
-from anabranch.config import Budget, Protocol, check_mode
+from anabranch.config import AnswerForm, Budget, Protocol, check_mode
 from anabranch.errors import ConfigurationError
 from anabranch.graphs.bridge import Node
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, PlannerGraph
@@ -43,6 +43,7 @@ def create_planner(
     max_concurrency: int = 16,
     step_timeout: float = 120.0,
     budget: Budget | None = None,
+    answer_form: AnswerForm = "whole",
     step_graph: Planner | None = None,
     checkpointer: Checkpointer = None,
     approve_actions: bool | None = None,
@@ -80,6 +81,8 @@ def create_planner(
         max_concurrency: most sub-questions of one question answered at the same time.
         step_timeout: seconds one sub-question may take, not counting the wait for its dependencies.
         budget: hard limits for one question.
+        answer_form: `whole` (what a person wants to read) or `short` (the answer alone, in a few words, as graders
+            want it). A solver that is `small` writes short answers.
         step_graph: replaces `route → solver | tool`: a compiled graph over `anabranch.graphs.step.StepState`, from
             `sub_question` and `text` to `answer`.
         checkpointer: keeps threads, so that a stopped run goes on where it was. True says that the graph which the
@@ -123,6 +126,7 @@ def create_planner(
         budget=budget,
         acts=any(has_effects(each, unmarked_tools) for each in catalogue.values()),
         approve_actions=approve_actions,
+        answer_form=_known_form(answer_form),
         name=name,
     )
     builder = _wire(nodes, state_schema or PlannerState, context_schema)
@@ -132,6 +136,12 @@ def create_planner(
     compiled = PlannerGraph.of(builder.compile(checkpointer=keeper, store=store, name=name))
     # Tasks wait for their dependencies inside LangGraph's pool; it must never be the limit (StepRunner is).
     return compiled.with_config(max_concurrency=2 * max_sub_questions * (max_replans + 1) + 2)
+
+
+def _known_form(form: AnswerForm) -> AnswerForm:
+    if form not in ("whole", "short"):
+        raise ConfigurationError(f"unknown answer_form {form!r}; use one of: whole, short")
+    return form
 
 
 def _wire(nodes: Nodes, state: type[Any], context: type[Any] | None) -> "StateGraph[Any, Any, Any, Any]":

@@ -9,11 +9,11 @@ from typing import Any
 
 from fastapi.sse import format_sse_event
 
+from anabranch.agents.final_answer import Delta
 from anabranch.codecs import encode_line, encode_lines
 from anabranch.graphs.channels import plain
 from anabranch.serving.client_tools import Call
 from anabranch.serving.conversation import new_call_id
-from anabranch.serving.final_answer import Delta
 from anabranch.serving.plan_stream import PlanItem, Planned, Restarted
 from anabranch.serving.protocol import (
     MODEL,

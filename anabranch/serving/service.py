@@ -8,8 +8,10 @@ from typing import Any
 
 from langchain_core.tools import BaseTool
 
+from anabranch.agents.answering import REASONING
 from anabranch.agents.conversation import taken_as
 from anabranch.agents.decomposer import Decomposer, PlanRequest
+from anabranch.agents.final_answer import Delta
 from anabranch.agents.models import RoleModel
 from anabranch.config import Budget, PlanningMode, Protocol
 from anabranch.errors import ModelError
@@ -19,7 +21,7 @@ from anabranch.graphs.step import by_route
 from anabranch.plan import Answer, Plan, Usage
 from anabranch.serving.client_tools import Call, ClientTools, Deferred, Recalled, as_tool
 from anabranch.serving.conversation import Carried, Conversation
-from anabranch.serving.final_answer import Delta, FinalAnswer
+from anabranch.serving.final_answer import rest_of
 from anabranch.serving.metrics import Metrics
 from anabranch.serving.plan_stream import PlanItem, write_plan
 from anabranch.serving.protocol import FunctionTool
@@ -158,7 +160,7 @@ class _Asking:
         self._metrics = service.metrics
         self._question = question
         self._usage = UsageByRole()
-        self._final = FinalAnswer()
+        self._sent = ""
         self._state: dict[str, Any] = {}
         self._plan = Plan()
         self._replans = 0
@@ -229,16 +231,17 @@ class _Asking:
         answer = str(self._state.get("answer") or "")
         if not answer:
             raise ModelError("the solver's reply was empty; check the model")
-        if rest := self._final.rest(answer):
+        if rest := rest_of(answer, self._sent):
             await emit(Delta(rest))
         state = self._state
         await emit(Outcome(answer, (), state["plan"], state["answers"], self._usage.by_role, self._asked()))
 
     def _token(self, chunk: Any, metadata: dict[str, Any]) -> Delta:
         node = metadata.get("langgraph_node")
-        if node not in ("solve", "join") or not chunk.text:
+        if node not in ("solve", "join", "review"):
             return Delta()
-        return self._final.take(node, chunk.id, str(chunk.text))
+        self._sent += str(chunk.text)
+        return Delta(str(chunk.text), str(chunk.additional_kwargs.get(REASONING, "")))
 
     def _seen(self, event: dict[str, Any]) -> None:
         self._metrics.event(event)

@@ -14,6 +14,7 @@ from langchain_openai import ChatOpenAI
 from langgraph.errors import GraphInterrupt
 from pydantic import SecretStr
 
+from anabranch.agents.final_answer import Reading
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.models import (
     LOCAL_TYPE,
@@ -200,15 +201,15 @@ async def test_a_failed_call_books_nothing() -> None:
     assert ledger.by_role == {}
 
 
-@pytest.mark.parametrize(("stream", "tags"), [(True, {"anabranch:joiner"}), (False, {"anabranch:joiner", NOSTREAM})])
-async def test_tags_tell_the_role_and_whether_to_stream(stream: bool, tags: set[str]) -> None:
+@pytest.mark.parametrize(("reading", "tags"), [("whole", {"anabranch:joiner"}), (None, {"anabranch:joiner", NOSTREAM})])
+async def test_tags_tell_the_role_and_whether_to_stream(reading: Reading | None, tags: set[str]) -> None:
     seen: list[Any] = []
 
     def answer(messages: Any, config: Any) -> AIMessage:
         seen.append((messages, set(config["tags"])))
         return AIMessage("a")
 
-    await call(RoleModel(scripted()), PROMPT, role="joiner", stream=stream, runnable=RunnableLambda(answer))
+    await call(RoleModel(scripted()), PROMPT, role="joiner", reading=reading, runnable=RunnableLambda(answer))
     assert seen == [(PROMPT, tags)]
 
 

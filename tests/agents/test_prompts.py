@@ -53,6 +53,8 @@ def test_examples(snapshot: SnapshotAssertion) -> None:
 def test_prompts_of_the_solver(snapshot: SnapshotAssertion) -> None:
     assert shown(prompts.direct_messages("Q?")) == snapshot(name="direct")
     assert shown(prompts.guided_messages("Q?", PLAN)) == snapshot(name="guided")
+    assert shown(prompts.direct_messages("Q?", "whole")) == snapshot(name="direct, whole")
+    assert shown(prompts.guided_messages("Q?", PLAN, "whole")) == snapshot(name="guided, whole")
     assert shown(prompts.step_messages("When was {Ada} born?")) == snapshot(name="step")
     assert shown(prompts.read_messages("When?", "{1} was born\nin 1815")) == snapshot(name="read")
     schema = '{"type": "object", "properties": {"city": {}}}'
@@ -62,6 +64,8 @@ def test_prompts_of_the_solver(snapshot: SnapshotAssertion) -> None:
 @pytest.mark.parametrize("may_replan", [True, False])
 def test_prompt_of_the_joiner(may_replan: bool, snapshot: SnapshotAssertion) -> None:
     assert shown(prompts.join_messages("Q?", PLAN, ANSWERS, may_replan=may_replan)) == snapshot
+    whole = prompts.join_messages("Q?", PLAN, ANSWERS, may_replan=may_replan, form="whole")
+    assert shown(whole) == snapshot(name="whole" if may_replan else "whole, no plan")
 
 
 # The version

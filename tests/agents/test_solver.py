@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from anabranch.agents.arguments import write_arguments
 from anabranch.agents.models import RoleModel
 from anabranch.agents.solver import MAX_TOOL_ROUNDS, answer_step, read_answer, solve
-from anabranch.errors import BudgetExceededError, EndpointError, ModelError
+from anabranch.errors import BudgetExceededError, EndpointError, ModelError, ReplyError
 from anabranch.plan import Plan, SubQuestion
 from anabranch.tools import calculator
 from tests.fakes import Reply, ScriptedChatModel
@@ -41,7 +41,7 @@ DOUBLE = StructuredTool.from_function(double)
 
 async def test_an_empty_plan_is_answered_directly() -> None:
     chat = scripted("Answer: 42")
-    assert (await solve(RoleModel(chat), "Q?", Plan())).text == "Answer: 42"
+    assert (await solve(RoleModel(chat), "Q?", Plan())).text == "42"
     assert chat.prompts[0].endswith("human: Q?")
 
 
@@ -71,7 +71,7 @@ async def test_tools_are_not_offered_to_a_model_that_cannot_call_them() -> None:
 
 async def test_a_tool_computes_and_the_reply_follows() -> None:
     chat = scripted(asks("double", {"number": 21}), "Answer: 42", tools=True)
-    assert (await solve(RoleModel(chat), "Q?", GUIDE, tools=[DOUBLE])).text == "Answer: 42"
+    assert (await solve(RoleModel(chat), "Q?", GUIDE, tools=[DOUBLE])).text == "42"
     assert chat.bound[0]["tools"] == [DOUBLE]
     assert chat.prompts[1].endswith("tool: 42")
 
@@ -112,19 +112,20 @@ async def test_arguments_that_were_encoded_twice_are_read() -> None:
 async def test_an_answer_beside_a_tool_call_counts_where_the_model_then_ends_with_nothing() -> None:
     call: Any = {"name": "double", "args": {"number": 21}, "id": "c1", "type": "tool_call"}
     chat = scripted(AIMessage("Checked.\nAnswer: 42", tool_calls=[call]), "", tools=True)
-    assert (await solve(RoleModel(chat), "Q?", GUIDE, tools=[DOUBLE])).text == "Checked.\nAnswer: 42"
+    assert (await solve(RoleModel(chat), "Q?", GUIDE, tools=[DOUBLE])).text == "42"
 
 
 async def test_words_beside_a_tool_call_are_no_answer() -> None:
     call: Any = {"name": "double", "args": {"number": 21}, "id": "c1", "type": "tool_call"}
     chat = scripted(AIMessage("Let me see.", tool_calls=[call]), "", tools=True)
-    assert (await solve(RoleModel(chat), "Q?", GUIDE, tools=[DOUBLE])).text == ""
+    with pytest.raises(ReplyError):
+        await solve(RoleModel(chat), "Q?", GUIDE, tools=[DOUBLE])
 
 
 async def test_tool_rounds_are_bounded() -> None:
     rounds = [asks("double", {"number": n}) for n in range(MAX_TOOL_ROUNDS)]
     chat = scripted(*rounds, "Answer: enough", tools=True)
-    assert (await solve(RoleModel(chat), "Q?", GUIDE, tools=[DOUBLE])).text == "Answer: enough"
+    assert (await solve(RoleModel(chat), "Q?", GUIDE, tools=[DOUBLE])).text == "enough"
     assert len(chat.prompts) == MAX_TOOL_ROUNDS + 1
     assert "tools" not in chat.bound[-1]
 

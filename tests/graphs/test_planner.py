@@ -87,10 +87,22 @@ def test_a_priced_model_has_a_cost() -> None:
 
 
 def test_an_empty_plan_is_answered_directly() -> None:
-    result = planner([plan_json()], ["Because it is. Answer: blue"]).invoke(ask("What colour is the sky?"))
-    assert result["answer"] == "blue"
+    reply = "Blue.\n\n- by day\n- in good weather"
+    result = planner([plan_json()], [reply]).invoke(ask("What colour is the sky?"))
+    assert result["answer"] == reply
     assert result["plan"].is_direct
+
+
+def test_the_short_form_is_the_answer_alone() -> None:
+    graph = planner([plan_json()], ["Because it is. Answer: blue"], answer_form="short")
+    result = graph.invoke(ask("What colour is the sky?"))
+    assert result["answer"] == "blue"
     assert result["messages"][-1].additional_kwargs["working"] == "Because it is. Answer: blue"
+
+
+def test_an_unknown_form_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="whole, short"):
+        planner([], answer_form="long")
 
 
 def test_the_gate_answers_a_greeting_without_a_decomposer() -> None:
