@@ -17,6 +17,8 @@ _MAX_CHARS = 80
 
 _SPACES = "\u00a0\u2007\u2009\u202f "
 _CURRENCY = r"(?:(?:US|CA|AU|NZ|HK)?\$|[€£¥₹₽₩₺₴₫₪₱]|\b(?:USD|EUR|GBP|JPY|CHF|CNY|INR|SEK|NOK|DKK|PLN|CZK|CAD|AUD)\b)"
+_CURRENCY_NAMES = {"$": "dollar", "us$": "dollar", "usd": "dollar", "€": "euro", "eur": "euro"}
+_CURRENCY_NAMES |= {"£": "pound", "gbp": "pound", "¥": "yen", "jpy": "yen"}
 _BEFORE = re.compile(
     r"(?:[=≈~]|(?:about|approximately|approx\.?|around|roughly|nearly|ca\.?|c\.|circa|in|the year)\s)\s*", re.IGNORECASE
 )
@@ -60,7 +62,7 @@ def filled_expression(text: str, answers: Mapping[int, str]) -> str | None:
     Returns:
         The expression; None if there is none, or if an answer is not one number without doubt.
     """
-    marked = fill(text, {id_: f"\ue000{id_}\ue001" for id_ in answers})
+    marked = fill(without_raised(text), {id_: f"\ue000{id_}\ue001" for id_ in answers})
     pieces = re.split("\ue000(\\d+)\ue001", marked)
     words, ids = pieces[::2], pieces[1::2]
     units: set[str] = set()
@@ -159,12 +161,15 @@ def _number(answer: str) -> tuple[str, str] | None:
         return None
     number = format(Decimal(plain).scaleb(exponent), "f") if exponent else plain
     sign = "-" if match["inner"] or (match["sign"] or "+").strip() != "+" else ""
-    return f"{sign}{number}{'%' if percent else ''}", currency.casefold() or unit
+    unit = _CURRENCY_NAMES.get(currency.casefold() or unit, currency.casefold() or unit)
+    return f"{sign}{number}{'%' if percent else ''}", unit
 
 
 def _undecorated(answer: str) -> str:
-    """Without Markdown, quotes, words such as `about`, a full stop at the end; with Western digits."""
-    text = answer.strip().strip('*_`"“”').strip().rstrip(".!;").strip()
+    """Without Markdown, quotes, references, words such as `about`, a full stop at the end; with Western digits."""
+    text = (
+        re.sub(r"(?<=\w)(?:\s*\[\d{1,3}\])+[\s.]*$", "", answer).strip().strip('*_`"“”').strip().rstrip(".!;").strip()
+    )
     text = re.sub("(?<=10)[⁺⁻]?[⁰¹²³⁴-⁹]+", lambda match: without_raised(match[0]), text)
     text = "".join(str(unicodedata.decimal(c, c)) for c in text).replace("٬", ",").replace("٫", ".")
     text = text.strip("*_`").strip()

@@ -1,22 +1,18 @@
 """Reads one document of a known kind into text, page by page."""
 
-import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from anabranch.errors import DocumentError
 from anabranch.tools.encodings import decode, decode_html
 from anabranch.tools.markdown import read_markdown
 from anabranch.tools.outline import Heading
+from anabranch.tools.pdf_files import read_pdf
 from anabranch.tools.tables import read_json, read_json_lines, read_separated
 from anabranch.tools.web_pages import visible_text
 from anabranch.tools.word_files import read_docx
-
-if TYPE_CHECKING:
-    from pypdf import PdfReader
 
 
 @dataclass(frozen=True)
@@ -113,6 +109,11 @@ def _read_html(path: Path) -> Read:
     return title, [Page(text, headings=headings)], []
 
 
+def _read_pdf(path: Path) -> Read:
+    title, texts, notes = read_pdf(path.read_bytes())
+    return title, [Page(text, number) for number, text in texts], notes
+
+
 def _read_docx(path: Path) -> Read:
     title, text, headings = read_docx(path)
     return title, [Page(text, headings=headings)], []
@@ -133,52 +134,6 @@ def _read_json(path: Path) -> Read:
 def _read_json_lines(path: Path) -> Read:
     text, notes = read_json_lines(decode(path.read_bytes()))
     return "", [Page(text)], notes
-
-
-def _read_pdf(path: Path) -> Read:
-    # Importing it takes 240 ms, so programs that read no PDF do not pay for it.
-    from pypdf import PdfReader
-    from pypdf.errors import DependencyError
-
-    # Its remarks on sloppy files would go to stderr of programs that set up no logging.
-    logging.getLogger("pypdf").addHandler(logging.NullHandler())
-    try:
-        with path.open("rb") as file:
-            reader = _unlocked(PdfReader(file))
-            pages, notes = _pdf_pages(reader)
-            return _pdf_title(reader), pages, notes
-    except (DocumentError, OSError):
-        raise
-    except DependencyError as error:
-        raise DocumentError("it is encrypted; save a copy that is not, or pip install 'pypdf[crypto]'") from error
-    except Exception as error:
-        # On damaged files pypdf raises anything from KeyError to RecursionError.
-        raise DocumentError(f"it is not a readable PDF ({type(error).__name__})") from error
-
-
-def _unlocked(reader: "PdfReader") -> "PdfReader":
-    if reader.is_encrypted and not reader.decrypt(""):
-        raise DocumentError("it is encrypted; save a copy without a password")
-    return reader
-
-
-def _pdf_pages(reader: "PdfReader") -> tuple[list[Page], list[str]]:
-    pages: list[Page] = []
-    notes: list[str] = []
-    for number in range(1, len(reader.pages) + 1):
-        try:
-            pages.append(Page(reader.pages[number - 1].extract_text(), number))
-        except Exception as error:
-            notes.append(f"page {number} cannot be read ({type(error).__name__})")
-    return pages, notes
-
-
-def _pdf_title(reader: "PdfReader") -> str:
-    try:
-        title = reader.metadata.title if reader.metadata else None
-    except Exception:
-        return ""
-    return title if isinstance(title, str) else ""
 
 
 _READERS: Mapping[str, Callable[[Path], Read]] = {

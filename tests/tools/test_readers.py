@@ -61,7 +61,23 @@ def test_a_bad_page_of_a_pdf_costs_no_other(tmp_path: Path) -> None:
     assert content.notes == ("page 2 cannot be read (NotImplementedError)",)
 
 
-def test_words_broken_in_a_pdf_are_joined_by_soft_hyphens(tmp_path: Path) -> None:
+def test_a_pdf_without_its_end_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = write_pdf(tmp_path / "report.pdf", ["First page.", "Second page."])
+    path.write_bytes(path.read_bytes()[: path.read_bytes().index(b"trailer")])
+    content = read(path)
+    assert [page.text for page in content.pages] == ["First page.", "Second page."]
+    assert content.notes == ("its end is damaged, so pages may be missing",)
+
+
+def test_pages_that_may_be_scans_are_noted(tmp_path: Path) -> None:
+    path = write_pdf(tmp_path / "report.pdf", ["First page.", "", ""])
+    data = path.read_bytes()
+    last = data.rindex(b"/Font <<")
+    path.write_bytes(data[:last] + b"/XObject" + data[last + 5 :])
+    assert read(path).notes == ("page 3 has no text (a scan?)",)
+
+
+def test_invisible_characters_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("The light\u00ad\nhouse and the sig\u00adnal\u200b tower", encoding="utf-8")
     assert read(path).pages[0].text == "The lighthouse and the signal tower"
