@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     """Settings read from the environment.
 
     Attributes:
-        decomposer: who writes plans where nobody is named (`ANABRANCH_DECOMPOSER`).
+        decomposer: who writes plans where nobody is named (`ANABRANCH_DECOMPOSER`); None as in `create_planner`.
         solver: who answers where nobody is named (`ANABRANCH_SOLVER`).
         decomposer_fallback: who plans when the server of the distilled decomposer is away, `local` or `direct`; a
             question fails then where nothing is said (`ANABRANCH_DECOMPOSER_FALLBACK`).
@@ -42,7 +42,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ANABRANCH_", env_ignore_empty=True)
 
-    decomposer: str = "local"
+    decomposer: str | None = None
     solver: str = "local"
     decomposer_fallback: Fallback | None = None
     docs: Path | None = None

@@ -1,5 +1,6 @@
 """Decomposers write plans: a distilled model as constrained lines, any general chat model as JSON."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, Self
@@ -11,12 +12,13 @@ from anabranch.agents import prompts
 from anabranch.agents.models import RoleModel, call, call_for_json, resolve_model
 from anabranch.codecs import DIRECT, DONE, LineGrammar, decode_json, decode_lines, json_schema
 from anabranch.config import PlanningMode, read_settings
-from anabranch.errors import PlanError, PlanReferenceError
+from anabranch.errors import MissingExtraError, PlanError, PlanReferenceError
 from anabranch.on_demand import asks
 from anabranch.plan import Answer, Plan
 from anabranch.tools.catalogue import ToolCard
 
 Grammar = Literal["always", "on_demand", "rest"]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -259,6 +261,31 @@ def resolve_decomposer(spec: "str | BaseChatModel | RoleModel | Decomposer") -> 
         untrained = getattr(model.chat, "adapter", None) is None
         return LineDecomposer(model, constrain=lambda pattern, _begun: {"pattern": pattern}, examples=untrained)
     return JsonDecomposer(model)
+
+
+def default_decomposer(
+    solver: Callable[[], RoleModel],
+    *,
+    local: Callable[[], RoleModel] = lambda: resolve_model("local", role="decomposer"),
+    tell: Callable[[str], None] = logger.warning,
+) -> Decomposer:
+    """Who plans where nobody is named: the in-process decomposer or, where it is not installed, the solver.
+
+    Args:
+        solver: opens the solver.
+        local: opens the in-process decomposer.
+        tell: told in one line that the solver plans.
+
+    Raises:
+        MissingExtraError: neither can be had.
+        AnabranchError: as `solver` and `local` do.
+    """
+    try:
+        return resolve_decomposer(local())
+    except MissingExtraError:
+        planning = resolve_decomposer(solver())
+    tell("the solver writes the plans, too: name a decomposer, or pip install 'anabranch[local]' for the embedded one")
+    return planning
 
 
 async def decompose(decomposer: Decomposer, request: PlanRequest, *, repairs: int = 1) -> Draft:

@@ -10,7 +10,7 @@ from langchain_core.tools import tool as as_tool
 from langgraph.types import Checkpointer
 
 from anabranch.agents.adapters import Role
-from anabranch.agents.decomposer import Decomposer, resolve_decomposer
+from anabranch.agents.decomposer import Decomposer, default_decomposer, resolve_decomposer
 from anabranch.agents.models import RoleModel, resolve_model
 from anabranch.cli.options import Options, price_of
 from anabranch.config import Budget, Price, Protocol
@@ -37,8 +37,8 @@ def build_planner(options: Options, *, status: Say, note: Say, checkpointer: Che
         UserError, BackendError: as tools and models do.
     """
     tools = build_tools(options, status=status, note=note)
-    decomposer = build_decomposer(options, status=status)
     solver = build_solver(options, status=status)
+    decomposer = build_decomposer(options, status=status, note=note, solver=lambda: solver)
     return create_planner(
         decomposer=decomposer,
         solver=solver,
@@ -54,10 +54,13 @@ def build_planner(options: Options, *, status: Say, note: Say, checkpointer: Che
     )
 
 
-def build_decomposer(options: Options, *, status: Say) -> Decomposer:
-    """The decomposer, ready to write."""
-    price = options.decomposer_price or (options.price if options.decomposer == options.solver else "")
-    return resolve_decomposer(_model(options.decomposer, "decomposer", price, status=status))
+def build_decomposer(options: Options, *, status: Say, note: Say, solver: Callable[[], RoleModel]) -> Decomposer:
+    """The decomposer, ready to write; `solver` opens the solver, who plans where nobody else can."""
+    spec = options.decomposer
+    if spec is None:
+        return default_decomposer(solver, local=lambda: _model("local", "decomposer", "", status=status), tell=note)
+    price = options.decomposer_price or (options.price if spec == options.solver else "")
+    return resolve_decomposer(_model(spec, "decomposer", price, status=status))
 
 
 def build_solver(options: Options, *, status: Say) -> RoleModel:

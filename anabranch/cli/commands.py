@@ -63,7 +63,7 @@ def root(
 def ask(
     ctx: typer.Context,
     question: Question = None,
-    decomposer: Decomposer = "local",
+    decomposer: Decomposer = None,
     solver: Solver = "local",
     tool: Tool = None,
     docs: Docs = None,
@@ -125,8 +125,8 @@ def chat(ctx: typer.Context, **_: Any) -> None:
 def plan(
     ctx: typer.Context,
     question: Question = None,
-    decomposer: Decomposer = "local",
-    solver: Annotated[str, typer.Option(help="Accepted as for ask; no solver is loaded.", hidden=True)] = "local",
+    decomposer: Decomposer = None,
+    solver: Solver = "local",
     tool: Tool = None,
     docs: Docs = None,
     mode: Mode = "static",

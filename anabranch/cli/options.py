@@ -17,7 +17,7 @@ class Options:
     """What a planner is built from. The names are those of the command line.
 
     Attributes:
-        decomposer: model that writes plans.
+        decomposer: model that writes plans; None for the in-process one, or the solver where that is not installed.
         solver: model that answers.
         tool: names of built-in tools, or MODULE:ATTRIBUTE; `none` alone for no tool.
         docs: files and folders for the search tool.
@@ -32,7 +32,7 @@ class Options:
         review: whether a person sees each plan first.
     """
 
-    decomposer: str = "local"
+    decomposer: str | None = None
     solver: str = "local"
     tool: tuple[str, ...] = ()
     docs: tuple[str, ...] = ()

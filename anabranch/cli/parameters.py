@@ -12,8 +12,13 @@ Question = Annotated[
     typer.Argument(metavar="QUESTION", help="The question; - reads it from standard input.", show_default=False),
 ]
 Decomposer = Annotated[
-    str,
-    typer.Option(metavar="MODEL", help=f"Model that writes the plan: {_MODEL_HELP}.", envvar="ANABRANCH_DECOMPOSER"),
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help=f"Model that writes the plan: {_MODEL_HELP}. [default: local; the solver where local is not installed]",
+        envvar="ANABRANCH_DECOMPOSER",
+        show_default=False,
+    ),
 ]
 Solver = Annotated[
     str,

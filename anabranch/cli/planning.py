@@ -7,7 +7,7 @@ import typer
 
 from anabranch.agents.decomposer import Draft, PlanRequest, decompose
 from anabranch.agents.ledger import Ledger, booking
-from anabranch.cli.build import build_decomposer, build_tools
+from anabranch.cli.build import build_decomposer, build_solver, build_tools
 from anabranch.cli.loop import Loop
 from anabranch.cli.options import Options
 from anabranch.cli.outcome import usage_line
@@ -48,7 +48,9 @@ def run(question: str, options: Options, view: View, *, form: str) -> None:
 
 async def _draft(question: str, options: Options, view: View) -> Draft:
     catalogue = Catalogue(build_tools(options, status=view.status, note=view.note))
-    decomposer = build_decomposer(options, status=view.status)
+    decomposer = build_decomposer(
+        options, status=view.status, note=view.note, solver=lambda: build_solver(options, status=view.status)
+    )
     view.status("planning")
     request = PlanRequest(
         question, catalogue.cards, check_mode(options.mode), max_sub_questions=options.max_sub_questions

@@ -55,7 +55,7 @@ StepTimeout = Annotated[float, typer.Option(metavar="SECONDS", help="Seconds one
 @serve.command()
 def app(
     ctx: typer.Context,
-    decomposer: Decomposer = "local",
+    decomposer: Decomposer = None,
     solver: Solver = "local",
     tool: Tool = None,
     docs: Docs = None,
@@ -95,7 +95,7 @@ def app(
 @serve.command()
 def mcp(
     ctx: typer.Context,
-    decomposer: Decomposer = "local",
+    decomposer: Decomposer = None,
     solver: Solver = "local",
     tool: Tool = None,
     docs: Docs = None,

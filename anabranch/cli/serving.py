@@ -80,9 +80,10 @@ def _service(options: Options, limits: Limits) -> Service:
         with suppress(ImportError):
             import_module("openai.resources.beta.beta")
     tools = build_tools(options, status=complain, note=complain)
+    solver = build_solver(options, status=complain)
     parts = Parts(
-        decomposer=build_decomposer(options, status=complain),
-        solver=build_solver(options, status=complain),
+        decomposer=build_decomposer(options, status=complain, note=complain, solver=lambda: solver),
+        solver=solver,
         tools=tools,
         mode=check_mode(options.mode),
         protocol=cast(Protocol, options.protocol),

@@ -11,7 +11,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer
 
 from anabranch.agents.conversation import FollowUps, resolve_follow_ups
-from anabranch.agents.decomposer import Decomposer, resolve_decomposer
+from anabranch.agents.decomposer import Decomposer, default_decomposer, resolve_decomposer
 from anabranch.agents.gate import Gate, resolve_gate
 from anabranch.agents.models import RoleModel, resolve_model
 from anabranch.config import AnswerForm, Budget, Protocol, check_mode
@@ -29,7 +29,7 @@ Planner = CompiledStateGraph[Any, Any, Any, Any]
 
 def create_planner(
     *,
-    decomposer: str | BaseChatModel | RoleModel | Decomposer = "local",
+    decomposer: str | BaseChatModel | RoleModel | Decomposer | None = None,
     solver: str | BaseChatModel | RoleModel = "local",
     joiner: str | BaseChatModel | RoleModel | None = None,
     tools: Sequence[BaseTool | Callable[..., Any]] = (),
@@ -63,7 +63,8 @@ def create_planner(
     all else, as plain data.
 
     Args:
-        decomposer: who writes plans: `local`, an address, `PROVIDER:MODEL`, a chat model, or a `Decomposer`.
+        decomposer: who writes plans: `local`, an address, `PROVIDER:MODEL`, a chat model, or a `Decomposer`. None takes
+            the in-process one where it is installed (`anabranch[local]`), and the solver otherwise.
         solver: who answers; names as for `decomposer`.
         joiner: who joins the answers; the solver if None.
         tools: LangChain tools, or functions with docstrings; names and descriptions enter the catalogue.
@@ -111,7 +112,7 @@ def create_planner(
     answering = resolve_model(solver)
     step = by_graph(step_graph) if step_graph else by_route(answering, catalogue, unmarked=unmarked_tools)
     nodes = Nodes(
-        decomposer=resolve_decomposer(decomposer),
+        decomposer=default_decomposer(lambda: answering) if decomposer is None else resolve_decomposer(decomposer),
         solver=answering,
         joiner=resolve_model(joiner) if joiner else answering,
         tools=catalogue,

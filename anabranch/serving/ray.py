@@ -34,7 +34,7 @@ class PlannerArguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    decomposer: str = "local"
+    decomposer: str | None = None
     solver: str = "local"
     tools: list[str] = Field(default_factory=lambda: ["calculator"])
     documents: Path | None = None
@@ -119,7 +119,7 @@ def _asgi(given: PlannerArguments) -> Any:
     """The app of one replica; runs in the replica's process."""
     import os
 
-    from anabranch.agents.decomposer import resolve_decomposer
+    from anabranch.agents.decomposer import default_decomposer, resolve_decomposer
     from anabranch.agents.models import resolve_model
     from anabranch.config import check_mode
     from anabranch.serving.app import create_app
@@ -130,9 +130,11 @@ def _asgi(given: PlannerArguments) -> Any:
     tools = [builtin_tool(name) for name in given.tools]
     if given.documents:
         tools.append(document_search(given.documents))
+    solver = resolve_model(given.solver)
+    named = given.decomposer
     parts = Parts(
-        decomposer=resolve_decomposer(given.decomposer),
-        solver=resolve_model(given.solver),
+        decomposer=resolve_decomposer(named) if named else default_decomposer(lambda: solver),
+        solver=solver,
         tools=tools,
         mode=check_mode(given.mode),
     )
