@@ -9,6 +9,7 @@ import functools
 import inspect
 import json
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
@@ -87,15 +88,14 @@ async def call_tool(tool: BaseTool, arguments: dict[str, Any], *, id_: str = "ca
     """
     run = _running.get() or ToolRun()
     call = {"name": tool.name, "args": arguments, "id": id_, "type": "tool_call"}
-    contained = _contained(tool)
-    if _has_injected(tool):
-        node = ToolNode([contained], handle_tool_errors=False)
+    prepared = _prepared(tool)
+    if isinstance(prepared, ToolNode):
         request = {"__type": "tool_call_with_context", "tool_call": call, "state": dict(run.state)}
         config = ensure_config()
         known = {} if "__pregel_runtime" in config.get("configurable", {}) else {"runtime": Runtime()}
-        given = await node.ainvoke(request, config, **known)
+        given = await prepared.ainvoke(request, config, **known)
     else:
-        given = await contained.ainvoke(call, ensure_config())
+        given = await prepared.ainvoke(call, ensure_config())
     result = _result(tool.name, given, id_)
     run.commands.extend(result.commands)
     return result
@@ -150,6 +150,20 @@ def _block_text(block: Any) -> str:
     if isinstance(block, dict) and block.get("type") in ("image", "image_url", "audio", "video", "file"):
         return f"[{block['type']}]"
     return json.dumps(block, ensure_ascii=False, default=str)
+
+
+def _prepared(tool: BaseTool) -> BaseTool | ToolNode:
+    """A contained copy of a tool, inside a `ToolNode` if something is injected; made once for each tool."""
+    key = id(tool)
+    if (known := _copies.get(key)) and known[0]() is tool:
+        return known[1]
+    contained = _contained(tool)
+    prepared = ToolNode([contained], handle_tool_errors=False) if _has_injected(tool) else contained
+    _copies[key] = (weakref.ref(tool, lambda _: _copies.pop(key, None)), prepared)
+    return prepared
+
+
+_copies: dict[int, tuple["weakref.ref[BaseTool]", BaseTool | ToolNode]] = {}
 
 
 def _has_injected(tool: BaseTool) -> bool:
