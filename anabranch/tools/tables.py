@@ -27,7 +27,7 @@ def labelled(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def _labelled_row(header: Sequence[str], row: Sequence[str]) -> str:
     cells = [" ".join(cell.split()) for cell in row]
     if len(cells) > len(header):
-        return "; ".join(cell for cell in cells if cell)
+        return _plain(cells)
     pairs = zip(header, cells, strict=False)
     return "; ".join(f"{name}: {cell}" if name else cell for name, cell in pairs if cell)
 
@@ -45,12 +45,24 @@ def read_separated(text: str, delimiter: str | None = None) -> str:
     rows = _rows(text, delimiter or _delimiter(text))
     if not rows:
         return ""
+    lead = _lead(rows)
+    above, rows = [_plain(row) for row in rows[:lead]], rows[lead:]
     header = [" ".join(cell.split()) for cell in rows[0]]
     named = [name for name in header if name]
     is_header = named and len(set(named)) == len(named) and not any(_NUMERIC.fullmatch(name) for name in named)
     if is_header and len(rows) > 1:
-        return "\n\n".join(labelled(header, rows[1:]))
-    return "\n\n".join("; ".join(" ".join(cell.split()) for cell in row if cell.strip()) for row in rows)
+        return "\n\n".join([*above, *labelled(header, rows[1:])])
+    return "\n\n".join([*above, *map(_plain, rows)])
+
+
+def _lead(rows: Sequence[Sequence[str]]) -> int:
+    """How many rows are above the table: exports often begin with a title, a date, a filter."""
+    sizes = [sum(bool(cell.strip()) for cell in row) for row in rows[:10]]
+    return next(n for n, size in enumerate(sizes) if 2 * size > max(sizes))
+
+
+def _plain(row: Iterable[str]) -> str:
+    return "; ".join(" ".join(cell.split()) for cell in row if cell.strip())
 
 
 def _delimiter(text: str) -> str:

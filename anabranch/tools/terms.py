@@ -7,8 +7,8 @@ import unicodedata
 def tokenize(text: str, *, indexing: bool = False) -> list[str]:
     """Terms of a text: lower case, without accents, plurals and thousands separators, and without what is not seen.
 
-    Arabic and Hebrew vowel signs are left out, too: they are seldom written. Scripts without spaces between words give
-    pairs of neighbouring characters.
+    Arabic and Hebrew vowel signs are left out, too: they are seldom written. Digits become Western ones. Scripts
+    without spaces between words give pairs of neighbouring characters.
 
     Args:
         text: in any script.
@@ -20,6 +20,7 @@ def tokenize(text: str, *, indexing: bool = False) -> list[str]:
     if not text.isascii():
         # A raised number is a note, as in `1911²`, or a power; a term of its own it is in either case.
         text = re.sub(r"[⁰¹²³⁴-⁹]+", r" \g<0> ", text).translate(_LETTERS)
+        text = re.sub(r"[^\D0-9]", lambda digit: str(unicodedata.decimal(digit[0])), text)
         text = _SIGNS.sub("", unicodedata.normalize("NFKD", text))
         text = unicodedata.normalize("NFC", text)
         text = _BROKEN_UNSPACED.sub("", text)

@@ -18,6 +18,10 @@ from anabranch.tools.tables import read_json, read_json_lines, read_separated
         ('Name,Note\nIda,"says ""no"",\nthen yes"\n', ['Name: Ida; Note: says "no", then yes']),
         ("Name,Role,\nIda,,x\n\nPer,Cook,\n", ["Name: Ida; x", "Name: Per; Role: Cook"]),
         ("1,2\n3,4\n", ["1; 2", "3; 4"]),
+        (
+            "Crew of 2024;;\n\nName;Role;Since\nIda;Pilot;1999\n",
+            ["Crew of 2024", "Name: Ida; Role: Pilot; Since: 1999"],
+        ),
         ("Name,Name\nIda,Per\n", ["Name; Name", "Ida; Per"]),
         ("Name,Role\nIda,Pilot,extra\n", ["Ida; Pilot; extra"]),
         ("Only\n", ["Only"]),

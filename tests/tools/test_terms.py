@@ -32,6 +32,7 @@ def test_invisible_characters_hide_no_word(character: str) -> None:
         ("Rødby Łódź Ærø Œuvre", "Rodby Lodz Aero Oeuvre"),
         ("مدرسة على", "مدرسه علي"),
         ("کتابی", "كتابي"),
+        ("۱۹۱۱ ١٩١١ १९११ １９１１", "1911 1911 1911 1911"),
         ("1911² Vale¹²", "1911 2 Vale 12"),
         ("Ｆｅｒｒｙ", "ferry"),
         ("12\u202f500", "12500"),
