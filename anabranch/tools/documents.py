@@ -10,6 +10,7 @@ from typing import NamedTuple
 from langchain_core.documents import Document
 
 from anabranch.errors import DocumentError
+from anabranch.tools.markdown import read_markdown
 from anabranch.tools.outline import Heading, Outline
 from anabranch.tools.readers import SUFFIXES, file_name, read
 
@@ -218,7 +219,7 @@ def _join(pieces: Sequence[_Piece]) -> str:
 
 def _pieces(document: Document, words: int) -> Iterator[_Piece]:
     """Headings and sentences with the white space after them; what is too long for a passage is cut between words."""
-    outline = Outline(document.headings if isinstance(document, ReadDocument) else ())
+    outline = Outline(_headings(document))
     text = re.sub(r"\n[ \t]*\n\s*", "\n\n", document.page_content.replace("\r\n", "\n"))
     for paragraph in re.split(r"(?<=\n\n)", text):
         start = 0
@@ -229,6 +230,14 @@ def _pieces(document: Document, words: int) -> Iterator[_Piece]:
                 yield _Piece(line[0], count_words(line[0]), outline.path, is_heading=True)
                 start = line.end()
         yield from _sentences(paragraph[start:], words, outline.path)
+
+
+def _headings(document: Document) -> tuple[Heading, ...]:
+    """The headings of a document; of those that other loaders read, the ones of Markdown are known."""
+    if isinstance(document, ReadDocument):
+        return document.headings
+    is_markdown = str(document.metadata.get("source")).lower().endswith((".md", ".mdx", ".markdown"))
+    return read_markdown(document.page_content)[2] if is_markdown else ()
 
 
 def _sentences(paragraph: str, words: int, path: tuple[str, ...]) -> Iterator[_Piece]:

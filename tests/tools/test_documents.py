@@ -237,6 +237,13 @@ def test_passages_begin_with_sections_and_know_them() -> None:
     assert all(p.page_content.startswith("## ") for p in passages)
 
 
+def test_markdown_of_other_loaders_has_sections_too() -> None:
+    text = _document(3, 90).page_content
+    of_markdown, of_text = ([Document(text, metadata={"source": name})] for name in ("a.md", "a.py"))
+    assert [p.metadata["section"] for p in split_passages(of_markdown)] == [f"Section {n}" for n in range(3)]
+    assert not any("section" in p.metadata for p in split_passages(of_text))
+
+
 def test_small_sections_share_a_passage_and_long_ones_have_several() -> None:
     assert len(split_passages([_document(20, 12)])) < 10
     passages = split_passages([_document(2, 400)])
