@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from anabranch.errors import BudgetExceededError, ConfigurationError, QuestionError
 from anabranch.plan import Usage
+from anabranch.replies import whole_characters
 
 PlanningMode = Literal["static", "dynamic"]
 MODES: tuple[PlanningMode, ...] = ("static", "dynamic")
@@ -131,12 +132,12 @@ class Budget(BaseModel):
 
 
 def check_question(question: str) -> str:
-    """Strips a question and checks its length.
+    """Strips a question, makes its characters whole, and checks its length.
 
     Raises:
         QuestionError: it is empty, or longer than `MAX_QUESTION_CHARS`, white space counted, as in the OpenAPI schema.
     """
-    stripped = question.strip()
+    stripped = whole_characters(question).strip()
     if not stripped:
         raise QuestionError("the question is empty; ask something")
     if len(question) > MAX_QUESTION_CHARS:

@@ -41,6 +41,18 @@ _MAX_STARTS = 200
 """Most places of a text at which JSON is looked for: each failure may cost as much as the text is long."""
 
 
+def whole_characters(text: str) -> str:
+    """Text without half characters, which JSON may hold and neither a file nor a connection can.
+
+    The halves of a character that stand side by side become it, others the replacement character.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def split_thoughts(text: str) -> tuple[str, str]:
     """Divides a reply into what a reasoning model thought and what it says.
 

@@ -19,7 +19,7 @@ from anabranch.agents.answering import UNOPENED, answering
 from anabranch.agents.final_answer import Reading
 from anabranch.agents.ledger import current
 from anabranch.agents.messages import orderly
-from anabranch.agents.reply import without_thoughts
+from anabranch.agents.reply import whole, without_thoughts
 from anabranch.agents.wire import can_chat
 from anabranch.config import Price, read_settings
 from anabranch.errors import AnabranchError, ConfigurationError, EndpointError, MissingExtraError
@@ -153,7 +153,7 @@ async def call(
         ledger.add(role, usage_of(message, model.price))
     if message.additional_kwargs.get(UNOPENED) or unopened_thoughts(str(message.text)):
         model.habits.add(_UNOPENED)
-    return message if reading else without_thoughts(message)
+    return whole(message) if reading else without_thoughts(whole(message))
 
 
 async def call_for_json(

@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage
 
 from anabranch.agents.answering import WORKING
 from anabranch.errors import ReplyError
-from anabranch.replies import split_thoughts
+from anabranch.replies import split_thoughts, whole_characters
 
 Ending = Literal["whole", "cut", "refused", "empty"]
 """`whole`; `cut` off at a token limit; `refused` by the model or a content filter; `empty`: no text, no tool call."""
@@ -29,6 +29,13 @@ _ENDINGS: Mapping[str, Ending] = {
 }
 """By the finish reasons of OpenAI, vLLM, Anthropic, Mistral, Gemini and Bedrock, in lower case."""
 _REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
+
+
+def whole(message: AIMessage) -> AIMessage:
+    """The message without half characters in its text."""
+    if not isinstance(message.content, str) or (text := whole_characters(message.content)) is message.content:
+        return message
+    return message.model_copy(update={"content": text})
 
 
 def without_thoughts(message: AIMessage) -> AIMessage:

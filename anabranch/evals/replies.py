@@ -103,14 +103,6 @@ class ReplyStore:
             self._file.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
-def whole(message: AIMessage) -> AIMessage:
-    """A message without half characters (lone surrogates, which JSON from a server may hold and no file can)."""
-    if not isinstance(message.content, str):
-        return message
-    text = message.content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return message if text == message.content else message.model_copy(update={"content": text})
-
-
 def request_body(
     model: str, messages: Sequence[BaseMessage], stop: Sequence[str] | None, arguments: Mapping[str, Any]
 ) -> Body:

@@ -25,6 +25,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from anabranch.errors import ModelError
+from anabranch.replies import whole_characters
 
 T = TypeVar("T")
 _LEFT_OUT = frozenset({"self", "config", "callbacks", "run_manager"})
@@ -117,6 +118,7 @@ def _result(name: str, given: Any, id_: str) -> ToolResult:
             messages.append(item)
     message = next((m for m in messages if m.tool_call_id == id_), messages[0] if messages else None)
     text = content_text(message.content) if message else "" if commands or isinstance(given, list) else str(given)
+    text = whole_characters(text)
     if message and message.status == "error":
         raise ModelError(f"{name} failed: {text}")
     if text.strip() in ("", "null"):  # a tool's None arrives as JSON

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anabranch.errors import DocumentError
+from anabranch.replies import whole_characters
 from anabranch.tools.encodings import decode, decode_html
 from anabranch.tools.markdown import read_markdown
 from anabranch.tools.outline import Heading
@@ -86,8 +87,7 @@ _INVISIBLE = re.compile(
 
 def clean(text: str) -> str:
     """Text without invisible characters, which break words up for models and people, and without lone surrogates."""
-    text = _INVISIBLE.sub("", text)
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return whole_characters(_INVISIBLE.sub("", text))
 
 
 def file_name(name: str) -> str:

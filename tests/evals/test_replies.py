@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
+from anabranch.agents.reply import whole
 from anabranch.errors import ConfigurationError, EndpointError
-from anabranch.evals.replies import ReplyStore, canonical, key_of, request_body, whole
+from anabranch.evals.replies import ReplyStore, canonical, key_of, request_body
 
 MESSAGES = [SystemMessage("s"), HumanMessage("q")]
 
