@@ -8,9 +8,10 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, convert_to_messages
 
+from anabranch.agents.reply import whole
 from anabranch.errors import DocumentError
 from anabranch.evals.records import RunFolder
-from anabranch.evals.replies import Body, ReplyStore, key_of, whole
+from anabranch.evals.replies import Body, ReplyStore, key_of
 
 _FINAL = (400, 413, 422)
 """Statuses of requests that no later try would mend, such as a prompt that is too long."""

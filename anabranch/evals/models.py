@@ -24,10 +24,11 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from anabranch.agents.adapters import Role
 from anabranch.agents.decomposer import Decomposer, Grammar, LineDecomposer, resolve_decomposer
 from anabranch.agents.models import SERVED_TYPE, RoleModel, resolve_model
+from anabranch.agents.reply import whole
 from anabranch.agents.served import structured_outputs
 from anabranch.config import Price
 from anabranch.errors import ConfigurationError, EndpointError, MissingReplyError
-from anabranch.evals.replies import ReplyStore, key_of, request_body, whole
+from anabranch.evals.replies import ReplyStore, key_of, request_body
 
 BATCH = "batch:"
 _WRITERS = re.compile(r"(lines|examples|small):(.+)", re.DOTALL)
