@@ -13,6 +13,7 @@ AnabranchError
 │   ├── CycleError             sub-questions that wait for each other
 │   └── PlanSizeError          too many sub-questions
 ├── ModelError                 a model answered, but not with what was asked for
+│   ├── NotFoundError          a look-up found nothing that answers what was asked
 │   └── ReplyError             the reply is empty or was refused
 ├── BudgetExceededError        the token, cost or time budget is used up
 └── BackendError               a broken environment (command line: exit code 1)
@@ -82,6 +83,10 @@ class PlanSizeError(PlanError):
 
 class ModelError(AnabranchError):
     """A model answered, but not with what it was asked for."""
+
+
+class NotFoundError(ModelError):
+    """A look-up found nothing, or nothing that answers what was asked."""
 
 
 class ReplyError(ModelError):

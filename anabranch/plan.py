@@ -34,6 +34,11 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterV
 Route = Annotated[str, StringConstraints(pattern=rf"^{ROUTE_PATTERN}$")]
 
 
+Status = Literal["answered", "partial", "not_found", "refused", "failed"]
+"""How a question ended. `answered`: whole. `partial`: with an answer that lacks something: a part failed, the reply was
+cut off, a budget ran out. `not_found`: no look-up found an answer. `refused`: by the model. `failed`: there is none."""
+
+
 class Usage(BaseModel):
     """What model calls consumed.
 
@@ -137,6 +142,7 @@ class Answer(BaseModel):
         route: who answered it: `solve` or a tool's name.
         question: the sub-question as it was asked, with the answers that it depends on filled in.
         error: one line on why it failed.
+        not_found: whether it failed because a look-up found nothing, and for no other reason.
         arguments: what the tool was called with, or is to be called with; None if no tool was called.
         in_doubt: where an action waits that was begun before: the number of the record that says so.
         evidence: what the tool returned, where the answer was read out of it.
@@ -153,6 +159,7 @@ class Answer(BaseModel):
     route: str = SOLVE
     question: str = ""
     error: str | None = None
+    not_found: bool = False
     arguments: dict[str, Any] | None = None
     in_doubt: int = 0
     evidence: str | None = None

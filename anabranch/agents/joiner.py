@@ -9,7 +9,7 @@ from anabranch.agents import prompts
 from anabranch.agents.answering import WORKING
 from anabranch.agents.final_answer import Reading
 from anabranch.agents.models import RoleModel, call
-from anabranch.agents.reply import Ending, final_of
+from anabranch.agents.reply import Final, final_of
 from anabranch.config import AnswerForm
 from anabranch.errors import ReplyError
 from anabranch.plan import Answer, Plan
@@ -21,16 +21,17 @@ class Joined:
     """A final answer, or what is missing for one.
 
     Attributes:
-        text: the answer.
+        final: the answer; None if a new plan is asked for.
         missing: what a new plan should find out.
-        message_id: id of the model's message that it is written in; None where no model joined.
-        ending: how the model's reply ended.
     """
 
-    text: str = ""
+    final: Final | None = None
     missing: str | None = None
-    message_id: str | None = None
-    ending: Ending = "whole"
+
+    @property
+    def text(self) -> str:
+        """The answer; empty if there is none."""
+        return self.final.text if self.final else ""
 
 
 async def join(
@@ -72,10 +73,9 @@ async def join(
         # Asked for or not, it is no answer to show.
         return Joined(missing=reason) if may_replan else join_last(plan, answers)
     try:
-        final = final_of(reply, "joiner")
+        return Joined(final_of(reply, "joiner"))
     except ReplyError:
         return join_last(plan, answers)
-    return Joined(final.text, message_id=final.message_id, ending=final.ending)
 
 
 def join_last(plan: Plan, answers: Mapping[int, Answer], *, may_replan: bool = False) -> Joined:
@@ -86,10 +86,10 @@ def join_last(plan: Plan, answers: Mapping[int, Answer], *, may_replan: bool = F
         return Joined(missing=failures(answers))
     found = [answer.text for answer in last if answer.ok]
     if found:
-        return Joined("\n".join(found))
+        return Joined(Final("\n".join(found)))
     known = [answer.text for answer in results if answer.ok]
     partial = f" What was found: {'; '.join(known)}." if known else ""
-    return Joined(f"No answer was found: {failures(answers)}.{partial}")
+    return Joined(Final(f"No answer was found: {failures(answers)}.{partial}"))
 
 
 def failures(answers: Mapping[int, Answer]) -> str:

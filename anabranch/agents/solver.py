@@ -16,7 +16,7 @@ from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import Final, final_of, refusal, text_of
 from anabranch.agents.tool_calls import read_calls
 from anabranch.config import AnswerForm
-from anabranch.errors import BudgetExceededError, ModelError
+from anabranch.errors import BudgetExceededError, NotFoundError
 from anabranch.plan import Plan
 from anabranch.replies import final_answer as final_answer
 from anabranch.replies import has_mark, says_not_found, without_mark
@@ -125,11 +125,12 @@ async def read_answer(model: RoleModel, text: str, evidence: str) -> str:
     """Reads the answer of a sub-question out of a tool's result.
 
     Raises:
-        ModelError: the model says that the result does not hold the answer, or says nothing.
+        NotFoundError: the model says that the result does not hold the answer.
+        ReplyError: the model says nothing.
         BudgetExceededError, EndpointError: as `call`.
     """
     message = await call(model, prompts.read_messages(text, evidence), role="solver")
     reply = text_of(message, "solver")
     if says_not_found(reply):
-        raise ModelError("the tool's result does not hold the answer")
+        raise NotFoundError("the tool's result does not hold the answer")
     return without_mark(reply)

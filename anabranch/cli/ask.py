@@ -18,12 +18,12 @@ from langgraph.types import Command
 from anabranch.cli import review, threads
 from anabranch.cli.board import Board
 from anabranch.cli.build import build_planner
-from anabranch.cli.failures import Guard, complain
+from anabranch.cli.failures import NOT_WHOLE, Guard, complain
 from anabranch.cli.loop import Loop
 from anabranch.cli.options import Options
 from anabranch.cli.outcome import Outcome
 from anabranch.cli.terminal import print_answer
-from anabranch.cli.text import in_one_line
+from anabranch.cli.text import clean, in_one_line
 from anabranch.cli.views import Silence, View
 from anabranch.config import read_settings
 from anabranch.errors import ConfigurationError
@@ -63,7 +63,7 @@ def run(ask: Ask, view: View, guard: Guard) -> None:
 
     Raises:
         AnabranchError: as the planner does.
-        typer.Exit: the plan was rejected.
+        typer.Exit: the plan was rejected, or the answer is not whole.
     """
     path = ask.checkpoints or (read_settings().cache_dir / threads.FILE)
     with Loop() as loop, closing(loop) as stack:
@@ -121,6 +121,8 @@ def _run_on(
         complain("the plan was rejected; nothing was answered")
         raise typer.Exit(1)
     report(outcome, as_json=ask.as_json, quiet=isinstance(view, Silence))
+    if outcome.status_line():
+        raise typer.Exit(NOT_WHOLE)
 
 
 def hint(ask: Ask, command: str) -> str:
@@ -195,13 +197,22 @@ class Run:
 
 
 def report(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:
-    """Prints the answer to standard output, and tokens, time and cost to standard error."""
+    """Prints the answer to standard output; what it rests on and lacks, tokens, time and cost to standard error."""
     if as_json:
         typer.echo(json.dumps(outcome.to_json(), ensure_ascii=False))
     else:
         print_answer(outcome.answer)
+    if sources := outcome.sources_line():
+        note(sources, quiet=quiet or as_json)
+    if lacks := outcome.status_line():
+        complain(lacks)
+    note(outcome.line(), quiet=quiet)
+
+
+def note(line: str, *, quiet: bool) -> None:
+    """Writes a dim line to standard error."""
     if not quiet:
-        typer.secho(outcome.line(), err=True, dim=True)
+        typer.secho(clean(line), err=True, dim=True)
 
 
 @contextmanager

@@ -124,7 +124,7 @@ class _Workers:
             try:
                 outcome, error = await self._answer(item, started), None
             except Exception as failure:
-                outcome, error = Outcome(item.question, "", seconds=time.monotonic() - started), failure
+                outcome, error = Outcome(item.question, "", "failed", seconds=time.monotonic() - started), failure
             self._record(item, outcome, error)
 
     async def _answer(self, item: Item, started: float) -> Outcome:

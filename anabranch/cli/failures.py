@@ -1,6 +1,7 @@
 """Failures as one line on standard error and an exit code, and a way out that no stuck thread can block.
 
-Exit codes: 0 done · 1 something outside failed (a model, a server, a budget) · 2 the user's mistake · 130 Ctrl-C.
+Exit codes: 0 done · 1 something outside failed (a model, a server, a budget) · 2 the user's mistake · 3 an
+answer that lacks something, or none · 130 Ctrl-C.
 """
 
 import os
@@ -18,6 +19,7 @@ import typer
 from anabranch.cli.text import clean
 from anabranch.errors import AnabranchError, PlanError, UserError
 
+NOT_WHOLE = 3
 INTERRUPTED = 130
 
 

@@ -1,12 +1,21 @@
 """What a run comes to: as JSON for programs, and as one line of tokens, time and cost for people."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from anabranch.graphs.channels import plain
-from anabranch.plan import Answer, Plan, Usage
+from anabranch.graphs.outcome import labels
+from anabranch.plan import Answer, Plan, Source, Status, Usage
+
+MAX_LABELS = 6
+_STATUS_WORDS: Mapping[str, str] = {
+    "partial": "partial: something is missing from this answer",
+    "not_found": "not found: no look-up found an answer",
+    "refused": "refused: the model would not answer",
+    "failed": "failed: there is no answer",
+}
 
 
 @dataclass(frozen=True)
@@ -16,6 +25,8 @@ class Outcome:
     Attributes:
         question: the question.
         answer: the final answer.
+        status: how the question ended.
+        sources: what the answer rests on.
         plan: all sub-questions that were asked.
         answers: their answers.
         usage: tokens and cost by role.
@@ -24,6 +35,8 @@ class Outcome:
 
     question: str
     answer: str
+    status: Status | None = None
+    sources: Sequence[Source] = ()
     plan: Plan = field(default_factory=Plan)
     answers: Mapping[int, Answer] = field(default_factory=dict)
     usage: Mapping[str, Usage] = field(default_factory=dict)
@@ -32,7 +45,8 @@ class Outcome:
     @classmethod
     def of(cls, question: str, state: Mapping[str, Any], seconds: float) -> "Outcome":
         """Takes the outcome out of the planner's state."""
-        return cls(question, state["answer"], state["plan"], state["answers"], state["usage"], seconds)
+        ended = (state["answer"], state.get("status"), state.get("sources", ()))
+        return cls(question, *ended, state["plan"], state["answers"], state["usage"], seconds)
 
     @property
     def total(self) -> Usage:
@@ -44,11 +58,26 @@ class Outcome:
         return {
             "question": self.question,
             "answer": self.answer,
+            "status": self.status,
+            "sources": [plain(source) for source in self.sources],
             "plan": plain(self.plan),
             "answers": [plain(answer) for answer in self.answers.values()],
             "usage": {**plain(dict(self.usage)), "total": plain(self.total)},
             "seconds": round(self.seconds, 3),
         }
+
+    def sources_line(self) -> str:
+        """Where the sources stand, in one line; empty if there are none to name."""
+        shown = labels(self.sources)
+        more = [f"{len(shown) - MAX_LABELS} more"] if len(shown) > MAX_LABELS else []
+        return f"Sources: {' · '.join([*shown[:MAX_LABELS], *more])}" if shown else ""
+
+    def status_line(self) -> str:
+        """What the answer lacks, in one line; empty if it lacks nothing."""
+        if self.status in ("answered", None):
+            return ""
+        failed = "; ".join(f"sub-question {a.id} failed: {a.error}" for a in self.answers.values() if not a.ok)
+        return f"{_STATUS_WORDS[self.status]}{f' ({failed})' if failed and self.status != 'refused' else ''}"
 
     def line(self) -> str:
         """Tokens by role, seconds and cost."""

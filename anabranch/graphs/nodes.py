@@ -20,6 +20,7 @@ from anabranch.agents.gate import Gate
 from anabranch.agents.joiner import join, join_last
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.models import RoleModel
+from anabranch.agents.reply import Final
 from anabranch.agents.solver import solve
 from anabranch.config import AnswerForm, Budget, PlanningMode, Protocol, check_question
 from anabranch.errors import BudgetExceededError, ConfigurationError, PlanError
@@ -28,10 +29,11 @@ from anabranch.graphs.acting import calling_tools, proposed_actions, with_comman
 from anabranch.graphs.actions import decided, request
 from anabranch.graphs.channels import plain
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, lacks_checkpointer
+from anabranch.graphs.outcome import FINISH_REASONS, sources_of_answers, status_of
 from anabranch.graphs.protocol import choose_protocol, compute_tools, protocol_of_any_plan, tools_to_plan_for
 from anabranch.graphs.state import PlanDecision, PlannerState
 from anabranch.graphs.step import StepRunner
-from anabranch.plan import Answer, Plan, SubQuestion, Usage
+from anabranch.plan import Answer, Plan, Status, SubQuestion, Usage
 from anabranch.tools.catalogue import Catalogue
 
 Update = dict[str, Any]
@@ -127,7 +129,7 @@ class Nodes:
         emit("plan", plan=plain(draft.plan), new=new, problems=[*draft.notes, *draft.problems])
         update = {"plan": plain(draft.plan), "feedback": None, "usage": plain(ledger.by_role)}
         # Nothing new to ask: the joiner gets the last word and may not ask for yet another plan.
-        return update if new else {**update, "rounds": self.max_replans}
+        return {**update, "begun": len(asked.sub_questions)} if new else {**update, "rounds": self.max_replans}
 
     def after_plan(self, state: PlannerState) -> str:
         """Runs what is new in the plan, after a person has seen it; answers if there is nothing new."""
@@ -145,7 +147,9 @@ class Nodes:
             value = {"question": state["question"], "plan": plain(plan), "error": error}
             decision = interrupt(value, response_schema=PlanDecision)
             if decision.type == "reject":
-                return self._finish(decision.message or "The plan was rejected.", state["usage"])
+                return self._finish(
+                    state, Final(decision.message or "The plan was rejected."), state["usage"], "failed"
+                )
             if decision.type == "respond":
                 kept = plan.restricted([q.id for q in plan.sub_questions if q.id in answers])
                 return {"plan": plain(kept), "feedback": decision.message}
@@ -182,7 +186,7 @@ class Nodes:
             final = await solve(
                 self.solver, state["question"], state["plan"], history=history, tools=tools, form=self.answer_form
             )
-        return self._finish(final.text, ledger.by_role, message_id=final.message_id, working=final.working)
+        return self._finish(state, final, ledger.by_role)
 
     async def execute(self, state: PlannerState, *, sync: bool) -> Update:
         """Answers every sub-question that has no answer yet, each as soon as its dependencies are answered.
@@ -240,7 +244,7 @@ class Nodes:
         """Writes the final answer, or asks for a new plan."""
         plan, answers = state["plan"], state["answers"]
         may_replan = self.mode == "static" and state["rounds"] < self.max_replans
-        history = history_of(state["messages"], self.joiner)
+        history, exhausted = history_of(state["messages"], self.joiner), False
         with booking(self._ledger(state)) as ledger:
             try:
                 joined = await join(
@@ -253,9 +257,10 @@ class Nodes:
                     form=self.answer_form,
                 )
             except BudgetExceededError:
-                joined = join_last(plan, answers)
-        if joined.missing is None:
-            return self._finish(joined.text, ledger.by_role, message_id=joined.message_id) | {"feedback": None}
+                joined, exhausted = join_last(plan, answers), True
+        if joined.final:
+            status = status_of(plan, answers, ending=joined.final.ending, begun=state["begun"], exhausted=exhausted)
+            return self._finish(state, joined.final, ledger.by_role, status) | {"feedback": None}
         emit("replan", reason=joined.missing)
         return {"feedback": joined.missing, "rounds": state["rounds"] + 1, "usage": plain(ledger.by_role)}
 
@@ -278,21 +283,26 @@ class Nodes:
         return choose_protocol(draft.plan, self.mode, self.solver, self.protocol, weak=draft.weak) == "direct"
 
     def _finish(
-        self, text: str, usage: Mapping[str, Usage], *, message_id: str | None = None, working: str = ""
+        self, state: PlannerState, final: Final, usage: Mapping[str, Usage], status: Status | None = None
     ) -> Update:
         """The final answer as a state update; with the id of the model's message, so that streams show it once."""
         spent = sum(usage.values(), Usage())
         message = AIMessage(
-            text,
-            id=message_id,
+            final.text,
+            id=final.message_id,
             # Providers refuse some characters in names, and the message may be sent to one in a later turn.
             name=re.sub(r"[^\w-]+", "_", self.name, flags=re.ASCII),
             usage_metadata=UsageMetadata(
                 input_tokens=spent.input_tokens, output_tokens=spent.output_tokens, total_tokens=spent.total_tokens
             ),
-            additional_kwargs={WORKING: working} if working else {},
+            additional_kwargs={WORKING: final.working} if final.working else {},
+            response_metadata={"finish_reason": FINISH_REASONS.get(final.ending, "stop")},
         )
-        return {"answer": text, "messages": [message], "usage": plain(dict(usage))}
+        status = status or status_of(Plan(), {}, ending=final.ending)
+        sources = [plain(source) for source in sources_of_answers(state["plan"], state["answers"])]
+        emit("answer", answer=final.text, status=status, sources=sources)
+        ended = {"answer": final.text, "status": status, "sources": sources}
+        return {**ended, "messages": [message], "usage": plain(dict(usage))}
 
     def _ledger(self, state: PlannerState) -> Ledger:
         return Ledger(state["usage"], budget=self.budget, started_at=state["started_at"])
@@ -306,8 +316,11 @@ def blank() -> Update:
         "plan": Plan(),
         "answers": {},
         "answer": "",
+        "status": None,
+        "sources": [],
         "usage": {},
         "rounds": 0,
+        "begun": 0,
         "feedback": None,
         "started_at": time.time(),
         "actions": {},
@@ -325,5 +338,5 @@ def complete(state: Mapping[str, Any]) -> PlannerState:
 
 
 def emit(type_: str, **data: Any) -> None:
-    """Writes an event to `stream_mode="custom"`: `question`, `plan`, `sub_question` or `replan`."""
+    """Writes an event to `stream_mode="custom"`: `question`, `plan`, `sub_question`, `replan` or `answer`."""
     get_stream_writer()({"type": type_, **data})

@@ -55,9 +55,10 @@ def create_planner(
 ) -> Planner:
     """Builds the planner: a question comes in, a plan runs, an answer goes out.
 
-    Input is `{"messages": [...]}`, whose last human message is the question; output has `answer`, `plan`, `answers`,
-    `usage` and the `messages` with the answer appended. `invoke`, `ainvoke`, `stream` and `astream` all work;
-    `stream_mode="custom"` gives events of the types `question`, `plan`, `sub_question` and `replan`.
+    Input is `{"messages": [...]}`, whose last human message is the question; output has `answer`, `status`, `sources`,
+    `plan`, `answers`, `usage` and the `messages` with the answer appended. `invoke`, `ainvoke`, `stream` and `astream`
+    all work; `stream_mode="messages"` gives the answer as it is written, and `stream_mode="custom"` events of the types
+    `question`, `plan`, `sub_question`, `replan` and `answer`.
 
     As a node of another graph, the planner writes `messages` to that graph's state and, if it has the key, `anabranch`:
     all else, as plain data.

@@ -15,7 +15,7 @@ from anabranch.agents.conversation import Turn
 from anabranch.errors import PlanError
 from anabranch.graphs.actions import DECISION_WORDS, Action
 from anabranch.graphs.channels import Stored
-from anabranch.plan import Answer, Plan, Usage
+from anabranch.plan import Answer, Plan, Source, Status, Usage
 
 
 class Messages(list[AnyMessage]):
@@ -46,6 +46,8 @@ class PlannerOutput(TypedDict):
     Attributes:
         messages: the conversation, with the answer as its last message.
         answer: the final answer.
+        status: how the question ended; None while it has not.
+        sources: the passages and tool results that the answer rests on.
         plan: all sub-questions that were asked; empty if the question was answered directly.
         answers: answers by sub-question id; empty if the plan only guided one solver call.
         usage: tokens and cost by role: `decomposer`, `solver`, `joiner`.
@@ -53,6 +55,8 @@ class PlannerOutput(TypedDict):
 
     messages: Annotated[list[AnyMessage], add_messages]
     answer: str
+    status: Status | None
+    sources: Annotated[list[Source], Stored]
     plan: Annotated[Plan, Stored]
     answers: Annotated[dict[int, Answer], Stored]
     usage: Annotated[dict[str, Usage], Stored]
@@ -67,6 +71,7 @@ class PlannerState(PlannerOutput):
         turn: what kind of message it is (see `anabranch/agents/conversation.py`).
         direct: whether the gate has it answered without a plan.
         rounds: plans that were drawn up to replace or extend an earlier one.
+        begun: sub-questions that were asked before the last plan.
         feedback: why the next plan is asked for.
         started_at: when the question came in (seconds since the epoch), not counting what a person took to decide.
         actions: what waits for a person's decision, or has one, by sub-question id.
@@ -77,6 +82,7 @@ class PlannerState(PlannerOutput):
     turn: Turn
     direct: bool
     rounds: int
+    begun: int
     feedback: str | None
     started_at: float
     actions: Annotated[dict[int, Action], Stored]

@@ -14,7 +14,7 @@ from anabranch.agents.arguments import write_arguments
 from anabranch.agents.ledger import Ledger, booking, current
 from anabranch.agents.models import RoleModel
 from anabranch.agents.solver import answer_step, read_answer
-from anabranch.errors import BackendError, ModelError
+from anabranch.errors import BackendError, ModelError, NotFoundError
 from anabranch.graphs.actions import ActionProposed, act
 from anabranch.graphs.channels import Stored, plain
 from anabranch.graphs.journal import Call, current_journal, note, noting
@@ -135,13 +135,14 @@ class StepRunner:
         lost = [answer.id for answer in inputs.values() if not answer.ok]
         if lost:
             reason = f"sub-question {lost[0]}, which it needs, failed"
-            return Answer(id=question.id, status="failed", route=question.route, error=reason)
+            missing = all(answer.not_found for answer in inputs.values() if not answer.ok)
+            return Answer(id=question.id, status="failed", route=question.route, error=reason, not_found=missing)
         async with slot:
             return await self._answer(question, inputs)
 
     async def _answer(self, question: SubQuestion, inputs: Mapping[int, Answer]) -> Answer:
         text = told(question, inputs)
-        started, error, waiting = time.monotonic(), None, None
+        started, error, waiting, not_found = time.monotonic(), None, None, False
         result: Mapping[str, Any] = {}
         with booking(Ledger(parent=current())) as ledger, noting() as notes:
             try:
@@ -156,7 +157,7 @@ class StepRunner:
             except TimeoutError as failure:
                 error = f"no answer within {self.timeout:g} s" if limit.expired() else one_line(failure)
             except Exception as failure:
-                error = one_line(failure)
+                error, not_found = one_line(failure), isinstance(failure, NotFoundError)
         answer = str(result.get("answer", ""))
         if not (error or waiting or answer.strip()):
             error = "the answer was empty"
@@ -167,6 +168,7 @@ class StepRunner:
             route=question.route,
             question=text,
             error=error,
+            not_found=not_found,
             arguments=waiting.arguments if waiting else notes.call.arguments if notes.call else None,
             evidence=result.get("evidence") or notes.evidence,
             sources=notes.call.sources if notes.call else (),

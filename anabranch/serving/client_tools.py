@@ -12,14 +12,17 @@ from anabranch.agents.arguments import write_arguments
 from anabranch.agents.decomposer import Decomposer, PlanRequest
 from anabranch.agents.models import RoleModel
 from anabranch.agents.solver import read_answer
-from anabranch.errors import BackendError, ModelError
+from anabranch.errors import BackendError, ModelError, NotFoundError
 from anabranch.graphs.bridge import Node
+from anabranch.graphs.journal import Call as Record
+from anabranch.graphs.journal import note
 from anabranch.graphs.planner import Planner
 from anabranch.graphs.step import AnswerStep, StepState, one_line
 from anabranch.plan import Answer, Plan
 from anabranch.serving.conversation import Carried
 from anabranch.serving.protocol import FunctionTool
 from anabranch.tools.results import fitting
+from anabranch.tools.sources import sources_of
 
 
 class Deferred(GraphBubbleUp):
@@ -109,7 +112,9 @@ class ClientTools:
         if question.id in self.results:
             output = fitting(self.results[question.id], text)
             if not output.strip():
-                raise ModelError(f"{question.route} returned nothing")
+                raise NotFoundError(f"{question.route} returned nothing")
+            found = sources_of(output, sub_question=question.id, tool=question.route, arguments={})
+            note(Record(tool=question.route, arguments={}, text=text, output=output, sources=found), output)
             return {"answer": await read_answer(self.solver, text, output), "evidence": output}
         if not self.may_call:
             raise ModelError("the client takes no further tool calls")

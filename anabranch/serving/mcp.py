@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from anabranch import __version__
 from anabranch.codecs import encode_lines
 from anabranch.config import MAX_QUESTION_CHARS, PlanningMode, check_question
-from anabranch.plan import Answer, Plan
+from anabranch.plan import Answer, Plan, Source, Status
 from anabranch.serving.conversation import Conversation
 from anabranch.serving.door import Door, DoorRules
 from anabranch.serving.failures import describe
@@ -53,10 +53,15 @@ History = Annotated[
 
 
 class Asked(BaseModel):
-    """What `ask` gives: the answer, and how it was found; `question` stands by itself, without earlier turns."""
+    """What `ask` gives: the answer, how it ended, what it rests on, and how it was found.
+
+    `question` stands by itself, without earlier turns.
+    """
 
     question: str
     answer: str
+    status: Status | None
+    sources: list[Source]
     plan: Plan
     answers: list[Answer]
     usage: TokenUsage
@@ -88,6 +93,8 @@ def build_mcp(service: Service) -> MCPServer[Any]:
         found = Asked(
             question=outcome.question,
             answer=outcome.answer,
+            status=outcome.status,
+            sources=list(outcome.sources),
             plan=outcome.plan,
             answers=list(outcome.answers.values()),
             usage=TokenUsage.of(outcome.total),

@@ -159,9 +159,9 @@ class Extras(BaseModel):
     """What only this server has, under a field of its own.
 
     Attributes:
-        include_plan: adds the plan, the answers and the usage by role to the reply; in a stream, adds events of the
-            types `plan`, `sub_question` and `replan` to chunks that are otherwise empty, and the solver's reasoning
-            as `reasoning_content` of the delta.
+        include_plan: adds the status, the sources, the plan, the answers and the usage by role to the reply; in a
+            stream, adds events of the types `plan`, `sub_question` and `replan` to chunks that are otherwise empty,
+            and the solver's reasoning as `reasoning_content` of the delta.
     """
 
     include_plan: StrictBool = False
@@ -212,12 +212,15 @@ class AssistantMessage(BaseModel):
     tool_calls: list[ToolCall] | None = None
 
 
+FinishReason = Literal["stop", "tool_calls", "length", "content_filter"]
+
+
 class Choice(BaseModel):
     """The one choice of a reply."""
 
     index: int = 0
     message: AssistantMessage
-    finish_reason: Literal["stop", "tool_calls"]
+    finish_reason: FinishReason
     logprobs: None = None
 
 

@@ -20,6 +20,7 @@ from anabranch.serving.protocol import (
     AssistantMessage,
     ChatCompletion,
     Choice,
+    FinishReason,
     FunctionCall,
     PlanReply,
     TokenUsage,
@@ -38,7 +39,7 @@ def completion(outcome: Outcome, *, include_plan: bool) -> dict[str, Any]:
     reply = ChatCompletion(
         id=f"chatcmpl-{secrets.token_hex(12)}",
         created=int(time.time()),
-        choices=[Choice(message=message, finish_reason="tool_calls" if calls else "stop")],
+        choices=[Choice(message=message, finish_reason=_finish_reason(outcome))],
         usage=TokenUsage.of(outcome.total),
         anabranch=details(outcome) if include_plan else None,
     )
@@ -52,14 +53,23 @@ def completion(outcome: Outcome, *, include_plan: bool) -> dict[str, Any]:
 
 
 def details(outcome: Outcome) -> dict[str, Any]:
-    """The question as it was understood, the plan, the answers and the usage by role."""
+    """The question as it was understood, the status, the sources, the plan, the answers and the usage by role."""
     answers = [plain(answer) for answer in outcome.answers.values()]
     return {
         "question": outcome.question,
+        "status": outcome.status,
+        "sources": [plain(source) for source in outcome.sources],
         "plan": plain(outcome.plan),
         "answers": answers,
         "usage": plain(dict(outcome.usage)),
     }
+
+
+def _finish_reason(outcome: Outcome) -> FinishReason:
+    if outcome.calls:
+        return "tool_calls"
+    known: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
+    return known.get(outcome.finish_reason, "stop")
 
 
 def tool_calls(calls: "list[Call] | tuple[Call, ...] | Any") -> list[ToolCall]:
@@ -113,7 +123,7 @@ class Chunks:
             yield self._chunk({"content": outcome.answer})
             yield self._chunk({"tool_calls": [{"index": place, **call} for place, call in enumerate(calls)]})
         extra = {"anabranch": {"type": "outcome", **details(outcome)}} if self.include_plan else {}
-        yield self._chunk({}, finish="tool_calls" if calls else "stop", **extra)
+        yield self._chunk({}, finish=_finish_reason(outcome), **extra)
         if self.include_usage:
             yield _event(self._body([]) | {"usage": TokenUsage.of(outcome.total).model_dump()})
         yield DONE

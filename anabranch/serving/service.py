@@ -18,7 +18,7 @@ from anabranch.errors import ModelError
 from anabranch.graphs.planner import Planner, create_planner
 from anabranch.graphs.protocol import COMPUTE_TOOLS
 from anabranch.graphs.step import by_route
-from anabranch.plan import Answer, Plan, Usage
+from anabranch.plan import Answer, Plan, Source, Status, Usage
 from anabranch.serving.client_tools import Call, ClientTools, Deferred, Recalled, as_tool
 from anabranch.serving.conversation import Carried, Conversation
 from anabranch.serving.final_answer import rest_of
@@ -99,6 +99,9 @@ class Outcome:
         plan: all sub-questions that were asked.
         answers: their answers.
         usage: tokens by role.
+        status: how the question ended; None with calls.
+        sources: what the answer rests on.
+        finish_reason: how the answer's text ended, in OpenAI's words.
         question: the question, as one that stands by itself.
     """
 
@@ -108,6 +111,9 @@ class Outcome:
     answers: dict[int, Answer] = field(default_factory=dict)
     usage: dict[str, Usage] = field(default_factory=dict)
     question: str = ""
+    status: Status | None = None
+    sources: Sequence[Source] = ()
+    finish_reason: str = "stop"
 
     @property
     def total(self) -> Usage:
@@ -223,7 +229,8 @@ class _Asking:
             async for mode, data in parts:
                 if mode == "custom":
                     self._seen(data)
-                    await emit(Event(data))
+                    if data["type"] != "answer":  # the outcome has it
+                        await emit(Event(data))
                 elif mode == "values":
                     self._state = data
                 elif (delta := self._token(*data)) != Delta():
@@ -234,7 +241,19 @@ class _Asking:
         if rest := rest_of(answer, self._sent):
             await emit(Delta(rest))
         state = self._state
-        await emit(Outcome(answer, (), state["plan"], state["answers"], self._usage.by_role, self._asked()))
+        await emit(
+            Outcome(
+                answer,
+                (),
+                state["plan"],
+                state["answers"],
+                self._usage.by_role,
+                self._asked(),
+                state["status"],
+                state["sources"],
+                state["messages"][-1].response_metadata.get("finish_reason", "stop"),
+            )
+        )
 
     def _token(self, chunk: Any, metadata: dict[str, Any]) -> Delta:
         node = metadata.get("langgraph_node")

@@ -24,7 +24,7 @@ from langgraph.prebuilt import ToolNode
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from anabranch.errors import ModelError
+from anabranch.errors import ModelError, NotFoundError
 from anabranch.replies import whole_characters
 
 T = TypeVar("T")
@@ -83,7 +83,8 @@ async def call_tool(tool: BaseTool, arguments: dict[str, Any], *, id_: str = "ca
         id_: id of the call, for tools that want it.
 
     Raises:
-        ModelError: the output is empty, or an error that the tool handled itself.
+        NotFoundError: the output is empty.
+        ModelError: the output is an error that the tool handled itself.
         ToolException: the tool ended in a way that is no error, such as `sys.exit()`.
         Exception: whatever the tool raises.
     """
@@ -123,7 +124,7 @@ def _result(name: str, given: Any, id_: str) -> ToolResult:
         raise ModelError(f"{name} failed: {text}")
     if text.strip() in ("", "null"):  # a tool's None arrives as JSON
         if not commands:
-            raise ModelError(f"{name} returned nothing")
+            raise NotFoundError(f"{name} returned nothing")
         text = "done"
     return ToolResult(text, message.artifact if message else None, tuple(commands))
 

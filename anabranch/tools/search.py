@@ -11,7 +11,7 @@ from langchain_core.documents import Document
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import BaseModel, Field
 
-from anabranch.errors import ConfigurationError, DocumentError
+from anabranch.errors import ConfigurationError, DocumentError, NotFoundError
 from anabranch.tools.catalogue import check_name
 from anabranch.tools.documents import load_documents, split_passages
 from anabranch.tools.readers import clean
@@ -26,6 +26,10 @@ DESCRIPTION = """Looks up facts in the documents and returns the passages that f
 Ask for one fact at a time, in words the documents would use: names, places, dates."""
 
 Found = tuple[str, list[Document]]
+
+
+class NoPassageError(NotFoundError, ToolException):
+    """No passage fits a query."""
 
 
 class SearchInput(BaseModel):
@@ -150,7 +154,7 @@ def _loaded(documents: str | Path | Iterable[str | Path | Document]) -> list[Doc
 def _found(query: str, passages: list[Document]) -> Found:
     if not passages:
         shown = " ".join(clean(query).split())[:200]
-        raise ToolException(f"no passage found for: {shown}; try other words for it, or fewer")
+        raise NoPassageError(f"no passage found for: {shown}; try other words for it, or fewer")
     shown = "\n\n".join(f"[{n}] {_label(p)}: {_readable(p)}" for n, p in enumerate(passages, 1))
     return clean(shown), passages
 

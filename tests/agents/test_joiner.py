@@ -3,6 +3,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from anabranch.agents.joiner import Joined, failures, join, join_last
 from anabranch.agents.models import RoleModel
+from anabranch.agents.reply import Final
 from anabranch.errors import EndpointError
 from anabranch.plan import Answer, Plan, SubQuestion
 from tests.fakes import Reply, ScriptedChatModel
@@ -38,7 +39,9 @@ def scripted(*replies: Reply) -> ScriptedChatModel:
 
 async def test_the_reply_is_the_answer() -> None:
     chat = scripted(AIMessage(" In 1815. \n", id="m1"))
-    assert await join(RoleModel(chat), "Q?", PLAN, ALL_DONE, may_replan=True) == Joined("In 1815.", message_id="m1")
+    assert await join(RoleModel(chat), "Q?", PLAN, ALL_DONE, may_replan=True) == Joined(
+        Final("In 1815.", message_id="m1")
+    )
     assert "3 [search] When was Ada born? = 1815" in chat.prompts[0]
     assert "Question: Q?" in chat.prompts[0]
 
@@ -125,12 +128,12 @@ async def test_a_model_that_is_away_is_an_error() -> None:
 
 
 def test_the_last_answers_are_the_result() -> None:
-    assert join_last(PLAN, ALL_DONE) == Joined("London\n1815")
+    assert join_last(PLAN, ALL_DONE) == Joined(Final("London\n1815"))
 
 
 def test_one_last_answer_is_enough() -> None:
     answers = by_id(done(1, "Ada"), failed(2), done(3, "1815"))
-    assert join_last(PLAN, answers, may_replan=True) == Joined("1815")
+    assert join_last(PLAN, answers, may_replan=True) == Joined(Final("1815"))
 
 
 def test_lost_last_answers_ask_for_a_replan_where_allowed() -> None:
@@ -166,15 +169,15 @@ def test_failures_in_one_line() -> None:
 @pytest.mark.parametrize("reply", ["", " \n", "<think>It is all thought"])
 async def test_an_empty_reply_does_not_lose_the_answers(reply: str) -> None:
     joined = await join(RoleModel(scripted(reply)), "When?", PLAN, ALL_DONE, may_replan=True)
-    assert joined == Joined("London\n1815")
+    assert joined == Joined(Final("London\n1815"))
 
 
 async def test_a_wish_for_a_plan_that_may_not_be_is_never_shown() -> None:
     joined = await join(RoleModel(scripted("**REPLAN:** more")), "When?", PLAN, ALL_DONE, may_replan=False)
-    assert joined == Joined("London\n1815")
+    assert joined == Joined(Final("London\n1815"))
 
 
 async def test_a_refusal_is_told() -> None:
     refused = AIMessage("", additional_kwargs={"refusal": "I cannot."})
     joined = await join(RoleModel(scripted(refused)), "When?", PLAN, ALL_DONE, may_replan=True)
-    assert (joined.text, joined.ending) == ("I cannot.", "refused")
+    assert joined.final == Final("I cannot.", ending="refused")

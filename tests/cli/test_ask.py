@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from anabranch.cli import app
 from anabranch.codecs import decode_json
 from tests.cli.scenario import ANSWER, QUESTION, SOLVE_STEPS, script
-from tests.openai_server import OpenAIServer
+from tests.openai_server import OpenAIServer, prompt_of
 
 pytestmark = pytest.mark.loopback
 LOOKUP = ("--tool", "slow_tools:lookup")
@@ -30,19 +30,30 @@ def test_a_pipe_gets_the_answer_alone(home: Path, models: Models) -> None:
     assert any(line.startswith("  2 → 1952 (") for line in lines)
     assert lines[-1].endswith("s · cost unknown")
     assert "tokens (decomposer " in lines[-1]
+    assert lines[-2] == "Sources: lookup"
 
 
 def test_json_has_everything(home: Path, models: Models) -> None:
     result = invoke("ask", QUESTION, *models(*LOOKUP, "--json", "--quiet", "--price", "1,2"))
     data = json.loads(result.stdout)
     assert result.stderr == ""
-    assert (data["question"], data["answer"]) == (QUESTION, ANSWER)
+    assert (data["question"], data["answer"], data["status"]) == (QUESTION, ANSWER, "answered")
+    assert [source["tool"] for source in data["sources"]] == ["lookup"] * 3
     assert [step["text"] for step in data["plan"]["sub_questions"]][1] == "When was {1} born?"
     assert [answer["text"] for answer in data["answers"]] == ["Craig Newmark", "1952", "1969"]
     assert set(data["usage"]) == {"decomposer", "solver", "joiner", "total"}
     total = data["usage"]["total"]
     assert total["usd"] == pytest.approx((total["input_tokens"] + 2 * total["output_tokens"]) / 1e6)
     assert data["seconds"] > 0
+
+
+def test_an_answer_that_lacks_something_says_so(home: Path, models: Models, server: OpenAIServer) -> None:
+    found = script()
+    server.script = lambda request: "NOT FOUND" if "found: " in prompt_of(request) else found(request)
+    result = invoke("ask", QUESTION, *models(*LOOKUP, "-q", "--max-replans", "0"))
+    assert result.exit_code == 3
+    assert result.stdout
+    assert result.stderr.startswith("not found: no look-up found an answer (sub-question 1 failed: ")
 
 
 def test_the_question_comes_from_standard_input(home: Path, models: Models) -> None:

@@ -100,7 +100,9 @@ def test_all_are_answered_once(home: Path, models: Models, server: OpenAIServer)
         f"q{n}": str(n) for n in range(6)
     }
     assert "the decomposer model failed" in records["bad"]["error"]
-    assert set(records["q0"]) == {"id", "question", "answer", "plan", "answers", "usage", "seconds", "error"}
+    keys = ("question", "answer", "status", "sources", "plan", "answers", "usage", "seconds")
+    assert (records["q0"]["status"], records["bad"]["status"]) == ("answered", "failed")
+    assert set(records["q0"]) == {"id", "error", *keys}
     shown = result.stderr.splitlines()
     assert "skipped: line 8: not JSON: 'nonsense'" in shown
     assert "skipped: line 9: the id 'q1' was used before" in shown

@@ -305,6 +305,7 @@ async def test_events_show_the_plan_first_and_then_each_sub_question() -> None:
         ("sub_question", 1, "done"),
         ("sub_question", 2, "started"),
         ("sub_question", 2, "done"),
+        ("answer", None, "answered"),
     ]
     assert Answer.model_validate({k: v for k, v in events[2].items() if k != "type"}).text == "Craig Newmark"
 
@@ -411,5 +412,5 @@ def test_the_embedded_decomposer_is_not_asked_for_what_nobody_would_follow(tools
     parts: list[Any] = list(graph.stream(question, stream_mode=["custom", "values"]))
     assert parts[-1][1]["answer"] == "9"
     assert writer.prompts == []
-    (event,) = [part for kind, part in parts if kind == "custom"]
+    event, _ = [part for kind, part in parts if kind == "custom"]
     assert event["problems"] == ["the embedded decomposer's plan is no guide for this solver"]

@@ -100,7 +100,7 @@ def test_events_are_there_for_those_who_ask(serve: Serve) -> None:
         ("sub_question", 1, "done"),
         ("sub_question", 2, "started"),
         ("sub_question", 2, "done"),
-        ("outcome", None, None),
+        ("outcome", None, "answered"),
     ]
 
 

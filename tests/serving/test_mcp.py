@@ -63,6 +63,8 @@ async def check_tools(client: Any) -> None:
     assert asked.content[0].text == live.ANSWER
     assert asked.structured_content["answer"] == live.ANSWER
     assert [answer["text"] for answer in asked.structured_content["answers"]] == ["Craig Newmark", "1952"]
+    assert asked.structured_content["status"] == "answered"
+    assert [source["tool"] for source in asked.structured_content["sources"]] == ["search", "search"]
     assert asked.structured_content["usage"]["total_tokens"] > 0
     await settled(lambda: len(progress) >= 5)
     assert [done for done, _ in progress] == sorted({done for done, _ in progress})
