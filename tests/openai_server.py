@@ -59,6 +59,7 @@ class OpenAIServer:
 
     Attributes:
         connections: addresses of the clients' ends of all connections on which something was asked.
+        listed: the whole reply of `GET /v1/models`, if it is to be another.
         requests: the JSON bodies of the completions asked for, in the order they came in.
         headers: the HTTP headers of the same.
     """
@@ -77,6 +78,7 @@ class OpenAIServer:
         self.models = models
         self.keep_alive = keep_alive
         self.port = port
+        self.listed: Any = None
         self.closing = threading.Event()
         self.connections: set[Any] = set()
         self.requests: list[dict[str, Any]] = []
@@ -125,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(404, _error(f"no such path: {self.path}"))
             return
         entries = [{"id": name, "object": "model", "owned_by": "test"} for name in self.server_owner.models]
-        self._json(200, {"object": "list", "data": entries})
+        self._json(200, self.server_owner.listed or {"object": "list", "data": entries})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -48,7 +48,7 @@ async def write_arguments(
         ModelError: the solver did not write a JSON object, or subtracts the parts of a range or a date.
         BudgetExceededError, EndpointError: as `call`.
     """
-    parameters = _parameters(tool)
+    parameters = parameters_of(tool)
     properties = parameters.get("properties")
     if not properties:
         return {}
@@ -68,7 +68,8 @@ def _takes_any_text(schema: Mapping[str, Any]) -> bool:
     return any("string" in option.get("type", "string") and "enum" not in option for option in options)
 
 
-def _parameters(tool: BaseTool) -> dict[str, Any]:
+def parameters_of(tool: BaseTool) -> dict[str, Any]:
+    """JSON schema of a tool's arguments."""
     found: dict[str, Any] = convert_to_openai_tool(tool)["function"].get("parameters") or {}
     return {"type": "object", "properties": {}, **found}
 
@@ -87,7 +88,7 @@ async def write_action(model: RoleModel, tool: BaseTool, text: str, known: Seque
             or gave one a value that occurs nowhere.
         BudgetExceededError, EndpointError: as `call`.
     """
-    parameters = _parameters(tool)
+    parameters = parameters_of(tool)
     if not parameters["properties"]:
         return {}
     shown = [line[:_MAX_KNOWN_CHARS] for line in known[-_MAX_KNOWN:]]
@@ -115,14 +116,20 @@ async def _asked(
 ) -> dict[str, Any]:
     schema = {"title": "arguments", **parameters}
     reply = await call_for_json(model, messages, schema, role="solver", strict=False)
-    written = _arguments(json_values(reply), tool.name, parameters)
+    written = arguments_in(json_values(reply), tool.name, parameters)
     if written is None:
         raise ModelError(f"the solver wrote no arguments for {tool.name}: {reply[:80]!r}")
     return written
 
 
-def _arguments(values: Sequence[Any], name: str, parameters: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The arguments among the JSON values of a reply: the first object that fits the tool best."""
+def arguments_in(values: Sequence[Any], name: str, parameters: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The arguments among the JSON values of a reply: the first object that fits the tool best.
+
+    Args:
+        values: the values.
+        name: the tool's name.
+        parameters: JSON schema of its arguments.
+    """
     properties, required = set(parameters.get("properties", ())), set(parameters.get("required", ()))
     found: list[dict[str, Any]] = []
     for value in values:

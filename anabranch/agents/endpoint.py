@@ -10,14 +10,14 @@ from functools import cache
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 from openai import DefaultAsyncHttpxClient, LengthFinishReasonError, Timeout
 from pydantic import PrivateAttr
 
 from anabranch.agents.models import SERVED_TYPE
-from anabranch.agents.wire import error_status, put_right
+from anabranch.agents.wire import error_status, is_odd, put_right
 
 CONNECT_SECONDS = 5.0
 POOL_CALLS = 32
@@ -82,12 +82,36 @@ class EndpointChatModel(ChatOpenAI):
                 return self._create_chat_result(error.completion)
 
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
+        replied = False
         with self._pool().lent() as model:
             async for chunk in ChatOpenAI._astream(model, *args, **kwargs):
+                replied = replied or _says_anything(chunk)
                 yield chunk
+        if not replied:
+            # The server does not stream, or answered with something else, which is then told.
+            yield await self._at_once(*args, **kwargs)
+
+    async def _at_once(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        *,
+        stream_usage: bool | None = None,
+        **kwargs: Any,
+    ) -> ChatGenerationChunk:
+        """The reply without streaming, as one chunk."""
+        (found,) = (await self._agenerate(messages, stop, **kwargs)).generations[:1]
+        message = AIMessageChunk.model_validate(found.message.model_dump(exclude={"type"}))
+        chunk = ChatGenerationChunk(message=message, generation_info=found.generation_info)
+        if run_manager:
+            await run_manager.on_llm_new_token(str(message.text), chunk=chunk)
+        return chunk
 
     def _create_chat_result(self, response: Any, generation_info: dict[str, Any] | None = None) -> ChatResult:
-        if any(choice.message.tool_calls for choice in getattr(response, "choices", None) or []):
+        if getattr(response, "choices", None) == []:
+            raise ValueError(f"there is nothing in the server's reply: {str(response)[:200]}")
+        if is_odd(response):
             response = put_right(response.model_dump(warnings=False))
         return super()._create_chat_result(response, generation_info)
 
@@ -110,6 +134,12 @@ class _Pool:
             yield self.model
         finally:
             self.calls -= 1
+
+
+def _says_anything(chunk: ChatGenerationChunk) -> bool:
+    message, info = chunk.message, chunk.generation_info or {}
+    calls = isinstance(message, AIMessageChunk) and message.tool_call_chunks
+    return bool(message.content or message.additional_kwargs or calls or info.get("finish_reason"))
 
 
 async def _as_error(response: Any) -> None:

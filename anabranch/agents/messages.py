@@ -25,6 +25,13 @@ def orderly(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     return ordered
 
 
+def without_system(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """An orderly prompt for chat templates without system messages: what it says begins the user's first message."""
+    if not messages or not is_system(messages[0]):
+        return list(messages)
+    return orderly([HumanMessage(messages[0].content), *messages[1:]])
+
+
 def is_system(message: BaseMessage) -> bool:
     """Whether a message is an instruction and not a part of what was said."""
     if isinstance(message, ChatMessage):

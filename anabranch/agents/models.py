@@ -18,9 +18,9 @@ from anabranch.agents.adapters import Role, adapter_folder
 from anabranch.agents.answering import UNOPENED, answering
 from anabranch.agents.final_answer import Reading
 from anabranch.agents.ledger import current
-from anabranch.agents.messages import orderly
+from anabranch.agents.messages import orderly, without_system
 from anabranch.agents.reply import whole, without_thoughts
-from anabranch.agents.wire import can_chat
+from anabranch.agents.wire import can_chat, refuses_roles, words_of
 from anabranch.config import Price, read_settings
 from anabranch.errors import AnabranchError, ConfigurationError, EndpointError, MissingExtraError
 from anabranch.plan import Usage
@@ -49,6 +49,7 @@ LOCAL_TYPE = "anabranch-local"
 SERVED_TYPE = "anabranch-served"
 """`_llm_type` of models behind an address."""
 _UNOPENED = "thoughts without a beginning"
+_NO_SYSTEM = "no system messages"
 _READ_SECONDS = 120.0
 
 
@@ -141,11 +142,15 @@ async def call(
     asked: Runnable[Any, Any] = runnable or model.chat
     if reading:
         asked = answering(asked, reading, thinks=_UNOPENED in model.habits)
+    prompt = without_system(orderly(messages)) if _NO_SYSTEM in model.habits else orderly(messages)
     try:
-        message = await asked.ainvoke(orderly(messages), {"tags": tags, "run_name": role})
+        message = await asked.ainvoke(prompt, {"tags": tags, "run_name": role})
     except (AnabranchError, GraphBubbleUp, asyncio.CancelledError):
         raise
     except Exception as error:
+        if _NO_SYSTEM not in model.habits and refuses_roles(error):
+            model.habits.add(_NO_SYSTEM)
+            return await call(model, messages, role=role, reading=reading, runnable=runnable)
         raise EndpointError(explain(role, error)) from error
     if not isinstance(message, AIMessage):
         raise EndpointError(f"the {role} returned {type(message).__name__} instead of a chat message; check the model")
@@ -215,7 +220,8 @@ def explain(role: str, error: Exception) -> str:
     # By the names of the base classes too: LangChain's packages derive from those of the provider's client.
     names = [class_.__name__.removeprefix("Model") for class_ in type(error).__mro__]
     advice = next((_ADVICE[name] for name in names if name in _ADVICE), "check the model's settings")
-    return f"the {role} model failed: {type(error).__name__}: {_one_line(error)} ({advice})"
+    told = " - ".join(filter(None, [_one_line(error), words_of(error)[:300]]))
+    return f"the {role} model failed: {type(error).__name__}: {told} ({advice})"
 
 
 def _one_line(error: Exception) -> str:
@@ -261,7 +267,8 @@ def _served(spec: str, role: Role) -> BaseChatModel:
 def _listed_model(address: str, key: str, role: Role) -> str:
     try:
         response = httpx.get(f"{address.rstrip('/')}/models", headers={"Authorization": f"Bearer {key}"}, timeout=10)
-        entries = response.raise_for_status().json()["data"]
+        listed = response.raise_for_status().json()
+        entries = listed if isinstance(listed, list) else listed["data"]
         names = [str(entry["id"]) for entry in entries if can_chat(entry)]
         if entries and not names:
             raise ConfigurationError(

@@ -15,6 +15,11 @@ _NO_CHAT_TYPES = frozenset(
     {"embedding", "embeddings", "rerank", "reranker", "image", "audio", "moderation", "stt", "tts"}
 )
 _ERROR_KEYS = ("error", "detail", "message")
+_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\{')
+_ROLES = re.compile(
+    r"system (?:role|message|prompt)|role.{0,40}(?:system|alternat)|alternat.{0,60}(?:user|role)|first .{0,40}\buser\b",
+    re.IGNORECASE,
+)
 
 
 def can_chat(entry: Mapping[str, Any]) -> bool:
@@ -37,7 +42,7 @@ def error_status(body: bytes) -> int | None:
     Returns:
         The code in the body if it is that of an error, else 500; None if the body is no error.
     """
-    if b'"choices"' in body or not any(f'"{key}"'.encode() in body for key in _ERROR_KEYS):
+    if _CHOICES.search(body) or not any(f'"{key}"'.encode() in body for key in _ERROR_KEYS):
         return None
     try:
         read = json.loads(body)
@@ -50,14 +55,38 @@ def error_status(body: bytes) -> int | None:
     return int(code) if re.fullmatch(r"[45]\d\d", code) else 500
 
 
+def words_of(error: Exception) -> str:
+    """What a server says of an error, where its body has it in another form than OpenAI's and the client drops it."""
+    body = getattr(error, "body", None)
+    told = next((body[key] for key in _ERROR_KEYS if body.get(key)), "") if isinstance(body, dict) else body
+    words = " ".join((told if isinstance(told, str) else json.dumps(told, default=str)).split()) if told else ""
+    return "" if words in str(error) else words
+
+
+def refuses_roles(error: Exception) -> bool:
+    """Whether a server refused a prompt for the roles in it, as the chat templates of some models do."""
+    return getattr(error, "status_code", None) in (400, 422, 500) and bool(_ROLES.search(str(error)))
+
+
+def is_odd(reply: Any) -> bool:
+    """Whether a whole reply, as the client has it, needs to be put right."""
+    messages = [getattr(choice, "message", None) for choice in getattr(reply, "choices", None) or []]
+    return any(m is None or m.role != "assistant" or m.tool_calls or m.function_call for m in messages)
+
+
 def put_right(reply: dict[str, Any]) -> dict[str, Any]:
-    """A reply, or a chunk of one, with its tool calls in OpenAI's form; changes it in place.
+    """A reply, or a chunk of one, in OpenAI's form; changes it in place.
 
     Ids become texts. Arguments become the text of a JSON object; what is JSON but no object becomes a text that is no
     JSON, so that LangChain takes the call for an invalid one instead of failing.
     """
     for choice in reply.get("choices") or []:
+        if "delta" not in choice:
+            message = choice["message"] = choice.get("message") or {"content": choice.get("text")}
+            message["role"] = "assistant"
         message = choice.get("message") or choice.get("delta") or {}
+        if (legacy := message.pop("function_call", None)) and not message.get("tool_calls"):
+            message["tool_calls"] = [{"index": 0, "id": None, "type": "function", "function": legacy}]
         for call in message.get("tool_calls") or []:
             if call.get("type") not in (None, "function"):
                 continue

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from pydantic import SecretStr
 
-from anabranch.agents.models import call, call_for_json, resolve_model
+from anabranch.agents.endpoint import EndpointChatModel
+from anabranch.agents.models import RoleModel, call, call_for_json, resolve_model
 from anabranch.agents.wire import can_chat, error_status, object_text, put_right
 from anabranch.errors import ConfigurationError, EndpointError
-from tests.openai_server import OpenAIServer
+from tests.openai_server import OpenAIServer, prompt_of
 
 PROMPT = [HumanMessage("Q?")]
 LOADING = {"error": {"message": "the weights are on their way", "code": 400}}
@@ -59,6 +61,7 @@ def test_a_type_that_the_server_gives_counts() -> None:
         ({"error": "m"}, 500),
         ({"object": "error", "message": "m", "code": 404}, 404),
         ({"detail": "m"}, 500),
+        ({"error": "m", "choices": None}, 500),
         ({"error": None, "choices": []}, None),
         ({"error": None}, None),
         ({"choices": [{"message": {"content": '{"error": 1}'}}]}, None),
@@ -114,6 +117,102 @@ def test_a_part_of_a_call_is_left_a_part() -> None:
 # Over HTTP
 
 
+def quick(address: str) -> RoleModel:
+    """A served model that is asked only once."""
+    return RoleModel(EndpointChatModel(model="m", base_url=address, api_key=SecretStr("k"), max_retries=0))
+
+
+def completion(*choices: Any) -> tuple[int, Any]:
+    return 200, {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [*choices]}
+
+
+@pytest.mark.loopback
+@pytest.mark.enable_socket
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"message": {"content": "four"}},
+        {"message": {"role": "model", "content": "four"}},
+        {"text": "four"},
+        {"message": {"role": "assistant", "content": [{"type": "text", "text": "four"}]}},
+    ],
+    ids=str,
+)
+async def test_replies_in_other_forms(choice: Any) -> None:
+    with OpenAIServer(lambda _: completion(choice)) as server:
+        assert (await call(quick(server.url), PROMPT, role="solver")).text == "four"
+
+
+@pytest.mark.loopback
+@pytest.mark.enable_socket
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        ((200, {"error": "no room"}), "no room"),
+        ((400, {"error": "no room"}), "no room"),
+        ((422, {"detail": [{"msg": "no room"}]}), "no room"),
+        (completion(), "nothing in the server's reply"),
+        ((200, "<html>no room</html>"), "(?s)."),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("reading", [None, "whole"])
+async def test_the_words_of_odd_errors(reply: Any, words: str, reading: Any) -> None:
+    with OpenAIServer(lambda _: reply) as server:
+        model = quick(server.url)
+        with pytest.raises(EndpointError, match=words):
+            await call(model, PROMPT, role="solver", reading=reading)
+
+
+@pytest.mark.loopback
+@pytest.mark.enable_socket
+async def test_a_server_that_does_not_stream() -> None:
+    whole = completion({"message": {"role": "assistant", "content": "four"}, "finish_reason": "stop"})
+    with OpenAIServer(lambda _: whole) as server:
+        parts = [part async for part in quick(server.url).chat.astream(PROMPT)]
+    assert "".join(str(part.text) for part in parts) == "four"
+
+
+@pytest.mark.loopback
+@pytest.mark.enable_socket
+@pytest.mark.parametrize("status", [400, 500])
+async def test_a_server_whose_template_takes_no_system_message_gets_none_from_then_on(status: int) -> None:
+    def script(request: dict[str, Any]) -> Any:
+        if any(message["role"] == "system" for message in request["messages"]):
+            return status, {"error": {"message": "System role not supported"}}
+        return prompt_of(request)
+
+    with OpenAIServer(script) as server:
+        model = quick(server.url)
+        prompt = [SystemMessage("Be brief."), *PROMPT]
+        assert (await call(model, prompt, role="solver")).text == "user: Be brief.\n\nQ?"
+        asked = len(server.requests)
+        await call(model, prompt, role="solver")
+        assert len(server.requests) == asked + 1
+
+
+@pytest.mark.loopback
+@pytest.mark.enable_socket
+async def test_a_server_whose_conversations_must_begin_with_the_user() -> None:
+    def script(request: dict[str, Any]) -> Any:
+        roles = [message["role"] for message in request["messages"] if message["role"] != "system"]
+        if roles != ["user", "assistant"] * (len(roles) // 2) + ["user"]:
+            return 400, {"error": {"message": "Conversation roles must alternate user/assistant/user/..."}}
+        return "fine"
+
+    with OpenAIServer(script) as server:
+        prompt = [SystemMessage("Be brief."), AIMessage("Hello!"), *PROMPT]
+        assert (await call(quick(server.url), prompt, role="solver")).text == "fine"
+
+
+@pytest.mark.loopback
+@pytest.mark.enable_socket
+def test_a_list_of_models_in_another_form() -> None:
+    with OpenAIServer(lambda _: "a") as server:
+        server.listed = [{"id": "m1", "type": "embedding"}, {"id": "m2", "type": "chat"}]
+        assert resolve_model(server.url).chat.model_name == "m2"  # type: ignore[attr-defined]
+
+
 @pytest.mark.loopback
 @pytest.mark.enable_socket
 def test_a_chat_model_is_taken_or_one_is_to_be_named() -> None:
@@ -129,7 +228,7 @@ def test_a_chat_model_is_taken_or_one_is_to_be_named() -> None:
 @pytest.mark.enable_socket
 async def test_an_error_with_status_200_is_told_in_its_own_words() -> None:
     with OpenAIServer(lambda _: (200, LOADING)) as server:
-        model = resolve_model(server.url)
+        model = quick(server.url)
         with pytest.raises(EndpointError, match="the weights are on their way"):
             await call(model, PROMPT, role="solver")
         with pytest.raises(EndpointError, match="the weights are on their way"):
@@ -149,7 +248,7 @@ async def test_loose_tool_calls_over_http(streamed: bool) -> None:
         {"id": "x", "function": {"name": "t", "arguments": "[3]"}},
     ]
     with OpenAIServer(lambda _: {"tool_calls": calls, "finish_reason": "tool_calls"}) as server:
-        chat = resolve_model(server.url).chat
+        chat = quick(server.url).chat
         message: Any = None
         if streamed:
             async for part in chat.astream(PROMPT):
