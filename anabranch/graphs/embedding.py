@@ -1,9 +1,11 @@
 """The planner inside another graph: what it writes there, and who keeps its threads."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from functools import wraps
 from typing import Any, Self
 
 from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.config import get_config
 from langgraph.graph.state import CompiledStateGraph
@@ -47,6 +49,13 @@ class Embedded(dict[str, Any]):
             return default
 
 
+class Told(dict[str, Any]):
+    """A planner's outcome whose text is the answer: so a tool's result reads in an agent's conversation."""
+
+    def __str__(self) -> str:
+        return str(self.get("answer", ""))
+
+
 class PlannerGraph(CompiledStateGraph[Any, Any, Any, Any]):
     """A compiled planner, whose outcome inside another graph is `Embedded`."""
 
@@ -54,6 +63,13 @@ class PlannerGraph(CompiledStateGraph[Any, Any, Any, Any]):
     def of(cls, compiled: CompiledStateGraph[Any, Any, Any, Any]) -> Self:
         """The same graph as a planner."""
         return cls(**{name: value for name, value in vars(compiled).items() if name != "__orig_class__"})
+
+    def as_tool(self, *args: Any, **options: Any) -> BaseTool:
+        """The planner as a tool of an agent, who sees the answer; see `Runnable.as_tool`."""
+        made = super().as_tool(*args, **options)
+        if isinstance(made, StructuredTool) and made.func and made.coroutine:
+            made.func, made.coroutine = _told(made.func), _told_later(made.coroutine)
+        return made
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Any:
         """Runs the planner; see `CompiledStateGraph.invoke`."""
@@ -74,6 +90,22 @@ class PlannerGraph(CompiledStateGraph[Any, Any, Any, Any]):
         plain = bool(options.get("stream_mode"))
         async for part in super().astream(input, config, **options):
             yield part if plain else _outcome(part, config)
+
+
+def _told(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def tell(*args: Any, **arguments: Any) -> Told:
+        return Told(function(*args, **arguments))
+
+    return tell
+
+
+def _told_later(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @wraps(function)
+    async def tell(*args: Any, **arguments: Any) -> Told:
+        return Told(await function(*args, **arguments))
+
+    return tell
 
 
 def _outcome(result: Any, config: RunnableConfig | None) -> Any:

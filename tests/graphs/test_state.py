@@ -53,6 +53,15 @@ def test_as_a_tool(message: Any) -> None:
     assert made.invoke({"messages": [message]})["answer"] == "Hello!"
 
 
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+async def test_an_agent_that_has_it_as_a_tool_sees_the_answer() -> None:
+    made = planner([], ["Answer: Hello!", "Answer: Hello!"]).as_tool(name="planner", description="Answers questions.")
+    arguments = {"messages": [{"role": "user", "content": "hello"}]}
+    call: Any = {"name": "planner", "args": arguments, "id": "1", "type": "tool_call"}
+    assert made.invoke(call).content == "Hello!"
+    assert (await made.ainvoke(call)).content == "Hello!"
+
+
 # Threads that were begun or changed from outside
 
 
