@@ -20,6 +20,12 @@ AnswerForm = Literal["whole", "short"]
 Fallback = Literal["local", "direct"]
 """Who plans when the server of the distilled decomposer is away: the in-process model, or nobody."""
 MAX_QUESTION_CHARS = 20_000
+CALL_SECONDS = 300.0
+"""Most seconds of one model call where nothing is said."""
+ANSWER_TOKENS = 16_384
+"""Most tokens of a reply where nothing is said: models that reason write their thoughts, too."""
+LAST_ANSWER_TOKENS = 64
+"""Tokens that a reply may have although the budget has fewer left: with less, its call would be of no use."""
 LOCAL_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
@@ -87,16 +93,27 @@ class Price(BaseModel):
 
 
 class Budget(BaseModel):
-    """Hard limits for one question. None means no limit.
+    """Hard limits for one question, and for each model call of it.
 
-    A model or tool call is not started once a limit is reached; a call that is under way is let finish, so
-    the last call may overshoot. What was answered until then is joined.
+    No model or tool call is started once one of the first four limits is reached. Then what was answered until then is
+    joined, without a model; where nothing was, `BudgetExceededError` is raised. None means no limit.
+
+    What a server does not tell of its usage is estimated from the texts, and so is what calls under way will read;
+    such a `Usage` is marked as `estimated`.
 
     Attributes:
-        max_tokens: tokens read and written, over all models.
-        max_usd: cost; calls of models without a known price count as 0.
-        max_seconds: wall time since the question came in.
-        max_calls: model calls.
+        max_tokens: tokens read and written, over all models. A reply may write what is left of them, but always
+            `LAST_ANSWER_TOKENS`; calls under way at the same time may together exceed it by what they write.
+        max_usd: cost; calls of models without a known price count as 0. The calls under way may exceed it.
+        max_seconds: wall time since the question came in, waiting for a person and retries included. It ends model
+            calls and tool calls that are under way. A tool that is a synchronous function cannot be stopped: it is not
+            waited for.
+        max_calls: model calls, those under way included. It is never exceeded; a client's retries are not counted.
+        call_timeout: seconds that one model call may take in all, from connecting to the last byte, retries included.
+            A call that takes longer fails with `CallTimeoutError`; a sub-question whose call does so has failed.
+        max_answer_tokens: most tokens of one reply, thoughts included. None: as many as the model itself is set to, or
+            `ANSWER_TOKENS` where it is set to nothing. A lower limit of the model's own stands. Passed on to models
+            with a known field for it, which nearly all LangChain models have; others are held by their time alone.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -105,6 +122,13 @@ class Budget(BaseModel):
     max_usd: float | None = Field(default=None, gt=0)
     max_seconds: float | None = Field(default=None, gt=0)
     max_calls: int | None = Field(default=None, ge=1)
+    call_timeout: float = Field(default=CALL_SECONDS, gt=0)
+    max_answer_tokens: int | None = Field(default=None, ge=1)
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether it matters how many tokens are used."""
+        return self.max_tokens is not None or self.max_usd is not None
 
     def check(self, used: Usage, started_at: float) -> None:
         """Refuses to go on once a limit is reached.
@@ -124,11 +148,20 @@ class Budget(BaseModel):
         }
         for name, (value, limit) in spent.items():
             if limit is not None and value >= limit:
-                raise BudgetExceededError(f"the budget is used up ({name}={limit:g}); raise it or ask less at once")
+                raise used_up(name, limit)
 
     def seconds_left(self, started_at: float) -> float:
         """Seconds until the time is up for a question that came in at `started_at`; infinite without a limit."""
         return math.inf if self.max_seconds is None else max(started_at + self.max_seconds - time.time(), 0.0)
+
+    def tokens_left(self, used: Usage) -> float:
+        """Tokens that the next reply may have; infinite without a limit. `used` has what is under way, too."""
+        return math.inf if self.max_tokens is None else max(self.max_tokens - used.total_tokens, LAST_ANSWER_TOKENS)
+
+
+def used_up(name: str, limit: float) -> BudgetExceededError:
+    """The error for a budget of which one limit is reached."""
+    return BudgetExceededError(f"the budget is used up ({name}={limit:g}); raise it or ask less at once")
 
 
 def check_question(question: str) -> str:

@@ -20,6 +20,7 @@ AnabranchError
     ├── MissingExtraError      an optional dependency is not installed
     ├── ModelUnavailableError  the weights cannot be found or loaded
     ├── EndpointError          an address that does not answer, or refuses
+    │   └── CallTimeoutError   a model call that took longer than it may
     ├── OverloadError          a server that has as much to do as it takes
     ├── DeadlineError          a request that took longer than it may
     └── MissingReplyError      a batch has not brought the reply that is needed to go on
@@ -121,6 +122,10 @@ class ModelUnavailableError(BackendError):
 
 class EndpointError(BackendError):
     """A model server that cannot be reached, refuses, or keeps failing."""
+
+
+class CallTimeoutError(EndpointError):
+    """A model call took longer, in all, than it may. In a sub-question, that one has failed, and the run goes on."""
 
 
 class MissingReplyError(BackendError):

@@ -47,6 +47,7 @@ class Usage(BaseModel):
         output_tokens: tokens written.
         calls: number of model calls.
         usd: cost in US dollars; None when the price of a model that was called is not known.
+        estimated: whether some of the tokens are estimates, since a server told none or a call was ended.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,6 +56,7 @@ class Usage(BaseModel):
     output_tokens: int = 0
     calls: int = 0
     usd: float | None = 0.0
+    estimated: bool = False
 
     @property
     def total_tokens(self) -> int:
@@ -67,6 +69,7 @@ class Usage(BaseModel):
             output_tokens=self.output_tokens + other.output_tokens,
             calls=self.calls + other.calls,
             usd=None if self.usd is None or other.usd is None else self.usd + other.usd,
+            estimated=self.estimated or other.estimated,
         )
 
 

@@ -33,7 +33,22 @@ class Die:
     part: float = 0.5
 
 
-Reply = str | dict[str, Any] | tuple[int, Any] | tuple[int, Any, dict[str, str]] | Hang | Die
+@dataclass(frozen=True)
+class Drip:
+    """Bytes that never end: `begin`, and then `more` again and again, with pauses, until the client has gone.
+
+    Attributes:
+        begin: what is sent first, from the status line on.
+        more: what is sent again and again.
+        pause: seconds between.
+    """
+
+    begin: bytes
+    more: bytes
+    pause: float = 0.02
+
+
+Reply = str | dict[str, Any] | tuple[int, Any] | tuple[int, Any, dict[str, str]] | Hang | Die | Drip
 """A text, a whole message such as `{"content": ..., "tool_calls": [...]}` (with `finish_reason` if not `stop`), an
 HTTP status with its body and headers, or a failure."""
 Script = Callable[[dict[str, Any]], Reply]
@@ -52,7 +67,7 @@ class OpenAIServer:
     Args:
         script: the reply to a request's JSON body. What it raises becomes a status 500 that names it.
         delay: seconds before each reply.
-        models: ids of the models it lists.
+        models: ids of the models it lists; or how it drips.
         keep_alive: whether connections are kept for the next request, as real servers do. A pooled connection that
             outlives its test warns when it is collected; close the client.
         port: the port; 0 takes a free one.
@@ -69,7 +84,7 @@ class OpenAIServer:
         script: Script,
         *,
         delay: float = 0.0,
-        models: tuple[str, ...] = ("scripted",),
+        models: tuple[str, ...] | Drip = ("scripted",),
         keep_alive: bool = False,
         port: int = 0,
     ) -> None:
@@ -126,6 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.rstrip("/") != "/v1/models":
             self._json(404, _error(f"no such path: {self.path}"))
             return
+        if isinstance(self.server_owner.models, Drip):
+            self._drip(self.server_owner.models)
+            return
         entries = [{"id": name, "object": "model", "owned_by": "test"} for name in self.server_owner.models]
         self._json(200, self.server_owner.listed or {"object": "list", "data": entries})
 
@@ -150,10 +168,20 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.server_owner.closing.wait(60)
             return
+        if isinstance(reply, Drip):
+            self._drip(reply)
+            return
         part = reply.part if isinstance(reply, Die) else 1.0
         text = reply.text if isinstance(reply, Die) else reply
         message = {"content": text} if isinstance(text, str) else dict(text)
         self._reply(request, message, part)
+
+    def _drip(self, reply: Drip) -> None:
+        self.close_connection = True
+        with suppress(OSError):
+            self.wfile.write(reply.begin)
+            while not self.server_owner.closing.wait(reply.pause):
+                self.wfile.write(reply.more)
 
     def _reply(self, request: dict[str, Any], message: dict[str, Any], part: float) -> None:
         finish = message.pop("finish_reason", "stop")

@@ -8,16 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 from openai import DefaultAsyncHttpxClient, LengthFinishReasonError, Timeout
-from pydantic import PrivateAttr
+from openai.types import CompletionUsage
+from pydantic import BaseModel, PrivateAttr
 
 from anabranch.agents.models import SERVED_TYPE
-from anabranch.agents.wire import error_status, is_odd, put_right
+from anabranch.agents.wire import MAX_REPLY_BYTES, check_encoding, error_status, is_odd, put_right, whole_usage
+from anabranch.errors import EndpointError
 
 CONNECT_SECONDS = 5.0
 POOL_CALLS = 32
@@ -53,13 +56,21 @@ class EndpointChatModel(ChatOpenAI):
         found = next((pool for pool in pools if pool.calls < POOL_CALLS), None)
         if found is None:
             limits: Any = self.request_timeout
-            hooks: Any = {"response": [_as_error]}
-            http = DefaultAsyncHttpxClient(timeout=limits, verify=_trusted(), event_hooks=hooks)
+            hooks: Any = {"response": [_bounded, _as_error]}
+            plain = {"Accept-Encoding": "identity"}
+            http = DefaultAsyncHttpxClient(timeout=limits, verify=_trusted(), event_hooks=hooks, headers=plain)
             client = self.root_async_client.copy(http_client=http)
             mine = {"root_async_client": client, "async_client": client.chat.completions}
             found = _Pool(self.model_copy(update=mine))
             pools.append(found)
         return found
+
+    def _get_request_payload(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        payload: dict[str, Any] = super()._get_request_payload(*args, **kwargs)
+        # Servers such as Ollama and TGI know a limit by its older name alone, which OpenAI's refuses.
+        if "max_completion_tokens" in payload and not _is_openai(str(self.openai_api_base or "")):
+            payload["max_tokens"] = payload["max_completion_tokens"]
+        return payload
 
     async def aclose(self) -> None:
         """Closes the running loop's connections; the next call opens new ones."""
@@ -113,10 +124,25 @@ class EndpointChatModel(ChatOpenAI):
             raise ValueError(f"there is nothing in the server's reply: {str(response)[:200]}")
         if is_odd(response):
             response = put_right(response.model_dump(warnings=False))
+        elif getattr(response, "usage", None) is not None:
+            response.usage = _whole_usage(response.usage)
         return super()._create_chat_result(response, generation_info)
 
     def _convert_chunk_to_generation_chunk(self, chunk: dict[str, Any], *args: Any) -> ChatGenerationChunk | None:
         return super()._convert_chunk_to_generation_chunk(put_right(chunk), *args)
+
+
+def _whole_usage(usage: Any) -> CompletionUsage | None:
+    whole = whole_usage(usage.model_dump(warnings=False) if isinstance(usage, BaseModel) else usage)
+    if whole is None:
+        return None
+    counts = {name: whole.get(name, 0) for name in ("prompt_tokens", "completion_tokens")}
+    return CompletionUsage.model_construct(**{**whole, **counts, "total_tokens": sum(counts.values())})
+
+
+def _is_openai(address: str) -> bool:
+    host = urlsplit(address).hostname or "api.openai.com"
+    return host.endswith(("openai.com", "openai.azure.com"))
 
 
 @dataclass
@@ -142,6 +168,37 @@ def _says_anything(chunk: ChatGenerationChunk) -> bool:
     return bool(message.content or message.additional_kwargs or calls or info.get("finish_reason"))
 
 
+async def _bounded(response: Any) -> None:
+    """Ends the reading of a reply that has more bytes than any that is of use."""
+    check_encoding(response.headers)
+    response.stream = _bounded_stream()(response.stream)
+
+
+@cache
+def _bounded_stream() -> Any:
+    class Bounded(_library().AsyncByteStream):  # type: ignore[misc]
+        def __init__(self, stream: Any) -> None:
+            self.stream = stream
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            seen = 0
+            async for chunk in self.stream:
+                seen += len(chunk)
+                if seen > MAX_REPLY_BYTES:
+                    raise EndpointError(f"the server's reply has more than {MAX_REPLY_BYTES:,} bytes; see its log")
+                yield chunk
+
+        async def aclose(self) -> None:
+            await self.stream.aclose()
+
+    return Bounded
+
+
+def _library() -> Any:
+    """httpx, or httpx2 since version 3 of the client."""
+    return importlib.import_module(DefaultAsyncHttpxClient.__base__.__module__.partition(".")[0])
+
+
 async def _as_error(response: Any) -> None:
     """Gives a reply of status 200 whose body is an error the error's status: the client retries it, or tells it."""
     if response.status_code == 200 and "json" in response.headers.get("content-type", ""):
@@ -151,9 +208,7 @@ async def _as_error(response: Any) -> None:
 @cache
 def _trusted() -> ssl.SSLContext:
     """The certificates that are trusted; reading them takes longer than a call."""
-    # httpx, or httpx2 since version 3 of the client: its own way to find them.
-    library: Any = importlib.import_module(DefaultAsyncHttpxClient.__base__.__module__.partition(".")[0])
-    context: ssl.SSLContext = library.create_ssl_context()
+    context: ssl.SSLContext = _library().create_ssl_context()
     return context
 
 

@@ -1,15 +1,19 @@
 """Counts what model calls consume, by role, and refuses the next call once a budget is used up."""
 
+import asyncio
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 
-from anabranch.config import Budget
+from anabranch.config import Budget, used_up
+from anabranch.errors import BudgetExceededError
 from anabranch.plan import Usage
 
 _current: ContextVar["Ledger | None"] = ContextVar("anabranch_ledger", default=None)
+
+_NO_BUDGET = Budget()
 
 
 class Ledger:
@@ -37,6 +41,7 @@ class Ledger:
         self._budget = budget
         self.started_at = time.time() if started_at is None else started_at
         self._parent = parent
+        self._under_way: list[Usage] = []
 
     def add(self, role: str, usage: Usage) -> None:
         """Books a call."""
@@ -55,17 +60,78 @@ class Ledger:
         Raises:
             BudgetExceededError: a limit is reached, here or in a parent.
         """
-        if self._budget:
-            # A role without a known price counts as 0; it must not hide what the others cost.
-            spent = sum(usage.usd or 0.0 for usage in self.by_role.values())
-            self._budget.check(self.total.model_copy(update={"usd": spent}), self.started_at)
+        for one in self._line():
+            if one._budget:
+                one._budget.check(one._taken, one.started_at)
+
+    @property
+    def _taken(self) -> Usage:
+        """What was consumed and what calls under way are expected to take."""
+        taken = [*self.by_role.values(), *self._under_way]
+        # A role without a known price counts as 0; it must not hide what the others cost.
+        return sum(taken, Usage()).model_copy(update={"usd": sum(usage.usd or 0.0 for usage in taken)})
+
+    @contextmanager
+    def calling(self, expected: Callable[[], Usage]) -> Iterator[None]:
+        """Counts a call as one that is under way for as long as it is.
+
+        Args:
+            expected: tells what it takes at least; asked where a budget counts tokens.
+
+        Raises:
+            BudgetExceededError: as `check`.
+        """
+        self.check()
+        held = list(self._line())
+        counted = any(ledger._budget and ledger._budget.counts_tokens for ledger in held)
+        least = expected() if counted else Usage(calls=1)
+        for ledger in held:
+            ledger._under_way.append(least)
+        try:
+            yield
+        finally:
+            for ledger in held:
+                ledger._under_way.remove(least)
+
+    def _line(self) -> Iterator["Ledger"]:
+        """This ledger, its parent, and so on."""
+        yield self
         if self._parent:
-            self._parent.check()
+            yield from self._parent._line()
+
+    @property
+    def budget(self) -> Budget:
+        """The limits of one call: of this ledger's budget, or the next parent's that has one."""
+        return next((one._budget for one in self._line() if one._budget), _NO_BUDGET)
+
+    def tokens_left(self) -> float:
+        """Tokens that the reply of a call under way may have; infinite without a limit."""
+        return min(one._budget.tokens_left(one._taken) if one._budget else math.inf for one in self._line())
 
     def seconds_left(self) -> float:
         """Seconds until the budget's time is up, here or in a parent; infinite without a limit, never below 0."""
-        own = self._budget.seconds_left(self.started_at) if self._budget else math.inf
-        return min(own, self._parent.seconds_left()) if self._parent else own
+        return min(one._budget.seconds_left(one.started_at) if one._budget else math.inf for one in self._line())
+
+    @asynccontextmanager
+    async def in_time(self) -> AsyncIterator[None]:
+        """Ends what is done inside when the budget's time is up.
+
+        Raises:
+            BudgetExceededError: it was ended.
+        """
+        left = self.seconds_left()
+        try:
+            async with asyncio.timeout(None if left == math.inf else left) as limit:
+                yield
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise self.time_is_up() from error
+
+    def time_is_up(self) -> BudgetExceededError:
+        """The error for work that was ended because the budget's time was up."""
+        limits = (one._budget.max_seconds for one in self._line() if one._budget)
+        return used_up("max_seconds", min((limit for limit in limits if limit), default=0))
 
 
 def current() -> Ledger | None:

@@ -1,30 +1,32 @@
 """Chat models in their roles, and the one way they are called: with usage counted and failures typed."""
 
 import asyncio
+import math
 import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.errors import GraphBubbleUp
 from pydantic import SecretStr
 
 from anabranch.agents.adapters import Role, adapter_folder
 from anabranch.agents.answering import UNOPENED, answering
 from anabranch.agents.final_answer import Reading
-from anabranch.agents.ledger import current
+from anabranch.agents.ledger import Ledger, current
+from anabranch.agents.limits import answer_limit, blocks, ended, expected_usage, limited, usage_of
+from anabranch.agents.listing import listed_model
 from anabranch.agents.messages import orderly, without_system
 from anabranch.agents.reply import whole, without_thoughts
-from anabranch.agents.wire import can_chat, refuses_roles, words_of
+from anabranch.agents.wire import refuses_roles, words_of
 from anabranch.config import Price, read_settings
-from anabranch.errors import AnabranchError, ConfigurationError, EndpointError, MissingExtraError
-from anabranch.plan import Usage
+from anabranch.errors import AnabranchError, CallTimeoutError, ConfigurationError, EndpointError, MissingExtraError
 from anabranch.replies import unopened_thoughts
+from anabranch.tools.calling import in_daemon_thread
 
 NOSTREAM = "nostream"
 """LangGraph's tag that keeps a call's tokens out of `stream_mode="messages"`."""
@@ -64,6 +66,7 @@ class RoleModel:
             tools compute, generation is constrained, and the last answer of a plan is taken as it is.
         refused: call arguments that its server turned down, and that it is not sent again.
         habits: what was seen of its replies and is minded in those to come.
+        too_many: numbers of tokens for a reply that its server turned down; as many are not asked for again.
     """
 
     chat: BaseChatModel
@@ -71,6 +74,7 @@ class RoleModel:
     small: bool = False
     refused: set[str] = field(default_factory=set, compare=False, repr=False)
     habits: set[str] = field(default_factory=set, compare=False, repr=False)
+    too_many: set[int] = field(default_factory=set, compare=False, repr=False)
 
 
 def resolve_model(
@@ -132,33 +136,73 @@ async def call(
         runnable: `model.chat` with arguments bound, if it needs any.
 
     Raises:
-        BudgetExceededError: the budget was used up before the call.
+        BudgetExceededError: the budget was used up before the call, or its time was up before the reply was there.
+        CallTimeoutError: the call took longer, in all, than `Budget.call_timeout`.
         EndpointError: the model could not be reached, refused, or failed.
     """
-    ledger = current()
-    if ledger:
-        ledger.check()
-    tags = [f"anabranch:{role}", *([] if reading else [NOSTREAM])]
-    asked: Runnable[Any, Any] = runnable or model.chat
-    if reading:
-        asked = answering(asked, reading, thinks=_UNOPENED in model.habits)
-    prompt = without_system(orderly(messages)) if _NO_SYSTEM in model.habits else orderly(messages)
-    try:
-        message = await asked.ainvoke(prompt, {"tags": tags, "run_name": role})
-    except (AnabranchError, GraphBubbleUp, asyncio.CancelledError):
-        raise
-    except Exception as error:
-        if _NO_SYSTEM not in model.habits and refuses_roles(error):
-            model.habits.add(_NO_SYSTEM)
-            return await call(model, messages, role=role, reading=reading, runnable=runnable)
-        raise EndpointError(explain(role, error)) from error
-    if not isinstance(message, AIMessage):
-        raise EndpointError(f"the {role} returned {type(message).__name__} instead of a chat message; check the model")
-    if ledger:
-        ledger.add(role, usage_of(message, model.price))
+    ledger, prompt = current() or Ledger(), orderly(messages)
+    config: RunnableConfig = {"tags": [f"anabranch:{role}", *([] if reading else [NOSTREAM])], "run_name": role}
+    with ledger.calling(lambda: expected_usage(prompt, model.price)):
+        left, most = ledger.seconds_left(), ledger.budget.call_timeout
+        reply = asyncio.create_task(_reply(model, runnable or model.chat, reading, prompt, config, ledger))
+        if not await ended(reply, min(left, most)):
+            ledger.add(role, expected_usage(prompt, model.price))
+            raise ledger.time_is_up() if left <= most else _too_slow(role, most)
+        try:
+            message = reply.result()
+        except (AnabranchError, GraphBubbleUp, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            raise _own(error) or EndpointError(explain(role, error)) from error
+        if not isinstance(message, AIMessage):
+            kind = type(message).__name__
+            raise EndpointError(f"the {role} returned {kind} instead of a chat message; check the model")
+        ledger.add(role, usage_of(message, model.price, prompt))
     if message.additional_kwargs.get(UNOPENED) or unopened_thoughts(str(message.text)):
         model.habits.add(_UNOPENED)
     return whole(message) if reading else without_thoughts(whole(message))
+
+
+async def _reply(
+    model: RoleModel,
+    runnable: Runnable[Any, Any],
+    reading: Reading | None,
+    prompt: list[BaseMessage],
+    config: RunnableConfig,
+    ledger: Ledger,
+) -> Any:
+    """A reply of at most as many tokens as the ledger has for it, as far as the model can be told."""
+
+    async def ask(asked: Runnable[Any, Any]) -> Any:
+        told = answering(asked, reading, thinks=_UNOPENED in model.habits) if reading else asked
+        sent = without_system(prompt) if _NO_SYSTEM in model.habits else prompt
+        try:
+            if blocks(asked):
+                # In a thread of its own: one that hangs must neither hold up others nor the end of the process.
+                return await in_daemon_thread(lambda: told.invoke(sent, config))
+            return await told.ainvoke(sent, config)
+        except Exception as error:
+            if _NO_SYSTEM in model.habits or not refuses_roles(error):
+                raise
+        model.habits.add(_NO_SYSTEM)
+        return await ask(asked)
+
+    most = answer_limit(runnable, ledger.budget.max_answer_tokens, ledger.tokens_left())
+    if most is None or most >= min(model.too_many, default=math.inf):
+        return await ask(runnable)
+    try:
+        return await ask(limited(runnable, most, at_call=_takes_max_tokens(model.chat)))
+    except Exception as error:
+        if getattr(error, "status_code", None) not in (400, 422) or "token" not in str(error).lower():
+            raise
+    # More than its server lets anybody ask for, such as more than its context has room for; or it is not known there.
+    reply = await ask(runnable)
+    model.too_many.add(most)
+    return reply
+
+
+def _takes_max_tokens(chat: BaseChatModel) -> bool:
+    return chat._llm_type == LOCAL_TYPE or "openai_api_base" in type(chat).model_fields
 
 
 async def call_for_json(
@@ -207,14 +251,6 @@ def structured_arguments(model: BaseChatModel, schema: dict[str, Any], *, strict
     return {}
 
 
-def usage_of(message: AIMessage, price: Price | None) -> Usage:
-    """Tokens and cost of one model call, from the message's `usage_metadata`."""
-    counted = message.usage_metadata
-    tokens = (counted["input_tokens"], counted["output_tokens"]) if counted else (0, 0)
-    usage = Usage(input_tokens=tokens[0], output_tokens=tokens[1], calls=1)
-    return usage.model_copy(update={"usd": price.of(usage) if price and counted else None})
-
-
 def explain(role: str, error: Exception) -> str:
     """One line on why a model call failed and what to do."""
     # By the names of the base classes too: LangChain's packages derive from those of the provider's client.
@@ -222,6 +258,19 @@ def explain(role: str, error: Exception) -> str:
     advice = next((_ADVICE[name] for name in names if name in _ADVICE), "check the model's settings")
     told = " - ".join(filter(None, [_one_line(error), words_of(error)[:300]]))
     return f"the {role} model failed: {type(error).__name__}: {told} ({advice})"
+
+
+def _too_slow(role: str, seconds: float) -> CallTimeoutError:
+    return CallTimeoutError(
+        f"the {role} model did not end its reply within {seconds:g} s; raise call_timeout or ask less"
+    )
+
+
+def _own(error: BaseException | None) -> AnabranchError | None:
+    """An error of ours behind one of the client's."""
+    while error is not None and not isinstance(error, AnabranchError):
+        error = error.__cause__
+    return error
 
 
 def _one_line(error: Exception) -> str:
@@ -254,7 +303,7 @@ def _served(spec: str, role: Role) -> BaseChatModel:
     address, _, name = spec.partition("#")
     key = os.environ.get("ANABRANCH_API_KEY", "none")
     return EndpointChatModel(
-        model=name or _listed_model(address, key, role),
+        model=name or listed_model(address, key, role),
         base_url=address,
         api_key=SecretStr(key),
         stream_usage=True,
@@ -262,24 +311,6 @@ def _served(spec: str, role: Role) -> BaseChatModel:
         temperature=0,
         timeout=timeouts(_READ_SECONDS),
     )
-
-
-def _listed_model(address: str, key: str, role: Role) -> str:
-    try:
-        response = httpx.get(f"{address.rstrip('/')}/models", headers={"Authorization": f"Bearer {key}"}, timeout=10)
-        listed = response.raise_for_status().json()
-        entries = listed if isinstance(listed, list) else listed["data"]
-        names = [str(entry["id"]) for entry in entries if can_chat(entry)]
-        if entries and not names:
-            raise ConfigurationError(
-                f"no model that {address} lists looks like one to chat with; name one: {address}#MODEL"
-            )
-        return next((name for name in names if name.startswith(role)), names[0])
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise EndpointError(
-            f"{address} does not list its models ({_one_line(error)}); "
-            f"check that it is up and ends in /v1, or name one: {address}#MODEL"
-        ) from error
 
 
 def _from_langchain(spec: str) -> BaseChatModel:

@@ -1,9 +1,12 @@
 """What OpenAI-compatible servers send in other forms than OpenAI, put right before LangChain reads it."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
+
+from anabranch.errors import EndpointError
 
 _NO_CHAT = re.compile(
     r"embed|rerank|whisper|moderation|transcri|speech|stable-diffusion|dall-e|gpt-image|all-mpnet|paraphrase-"
@@ -14,6 +17,10 @@ _NO_CHAT = re.compile(
 _NO_CHAT_TYPES = frozenset(
     {"embedding", "embeddings", "rerank", "reranker", "image", "audio", "moderation", "stt", "tts"}
 )
+MAX_TOKENS = 1e12
+"""No call takes so many."""
+MAX_REPLY_BYTES = 16 * 2**20
+"""Most bytes of a server's reply."""
 _ERROR_KEYS = ("error", "detail", "message")
 _CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\{')
 _ROLES = re.compile(
@@ -80,6 +87,8 @@ def put_right(reply: dict[str, Any]) -> dict[str, Any]:
     Ids become texts. Arguments become the text of a JSON object; what is JSON but no object becomes a text that is no
     JSON, so that LangChain takes the call for an invalid one instead of failing.
     """
+    if "usage" in reply:
+        reply["usage"] = whole_usage(reply["usage"])
     for choice in reply.get("choices") or []:
         if "delta" not in choice:
             message = choice["message"] = choice.get("message") or {"content": choice.get("text")}
@@ -118,3 +127,38 @@ def object_text(arguments: str) -> str:
     if read is None:
         return "{}"
     return arguments if isinstance(read, dict) else f"no object: {arguments}"
+
+
+def check_encoding(headers: Mapping[str, str]) -> None:
+    """Refuses a compressed reply, whose size cannot be told beforehand; servers are asked for plain ones.
+
+    Raises:
+        EndpointError: it is compressed.
+    """
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise EndpointError(
+            f"the server compresses its replies ({encoding[:40]}) although it is asked not to; switch that off there"
+        )
+
+
+def whole_usage(usage: Any) -> dict[str, Any] | None:
+    """A usage without what is no number of tokens; fractions are rounded up. None if nothing is left."""
+    if not isinstance(usage, Mapping):
+        return None
+    read = {
+        name: whole_usage(value) if str(name).endswith("_details") else whole_number(value)
+        for name, value in usage.items()
+    }
+    return {name: value for name, value in read.items() if value is not None} or None
+
+
+def whole_number(value: Any) -> int | None:
+    """A number of tokens out of what a server wrote for one: `2.5` and `"3"` are, `-1`, `true` and `NaN` are not."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return math.ceil(number) if 0 <= number < MAX_TOKENS else None

@@ -85,6 +85,12 @@ class KeptChatModel(BaseChatModel):
         return self.inner._llm_type if self.inner else SERVED_TYPE
 
     @property
+    def max_tokens(self) -> int | None:
+        """Most tokens of a reply where the caller names no limit; part of what replies are kept by."""
+        most: int | None = self.defaults.get("max_tokens")
+        return most
+
+    @property
     def model_name(self) -> str:
         """The model's name on its server."""
         return str(getattr(self.inner, "model_name", None) or self.served)

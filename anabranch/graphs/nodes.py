@@ -9,7 +9,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
-from langgraph.config import get_stream_writer
+from langgraph.config import get_config, get_stream_writer
 from langgraph.graph import END
 from langgraph.types import interrupt
 
@@ -23,7 +23,7 @@ from anabranch.agents.models import RoleModel
 from anabranch.agents.reply import Final
 from anabranch.agents.solver import solve
 from anabranch.config import AnswerForm, Budget, PlanningMode, Protocol, check_question
-from anabranch.errors import BudgetExceededError, ConfigurationError, PlanError
+from anabranch.errors import BudgetExceededError, CallTimeoutError, ConfigurationError, PlanError
 from anabranch.graphs import scheduler
 from anabranch.graphs.acting import calling_tools, proposed_actions, with_commands
 from anabranch.graphs.actions import decided, request
@@ -37,6 +37,8 @@ from anabranch.plan import Answer, Plan, Status, SubQuestion, Usage
 from anabranch.tools.catalogue import Catalogue
 
 Update = dict[str, Any]
+MAX_ANSWER_TOKENS = "max_answer_tokens"
+"""In the `configurable` of a run's configuration: most tokens of its final answer."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ class Nodes:
                     state["question"], tools.cards, self.mode, room, asked, answers, state["feedback"], earlier
                 )
                 try:
-                    draft = await decompose(self.decomposer, request)
+                    async with ledger.in_time():
+                        draft = await decompose(self.decomposer, request)
                 except BudgetExceededError as error:
                     draft = Draft(asked, (str(error),))
         if in_vain or self._left_aside(draft, answers):
@@ -182,10 +185,11 @@ class Nodes:
         """Answers in one call, guided by the plan if there is one."""
         tools = list(compute_tools(self.tools).values())
         history = history_of(state["messages"], self.solver)
-        with booking(self._ledger(state)) as ledger:
-            final = await solve(
-                self.solver, state["question"], state["plan"], history=history, tools=tools, form=self.answer_form
-            )
+        with booking(self._final_ledger(state)) as ledger:
+            async with ledger.in_time():
+                final = await solve(
+                    self.solver, state["question"], state["plan"], history=history, tools=tools, form=self.answer_form
+                )
         return self._finish(state, final, ledger.by_role)
 
     async def execute(self, state: PlannerState, *, sync: bool) -> Update:
@@ -245,7 +249,7 @@ class Nodes:
         plan, answers = state["plan"], state["answers"]
         may_replan = self.mode == "static" and state["rounds"] < self.max_replans
         history, exhausted = history_of(state["messages"], self.joiner), False
-        with booking(self._ledger(state)) as ledger:
+        with booking(self._final_ledger(state)) as ledger:
             try:
                 joined = await join(
                     self.joiner,
@@ -256,7 +260,7 @@ class Nodes:
                     history=history,
                     form=self.answer_form,
                 )
-            except BudgetExceededError:
+            except (BudgetExceededError, CallTimeoutError):
                 joined, exhausted = join_last(plan, answers), True
         if joined.final:
             status = status_of(plan, answers, ending=joined.final.ending, begun=state["begun"], exhausted=exhausted)
@@ -306,6 +310,14 @@ class Nodes:
 
     def _ledger(self, state: PlannerState) -> Ledger:
         return Ledger(state["usage"], budget=self.budget, started_at=state["started_at"])
+
+    def _final_ledger(self, state: PlannerState) -> Ledger:
+        """The ledger of calls that write the final answer: it may be shorter for this run."""
+        budget, most = self.budget or Budget(), get_config().get("configurable", {}).get(MAX_ANSWER_TOKENS)
+        if most is not None:
+            least = min(most, budget.max_answer_tokens or most)
+            budget = Budget.model_validate({**budget.model_dump(), "max_answer_tokens": least})
+        return Ledger(state["usage"], budget=budget, started_at=state["started_at"])
 
 
 def blank() -> Update:

@@ -14,7 +14,7 @@ from anabranch.agents.arguments import write_arguments
 from anabranch.agents.ledger import Ledger, booking, current
 from anabranch.agents.models import RoleModel
 from anabranch.agents.solver import answer_step, read_answer
-from anabranch.errors import BackendError, ModelError, NotFoundError
+from anabranch.errors import BackendError, CallTimeoutError, ModelError, NotFoundError
 from anabranch.graphs.actions import ActionProposed, act
 from anabranch.graphs.channels import Stored, plain
 from anabranch.graphs.journal import Call, current_journal, note, noting
@@ -148,14 +148,18 @@ class StepRunner:
             try:
                 ledger.check()
                 known = {id_: answer.text for id_, answer in inputs.items()}
-                async with asyncio.timeout(min(self.timeout, ledger.seconds_left())) as limit:
+                left = ledger.seconds_left()
+                async with asyncio.timeout(min(self.timeout, left)) as limit:
                     result = await self.answer({"sub_question": question, "text": text, "inputs": known})
+            except CallTimeoutError as failure:
+                error = one_line(failure)
             except (GraphBubbleUp, BackendError):
                 raise
             except ActionProposed as proposed:
                 waiting = proposed.action
             except TimeoutError as failure:
-                error = f"no answer within {self.timeout:g} s" if limit.expired() else one_line(failure)
+                late = f"no answer within {self.timeout:g} s" if self.timeout < left else one_line(ledger.time_is_up())
+                error = late if limit.expired() else one_line(failure)
             except Exception as failure:
                 error, not_found = one_line(failure), isinstance(failure, NotFoundError)
         answer = str(result.get("answer", ""))

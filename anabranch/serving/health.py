@@ -7,6 +7,7 @@ import httpx
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
+from anabranch.agents.listing import status_of
 from anabranch.agents.models import LOCAL_TYPE
 from anabranch.serving.protocol import Health
 from anabranch.serving.service import Parts
@@ -52,9 +53,8 @@ async def _state(model: BaseChatModel | None) -> str:
     secret = getattr(model, "openai_api_key", None)
     key = secret.get_secret_value() if isinstance(secret, SecretStr) else ""
     try:
-        async with httpx.AsyncClient(timeout=PROBE_SECONDS) as client:
-            reply = await client.get(f"{str(address).rstrip('/')}/models", headers={"Authorization": f"Bearer {key}"})
-    except (httpx.HTTPError, httpx.InvalidURL):
+        status = await status_of(str(address), key, PROBE_SECONDS)
+    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL):
         return "away"
     # A server without such a list is there all the same.
-    return "away" if reply.status_code >= 500 else "ready"
+    return "away" if status >= 500 else "ready"

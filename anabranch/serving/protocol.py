@@ -170,8 +170,10 @@ class Extras(BaseModel):
 class ChatRequest(Body):
     """The body of `POST /v1/chat/completions`.
 
-    Sampling options (`temperature`, `max_tokens`, `stop` and the like) are the business of the models behind the
-    planner and ignored. What would be misleading to ignore is refused: several choices, JSON output, forced tools.
+    `max_completion_tokens`, or `max_tokens` where it is not there, limits the calls that write the final answer; those
+    before it have the server's own limit. Other sampling options (`temperature`, `stop` and the like) are the business
+    of the models behind the planner and ignored. What would be misleading to ignore is refused: several choices, JSON
+    output, forced tools.
     """
 
     model: str = Field(json_schema_extra={"enum": [MODEL]})
@@ -179,6 +181,8 @@ class ChatRequest(Body):
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
     n: Literal[1] | None = None
+    max_tokens: StrictInt | None = Field(default=None, ge=1)
+    max_completion_tokens: StrictInt | None = Field(default=None, ge=1)
     tools: list[Tool] | None = Field(default=None, max_length=MAX_TOOLS)
     tool_choice: Literal["auto", "none"] | None = None
     parallel_tool_calls: StrictBool | None = None

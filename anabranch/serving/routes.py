@@ -126,6 +126,7 @@ def question_of(body: ChatRequest) -> Question:
         tools=[tool.function for tool in body.tools or []],
         may_call=body.tool_choice != "none",
         one_call=body.parallel_tool_calls is False,
+        max_answer_tokens=body.max_completion_tokens or body.max_tokens,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 
 from anabranch.agents.answering import REASONING
@@ -15,6 +16,7 @@ from anabranch.agents.final_answer import Delta
 from anabranch.agents.models import RoleModel
 from anabranch.config import Budget, PlanningMode, Protocol
 from anabranch.errors import ModelError
+from anabranch.graphs.nodes import MAX_ANSWER_TOKENS
 from anabranch.graphs.planner import Planner, create_planner
 from anabranch.graphs.protocol import COMPUTE_TOOLS
 from anabranch.graphs.step import by_route
@@ -74,12 +76,14 @@ class Question:
         tools: the tools that the client runs.
         may_call: whether the client takes tool calls now.
         one_call: whether it takes only one at a time.
+        max_answer_tokens: most tokens of the final answer; None for the server's own limit.
     """
 
     conversation: Conversation
     tools: Sequence[FunctionTool] = ()
     may_call: bool = True
     one_call: bool = False
+    max_answer_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -222,9 +226,10 @@ class _Asking:
 
     async def _answered(self, emit: Callable[[Item], Awaitable[None]]) -> None:
         value = {"messages": list(self._question.conversation.messages)}
-        parts: Any = self._planner.astream(
-            value, {"callbacks": [self._usage]}, stream_mode=["custom", "messages", "values"]
-        )
+        config: RunnableConfig = {"callbacks": [self._usage]}
+        if self._question.max_answer_tokens:
+            config["configurable"] = {MAX_ANSWER_TOKENS: self._question.max_answer_tokens}
+        parts: Any = self._planner.astream(value, config, stream_mode=["custom", "messages", "values"])
         async with aclosing(parts):
             async for mode, data in parts:
                 if mode == "custom":

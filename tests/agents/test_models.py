@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from anabranch.agents.final_answer import Reading
 from anabranch.agents.ledger import Ledger, booking
+from anabranch.agents.limits import usage_of
 from anabranch.agents.models import (
     LOCAL_TYPE,
     NOSTREAM,
@@ -24,7 +25,6 @@ from anabranch.agents.models import (
     explain,
     resolve_model,
     structured_arguments,
-    usage_of,
 )
 from anabranch.config import Price
 from anabranch.errors import (
@@ -191,8 +191,12 @@ async def test_a_model_without_a_price_costs_an_unknown_amount() -> None:
     assert ledger.total.calls == 1
 
 
-def test_a_reply_that_does_not_count_costs_an_unknown_amount() -> None:
-    assert usage_of(AIMessage("a"), PRICE) == Usage(calls=1, usd=None)
+def test_a_reply_that_does_not_count_is_estimated() -> None:
+    usage = usage_of(AIMessage("a"), PRICE, PROMPT)
+    assert usage.estimated
+    assert usage.input_tokens > 0
+    assert usage.output_tokens > 0
+    assert usage.usd == PRICE.of(usage)
 
 
 async def test_a_failed_call_books_nothing() -> None:

@@ -10,12 +10,12 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from anabranch.agents.ledger import Ledger, booking
+from anabranch.agents.limits import usage_of
 from anabranch.agents.models import (
     RoleModel,
     call,
     call_for_json,
     resolve_model,
-    usage_of,
 )
 from anabranch.config import Price
 from anabranch.errors import (

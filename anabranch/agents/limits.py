@@ -1,0 +1,143 @@
+"""How long a reply may get, and how many tokens a model call took."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.utils import count_tokens_approximately
+from langchain_core.runnables import Runnable, RunnableBinding
+
+from anabranch.agents.wire import whole_number
+from anabranch.config import ANSWER_TOKENS, Price
+from anabranch.plan import Usage
+
+_FIELDS = ("max_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
+"""What chat models call the most tokens of a reply; the first is LangChain's standard name."""
+_BYTES_PER_TOKEN = 4.0
+_CANCELLATIONS, _CANCEL_SECONDS = 8, 0.05
+
+
+def answer_limit(runnable: Runnable[Any, Any], wanted: int | None, left: float) -> int | None:
+    """The most tokens that a model has to be told for its next reply; None if its own limit is low enough.
+
+    Args:
+        runnable: the chat model, or one with arguments bound.
+        wanted: most tokens of the reply; None for the model's own limit, or `ANSWER_TOKENS` where it has none.
+        left: tokens that are left for it.
+    """
+    chat, bound = _parts(runnable)
+    if not isinstance(chat, BaseChatModel):
+        return None
+    own: Any = bound.get(_FIELDS[0]) or next((getattr(chat, name) for name in _FIELDS if hasattr(chat, name)), None)
+    has_own = isinstance(own, int) and own > 0  # Ollama writes "no limit" as a negative number
+    if wanted is None:
+        known = (getattr(chat, "profile", None) or {}).get("max_output_tokens")
+        wanted = own if has_own else min(known or ANSWER_TOKENS, ANSWER_TOKENS)
+    most = int(min(wanted, left))
+    return None if has_own and own <= most else most
+
+
+def limited(runnable: Runnable[Any, Any], most: int, *, at_call: bool) -> Runnable[Any, Any]:
+    """A chat model, or one with arguments bound, that writes at most so many tokens.
+
+    LangChain's chat models have no one way to be told. Those with OpenAI's API take `max_tokens` with each call; of the
+    others, the field is set that they read it from. A model that has none of these fields is returned as it is: its
+    replies are held by the time limit alone.
+
+    Args:
+        runnable: the model.
+        most: most tokens of the reply.
+        at_call: whether it takes `max_tokens` with each call.
+    """
+    chat, bound = _parts(runnable)
+    if at_call or _FIELDS[0] in bound:
+        return runnable.bind(max_tokens=most)
+    field = next((name for name in _FIELDS if name in type(chat).model_fields), None)
+    if field is None:
+        return runnable
+    copied: Runnable[Any, Any] = chat.model_copy(update={field: most})
+    return runnable.model_copy(update={"bound": copied}) if isinstance(runnable, RunnableBinding) else copied
+
+
+async def ended(task: "asyncio.Task[Any]", seconds: float) -> bool:
+    """Waits for a task, and stops it if it is not done in time. Whether it was done.
+
+    Not `asyncio.timeout`: some clients lose a cancellation that comes at the same moment as a token (so does
+    `asyncio.wait_for` of Python 3.11), and would then go on for ever. Here it is cancelled again, and at last left.
+    """
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        await _stop(task)
+        raise
+    if not done:
+        await _stop(task)
+    return bool(done)
+
+
+async def _stop(task: "asyncio.Task[Any]") -> None:
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else asks how it ended
+    for _ in range(_CANCELLATIONS):
+        task.cancel()
+        if (await asyncio.wait({task}, timeout=_CANCEL_SECONDS))[0]:
+            return
+
+
+def blocks(runnable: Runnable[Any, Any]) -> bool:
+    """Whether a chat model has no asynchronous calls of its own, and does not stream."""
+    chat, _ = _parts(runnable)
+    if not isinstance(chat, BaseChatModel):
+        return False
+    names = ("_agenerate", "_astream", "_stream")
+    return all(getattr(type(chat), name) is getattr(BaseChatModel, name) for name in names)
+
+
+def _parts(runnable: Runnable[Any, Any]) -> tuple[Any, Mapping[str, Any]]:
+    if isinstance(runnable, RunnableBinding):
+        return runnable.bound, runnable.kwargs
+    return runnable, {}
+
+
+def usage_of(message: AIMessage, price: Price | None, prompt: Sequence[BaseMessage] = ()) -> Usage:
+    """Tokens and cost of one model call.
+
+    What the message's `usage_metadata` does not tell, or tells in no numbers, is estimated from the texts.
+
+    Args:
+        message: the reply.
+        price: what the model costs.
+        prompt: what it was asked.
+    """
+    told: Any = message.usage_metadata or {}
+    read, written = (whole_number(told.get(name)) for name in ("input_tokens", "output_tokens"))
+    return _usage(read or 0, written or 0, price, prompt, [message])
+
+
+def expected_usage(prompt: Sequence[BaseMessage], price: Price | None) -> Usage:
+    """An estimate of what a call takes before its reply."""
+    return _usage(0, 0, price, prompt, ())
+
+
+def _usage(
+    read: int, written: int, price: Price | None, prompt: Sequence[BaseMessage], reply: Sequence[BaseMessage]
+) -> Usage:
+    guessed_read = 0 if read else _estimate(prompt)
+    guessed_written = 0 if written else _estimate(reply)
+    usage = Usage(
+        input_tokens=read or guessed_read,
+        output_tokens=written or guessed_written,
+        calls=1,
+        estimated=bool(guessed_read or guessed_written),
+    )
+    return usage.model_copy(update={"usd": price.of(usage) if price else None})
+
+
+def _estimate(messages: Sequence[BaseMessage]) -> int:
+    """Tokens of messages by the bytes of their text: most scripts take about four bytes a token."""
+    text = "".join(str(message.content) + str(getattr(message, "tool_calls", None) or "") for message in messages)
+    if not text:
+        return 0
+    width = len(text.encode("utf-8", "replace")) / len(text)
+    return int(count_tokens_approximately(messages, chars_per_token=_BYTES_PER_TOKEN / width))

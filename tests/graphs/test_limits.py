@@ -1,0 +1,212 @@
+"""A budget's time ends what is under way, and what was found until then is the answer."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.tools import tool
+
+from anabranch import Budget, Plan, SubQuestion, create_planner
+from anabranch.agents.decomposer import GivenPlan
+from anabranch.errors import BudgetExceededError, CallTimeoutError
+from anabranch.graphs.planner import Planner
+from anabranch.plan import SOLVE
+from tests.fakes import Reply, ScriptedChatModel
+
+QUESTION = {"messages": [("user", "Who opened the mill at Orsay, and when was that?")]}
+PATIENCE = 2.0
+FOR_EVER = 30.0
+
+
+@tool
+def register(query: str) -> str:
+    """Looks up who opened what."""
+    return "The mill was opened by Ida Brask."
+
+
+@tool
+async def slow_register(query: str) -> str:
+    """Looks up when what was opened, and never ends."""
+    await asyncio.sleep(FOR_EVER)
+    return "1911"
+
+
+@tool
+def blocking_register(query: str) -> str:
+    """Looks up when what was opened, and never ends."""
+    time.sleep(3)
+    return "1911"
+
+
+class Slow(ScriptedChatModel):
+    """Takes for ever over prompts that have this word in them."""
+
+    word: str
+
+    async def _agenerate(self, messages: Any, *args: Any, **kwargs: Any) -> ChatResult:
+        if any(self.word in message.text for message in messages):
+            await asyncio.sleep(FOR_EVER)
+        return await super()._agenerate(messages, *args, **kwargs)
+
+
+class Blocking(BaseChatModel):
+    """A model without asynchronous calls."""
+
+    seconds: float
+
+    @property
+    def _llm_type(self) -> str:
+        return "blocking"
+
+    def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        time.sleep(self.seconds)
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("Answer: Ida"))])
+
+
+def plan(*items: tuple[str, str]) -> GivenPlan:
+    questions = [SubQuestion(id=place, text=text, route=route) for place, (text, route) in enumerate(items, 1)]
+    return GivenPlan(Plan(sub_questions=tuple(questions)))
+
+
+TWO = (("Who opened the mill?", "register"), ("When was it opened?", "slow_register"))
+
+
+def reader(prompt: str) -> Reply:
+    return "Ida Brask" if "Ida Brask" in prompt else "nothing is known"
+
+
+def planner(items: Any, solver: BaseChatModel, **options: Any) -> Planner:
+    tools = [register, slow_register, blocking_register]
+    return create_planner(decomposer=plan(*items), solver=solver, tools=tools, gate="always", max_replans=0, **options)
+
+
+async def ask(graph: Planner, how: str) -> dict[str, Any]:
+    if how == "invoke":
+        return await asyncio.to_thread(graph.invoke, QUESTION)
+    if how == "ainvoke":
+        return await graph.ainvoke(QUESTION)
+    seen: list[Any] = [part async for part in graph.astream(QUESTION, stream_mode=["messages", "values"])]
+    return dict(next(data for mode, data in reversed(seen) if mode == "values"))
+
+
+HOW = ["invoke", "ainvoke", "stream"]
+
+
+def without_end(how: str) -> ScriptedChatModel:
+    """A model whose reply has no end; it comes word by word where somebody listens."""
+    if how == "stream":
+        return ScriptedChatModel(script=lambda _prompt: "on and on " * 5000, word_delay=0.01)
+    return ScriptedChatModel(script=["late"], delay=FOR_EVER)
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("slow", ["slow_register", "blocking_register", SOLVE])
+async def test_what_was_found_is_the_answer_when_the_time_is_up(how: str, slow: str) -> None:
+    solver = Slow(script=reader, word="When was it opened?")
+    graph = planner((TWO[0], ("When was it opened?", slow)), solver, budget=Budget(max_seconds=0.3))
+    started = time.monotonic()
+    result = await ask(graph, how)
+    assert time.monotonic() - started < PATIENCE
+    assert "Ida Brask" in result["answer"]
+    assert not result["answers"][2].ok
+
+
+@pytest.mark.parametrize("how", HOW)
+async def test_a_joiner_without_end_is_done_without(how: str) -> None:
+    joiner = without_end(how)
+    graph = planner(TWO[:1], ScriptedChatModel(script=reader), joiner=joiner, budget=Budget(max_seconds=0.3))
+    started = time.monotonic()
+    assert (await ask(graph, how))["answer"] == "Ida Brask"
+    assert time.monotonic() - started < PATIENCE
+
+
+async def test_a_joiner_that_takes_too_long_for_one_call_is_done_without() -> None:
+    joiner = ScriptedChatModel(script=["late"], delay=FOR_EVER)
+    graph = planner(TWO[:1], ScriptedChatModel(script=reader), joiner=joiner, budget=Budget(call_timeout=0.1))
+    assert (await graph.ainvoke(QUESTION))["answer"] == "Ida Brask"
+
+
+@pytest.mark.parametrize("how", HOW)
+async def test_a_solver_that_writes_for_ever_ends_in_time(how: str) -> None:
+    graph = planner((), without_end(how), budget=Budget(max_seconds=0.2))
+    started = time.monotonic()
+    with pytest.raises(BudgetExceededError, match=r"max_seconds=0\.2"):
+        await ask(graph, how)
+    assert time.monotonic() - started < PATIENCE
+
+
+@pytest.mark.parametrize("how", HOW)
+async def test_a_solver_that_blocks_is_not_waited_for(how: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(BudgetExceededError):
+        await ask(planner((), Blocking(seconds=3), budget=Budget(max_seconds=0.2)), how)
+    assert time.monotonic() - started < PATIENCE
+    assert (await ask(planner((), Blocking(seconds=0)), how))["answer"] == "Ida"
+
+
+async def test_a_step_whose_call_takes_too_long_has_failed_and_the_others_go_on() -> None:
+    solver = Slow(script=reader, word="When was it opened?")
+    graph = planner((TWO[0], ("When was it opened?", SOLVE)), solver, budget=Budget(call_timeout=0.1))
+    result = await graph.ainvoke(QUESTION)
+    assert result["answers"][1].text == "Ida Brask"
+    assert "did not end its reply within 0.1 s" in result["answers"][2].error
+
+
+async def test_a_direct_answer_that_takes_too_long() -> None:
+    solver = ScriptedChatModel(script=["late"], delay=FOR_EVER)
+    with pytest.raises(CallTimeoutError, match="raise call_timeout"):
+        await planner((), solver, budget=Budget(call_timeout=0.1)).ainvoke(QUESTION)
+
+
+async def test_a_decomposer_without_end_is_ended() -> None:
+    decomposer = ScriptedChatModel(script=["late"], delay=FOR_EVER)
+    graph = create_planner(
+        decomposer=decomposer, solver=ScriptedChatModel(script=[]), gate="always", budget=Budget(max_seconds=0.2)
+    )
+    started = time.monotonic()
+    with pytest.raises(BudgetExceededError):
+        await graph.ainvoke(QUESTION)
+    assert time.monotonic() - started < PATIENCE
+
+
+@pytest.mark.parametrize("limit", [2, 3, 5])
+async def test_calls_at_the_same_time_are_never_more_than_allowed(limit: int) -> None:
+    solver = ScriptedChatModel(script=lambda _prompt: "Ida", delay=0.02)
+    items = [(f"Question {number}?", SOLVE) for number in range(8)]
+    result = await planner(items, solver, protocol="per_node", budget=Budget(max_calls=limit)).ainvoke(QUESTION)
+    assert len(solver.prompts) == limit
+    assert sum(answer.ok for answer in result["answers"].values()) == limit
+    assert sum(usage.calls for usage in result["usage"].values()) == limit
+
+
+# Tokens
+
+
+class Limited(ScriptedChatModel):
+    """A model with LangChain's standard field for the most tokens of a reply."""
+
+    max_tokens: int | None = None
+
+    async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        return await super()._agenerate(*args, most=self.max_tokens, **kwargs)
+
+
+async def test_the_final_answer_of_one_run_may_be_shorter() -> None:
+    solver = Limited(script=reader)
+    graph = planner(TWO[:1], solver, budget=Budget(max_answer_tokens=200))
+    await graph.ainvoke(QUESTION, {"configurable": {"max_answer_tokens": 20}})
+    await graph.ainvoke(QUESTION, {"configurable": {"max_answer_tokens": 900}})
+    assert [bound["most"] for bound in solver.bound] == [200, 20, 200, 200]
+
+
+async def test_a_token_budget_holds_where_nothing_is_counted() -> None:
+    solver = Blocking(seconds=0)
+    items = [(f"Question {number}?", SOLVE) for number in range(8)]
+    graph = planner(items, solver, protocol="per_node", budget=Budget(max_tokens=60), max_concurrency=1)
+    result = await graph.ainvoke(QUESTION)
+    assert 0 < sum(usage.calls for usage in result["usage"].values()) < 4
+    assert result["usage"]["solver"].estimated
