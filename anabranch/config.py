@@ -43,6 +43,9 @@ class Settings(BaseSettings):
         local_adapter: folder of the in-process decomposer's LoRA adapter, or `none`; the one that comes with the
             package where nothing is said (`ANABRANCH_LOCAL_ADAPTER`).
         local_solver_adapter: the same for the in-process solver (`ANABRANCH_LOCAL_SOLVER_ADAPTER`).
+        call_timeout: seconds that one model call may take in all (`ANABRANCH_CALL_TIMEOUT`).
+        max_answer_tokens: most tokens of one reply; that of the model where nothing is said
+            (`ANABRANCH_MAX_ANSWER_TOKENS`).
         threads: CPU threads for the in-process model; 0 takes half of what torch would, four at most
             (`ANABRANCH_THREADS`).
     """
@@ -57,6 +60,8 @@ class Settings(BaseSettings):
     local_model: str = LOCAL_MODEL
     local_adapter: str | None = None
     local_solver_adapter: str | None = None
+    call_timeout: float = Field(default=CALL_SECONDS, gt=0)
+    max_answer_tokens: int | None = Field(default=None, ge=1)
     threads: int = Field(default=0, ge=0)
 
     @field_validator("cache_dir", "docs")

@@ -49,9 +49,20 @@ def build_planner(options: Options, *, status: Say, note: Say, checkpointer: Che
         max_sub_questions=options.max_sub_questions,
         max_replans=options.max_replans,
         step_timeout=options.timeout,
-        budget=Budget(max_tokens=options.budget_tokens) if options.budget_tokens else None,
+        budget=build_budget(options),
         checkpointer=checkpointer,
     )
+
+
+def build_budget(options: Options) -> Budget:
+    """The limits of a question and of each of its model calls."""
+    given = {
+        "max_tokens": options.budget_tokens,
+        "max_seconds": options.budget_seconds,
+        "call_timeout": options.call_timeout,
+        "max_answer_tokens": options.max_answer_tokens,
+    }
+    return Budget.model_validate({name: value for name, value in given.items() if value is not None})
 
 
 def build_decomposer(options: Options, *, status: Say, note: Say, solver: Callable[[], RoleModel]) -> Decomposer:

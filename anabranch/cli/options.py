@@ -27,6 +27,9 @@ class Options:
         max_replans: most plans after the first.
         timeout: seconds one sub-question may take.
         budget_tokens: most tokens for one question; None for no limit.
+        budget_seconds: most seconds for one question; None for no limit.
+        call_timeout: seconds one model call may take in all; None for the planner's default.
+        max_answer_tokens: most tokens of one reply; None for the model's own limit, or the planner's default.
         price: IN,OUT of the solver, in dollars per million tokens; empty if not known.
         decomposer_price: the same of the decomposer.
         review: whether a person sees each plan first.
@@ -42,6 +45,9 @@ class Options:
     max_replans: int = 1
     timeout: float = 120.0
     budget_tokens: int | None = None
+    budget_seconds: float | None = None
+    call_timeout: float | None = None
+    max_answer_tokens: int | None = None
     price: str = ""
     decomposer_price: str = ""
     review: bool = False
@@ -69,13 +75,16 @@ class Options:
         for name, value, known in (("mode", self.mode, MODES), ("protocol", self.protocol, PROTOCOLS)):
             if value not in known:
                 raise ConfigurationError(f"unknown {name} {value!r}; use one of: {', '.join(known)}")
-        for name, number in (("max-sub-questions", self.max_sub_questions), ("budget-tokens", self.budget_tokens)):
+        for name in ("max_sub_questions", "budget_tokens", "max_answer_tokens"):
+            number = getattr(self, name)
             if number is not None and number < 1:
-                raise ConfigurationError(f"--{name} is {number}; it must be at least 1")
+                raise ConfigurationError(f"--{name.replace('_', '-')} is {number}; it must be at least 1")
         if self.max_replans < 0:
             raise ConfigurationError(f"--max-replans is {self.max_replans}; it must be at least 0")
-        if not self.timeout > 0:
-            raise ConfigurationError(f"--timeout is {self.timeout:g}; it must be more than 0 seconds")
+        for name in ("timeout", "budget_seconds", "call_timeout"):
+            seconds = getattr(self, name)
+            if seconds is not None and not seconds > 0:
+                raise ConfigurationError(f"--{name.replace('_', '-')} is {seconds:g}; it must be more than 0 seconds")
         for price in (self.price, self.decomposer_price):
             price_of(price)
 

@@ -48,6 +48,28 @@ Timeout = Annotated[float, typer.Option(metavar="SECONDS", help="Seconds one sub
 BudgetTokens = Annotated[
     int | None, typer.Option(metavar="N", help="Most tokens for one question.", show_default=False)
 ]
+BudgetSeconds = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Most seconds for one question.", show_default=False),
+]
+CallTimeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Seconds one model call may take in all. [default: 300]",
+        envvar="ANABRANCH_CALL_TIMEOUT",
+        show_default=False,
+    ),
+]
+MaxAnswerTokens = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Most tokens of one reply. [default: the model's own limit, else 16384]",
+        envvar="ANABRANCH_MAX_ANSWER_TOKENS",
+        show_default=False,
+    ),
+]
 Price = Annotated[str, typer.Option(metavar="IN,OUT", help="Solver's price, $ per million tokens.", show_default=False)]
 DecomposerPrice = Annotated[
     str, typer.Option(metavar="IN,OUT", help="Decomposer's price, $ per million tokens.", show_default=False)

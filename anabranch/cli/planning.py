@@ -7,14 +7,14 @@ import typer
 
 from anabranch.agents.decomposer import Draft, PlanRequest, decompose
 from anabranch.agents.ledger import Ledger, booking
-from anabranch.cli.build import build_decomposer, build_solver, build_tools
+from anabranch.cli.build import build_budget, build_decomposer, build_solver, build_tools
 from anabranch.cli.loop import Loop
 from anabranch.cli.options import Options
 from anabranch.cli.outcome import usage_line
 from anabranch.cli.text import clean
 from anabranch.cli.views import View
 from anabranch.codecs import encode_json, encode_line
-from anabranch.config import Budget, check_mode
+from anabranch.config import check_mode
 from anabranch.errors import ModelError
 from anabranch.plan import Plan
 from anabranch.tools import Catalogue
@@ -33,7 +33,7 @@ def run(question: str, options: Options, view: View, *, form: str) -> None:
         ModelError: the decomposer wrote no plan that could run.
         AnabranchError: as models and tools do.
     """
-    started, ledger = time.monotonic(), Ledger(budget=Budget(max_tokens=options.budget_tokens))
+    started, ledger = time.monotonic(), Ledger(budget=build_budget(options))
     with Loop() as loop, booking(ledger):
         draft = loop.run(_draft(question, options, view))
     view.close()

@@ -8,10 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-from anabranch.cli.build import build_decomposer, build_solver, build_tools
+from anabranch.cli.build import build_budget, build_decomposer, build_solver, build_tools
 from anabranch.cli.failures import complain
 from anabranch.cli.options import Options
-from anabranch.config import Budget, Protocol, check_mode
+from anabranch.config import Protocol, check_mode
 from anabranch.errors import ConfigurationError, DocumentError, MissingExtraError
 
 try:
@@ -90,7 +90,7 @@ def _service(options: Options, limits: Limits) -> Service:
         max_sub_questions=options.max_sub_questions,
         max_replans=options.max_replans,
         step_timeout=options.timeout,
-        budget=Budget(max_tokens=options.budget_tokens) if options.budget_tokens else None,
+        budget=build_budget(options),
     )
     return Service(parts, limits)
 
