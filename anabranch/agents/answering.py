@@ -1,6 +1,6 @@
 """A chat model whose replies are the user's answer: what it says and streams is the answer and nothing else."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableBinding
 
-from anabranch.agents.final_answer import AnswerStream, Delta, Reading, Reply, read
+from anabranch.agents.final_answer import AnswerStream, Reading, read
 
 REASONING = "reasoning_content"
 """Where chunks and messages have what a reply says besides the answer, as it is written."""
@@ -85,10 +85,25 @@ class AnsweringModel(BaseChatModel):
         calls_tools = bool(message.tool_calls or message.invalid_tool_calls)
         reply = read(str(message.text), self.reading, calls_tools=calls_tools)
         reasoning = "\n\n".join(filter(None, [reply.thoughts, reply.working]))
-        kept = {**({REASONING: reasoning} if reasoning else {}), **message.additional_kwargs, **_notes(reply)}
+        said = _notes({WORKING: reply.working, UNOPENED: reply.unopened})
+        kept = {**_notes({REASONING: reasoning}), **message.additional_kwargs, **said}
         update = {"content": _with_text(message.content, reply.answer), "additional_kwargs": kept}
         answer = ChatGeneration(message=message.model_copy(update=update), generation_info=first.generation_info)
         return ChatResult(generations=[answer, *result.generations[1:]], llm_output=result.llm_output)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        telling = _Telling(AnswerStream(self.reading, tools=bool(kwargs.get("tools")), thinks=self.thinks))
+        if type(self.inner)._stream is BaseChatModel._stream:
+            yield from map(telling.chunk, _in_one(self.inner._generate(messages, stop, **kwargs)))
+        else:
+            yield from map(telling.chunk, self.inner._stream(messages, stop, **kwargs))
+        yield telling.rest()
 
     async def _astream(
         self,
@@ -97,52 +112,61 @@ class AnsweringModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        answer = AnswerStream(self.reading, tools=bool(kwargs.get("tools")), thinks=self.thinks)
-        calls_tools, index = False, None
-        content: Any = ""
-        async for generation in _streamed(self.inner, messages, stop, kwargs):
-            chunk = generation.message
-            if not isinstance(chunk, AIMessageChunk):
-                continue
-            calls_tools = calls_tools or bool(chunk.tool_call_chunks or chunk.tool_calls)
-            index = next((b["index"] for b in _texts(chunk.content) if "index" in b), index)
-            content = chunk.content or content
-            yield _told(generation, chunk, answer.take(str(chunk.text)))
-        rest, reply = answer.end(calls_tools=calls_tools)
-        block: dict[str, Any] = {"type": "text", "text": rest.content, **({} if index is None else {"index": index})}
-        last = AIMessageChunk(
-            content=rest.content if isinstance(content, str) else [block] if rest.content else [],
-            additional_kwargs=_notes(reply),
-            chunk_position="last",
+        telling = _Telling(AnswerStream(self.reading, tools=bool(kwargs.get("tools")), thinks=self.thinks))
+        kind = type(self.inner)
+        if kind._astream is BaseChatModel._astream and kind._stream is BaseChatModel._stream:
+            for generation in _in_one(await self.inner._agenerate(messages, stop, **kwargs)):
+                yield telling.chunk(generation)
+        else:
+            async for generation in self.inner._astream(messages, stop, **kwargs):
+                yield telling.chunk(generation)
+        yield telling.rest()
+
+
+def _in_one(result: ChatResult) -> list[ChatGenerationChunk]:
+    """A whole reply as one chunk."""
+    first = result.generations[0]
+    whole = {name: value for name, value in dict(first.message).items() if name != "type"}
+    return [ChatGenerationChunk(message=AIMessageChunk(**whole), generation_info=first.generation_info)]
+
+
+class _Telling:
+    """Turns the chunks of a reply into those of the answer."""
+
+    def __init__(self, answer: AnswerStream) -> None:
+        self._answer = answer
+        self._calls_tools = False
+        self._content: Any = ""
+        self._index: Any = None
+
+    def chunk(self, generation: ChatGenerationChunk) -> ChatGenerationChunk:
+        """A chunk with what is certain of the answer in place of its text."""
+        chunk = generation.message
+        if not isinstance(chunk, AIMessageChunk):
+            return generation
+        self._calls_tools = self._calls_tools or bool(chunk.tool_call_chunks or chunk.tool_calls)
+        self._index = next((b["index"] for b in _texts(chunk.content) if "index" in b), self._index)
+        self._content = chunk.content or self._content
+        delta = self._answer.take(str(chunk.text))
+        update = {
+            "content": _with_text(chunk.content, delta.content),
+            "additional_kwargs": {**chunk.additional_kwargs, **_notes({REASONING: delta.reasoning})},
+            "chunk_position": None,  # the answer's rest comes after it
+        }
+        return ChatGenerationChunk(message=chunk.model_copy(update=update), generation_info=generation.generation_info)
+
+    def rest(self) -> ChatGenerationChunk:
+        """The last chunk, with what was not certain before."""
+        rest, reply = self._answer.end(calls_tools=self._calls_tools)
+        block = {"type": "text", "text": rest.content, **({} if self._index is None else {"index": self._index})}
+        content: Any = rest.content if isinstance(self._content, str) else [block] if rest.content else []
+        extra = _notes({WORKING: reply.working, UNOPENED: reply.unopened})
+        return ChatGenerationChunk(
+            message=AIMessageChunk(content=content, additional_kwargs=extra, chunk_position="last")
         )
-        yield ChatGenerationChunk(message=last)
 
 
-async def _streamed(
-    model: BaseChatModel, messages: list[BaseMessage], stop: list[str] | None, arguments: dict[str, Any]
-) -> AsyncIterator[ChatGenerationChunk]:
-    if type(model)._astream is BaseChatModel._astream and type(model)._stream is BaseChatModel._stream:
-        for generation in (await model._agenerate(messages, stop, **arguments)).generations[:1]:
-            whole = {name: value for name, value in dict(generation.message).items() if name != "type"}
-            yield ChatGenerationChunk(message=AIMessageChunk(**whole), generation_info=generation.generation_info)
-        return
-    async for chunk in model._astream(messages, stop, **arguments):
-        yield chunk
-
-
-def _told(generation: ChatGenerationChunk, chunk: AIMessageChunk, delta: Delta) -> ChatGenerationChunk:
-    """A chunk with what is certain of the answer in place of its text."""
-    extra = {**chunk.additional_kwargs, **({REASONING: delta.reasoning} if delta.reasoning else {})}
-    update = {
-        "content": _with_text(chunk.content, delta.content),
-        "additional_kwargs": extra,
-        "chunk_position": None,  # the answer's rest comes after it
-    }
-    return ChatGenerationChunk(message=chunk.model_copy(update=update), generation_info=generation.generation_info)
-
-
-def _notes(reply: Reply) -> dict[str, Any]:
-    notes = {WORKING: reply.working, UNOPENED: reply.unopened}
+def _notes(notes: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in notes.items() if value}
 
 

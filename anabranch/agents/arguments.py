@@ -53,7 +53,7 @@ async def write_arguments(
     if not properties:
         return {}
     names = list(parameters.get("required") or properties)
-    if len(names) == 1 and names[0] in QUESTION_ARGUMENTS and _takes_any_text(properties.get(names[0], {})):
+    if _is_question(names, properties):
         return {names[0]: text}
     if names == ["expression"] and (expression := filled_expression(unfilled or text, answers)):
         return {"expression": expression}
@@ -61,6 +61,17 @@ async def write_arguments(
     if names == ["expression"] and (span := span_in(str(written.get("expression")), answers)):
         raise ModelError(f"{span[:60]!r} is a range or a date, not one number to calculate with; ask for the number")
     return written
+
+
+def takes_a_question(tool: BaseTool) -> bool:
+    """Whether a tool takes a sub-question as it is."""
+    parameters = parameters_of(tool)
+    properties = parameters["properties"]
+    return _is_question(list(parameters.get("required") or properties), properties)
+
+
+def _is_question(names: Sequence[str], properties: Mapping[str, Any]) -> bool:
+    return len(names) == 1 and names[0] in QUESTION_ARGUMENTS and _takes_any_text(properties.get(names[0], {}))
 
 
 def _takes_any_text(schema: Mapping[str, Any]) -> bool:

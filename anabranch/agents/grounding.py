@@ -131,3 +131,57 @@ def _given(schema: Any, root: Mapping[str, Any], depth: int = 0) -> Iterator[Any
     definitions = root.get("$defs", {})
     for each in [*inner, definitions.get(reference) if isinstance(definitions, Mapping) else None]:
         yield from _given(each, root, depth + 1)
+
+
+_LIST_MARK = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
+_NAME = re.compile(r"(?P<begins>(?:^|[.!?:\n])[\s\"'(*#>-]*)?(?<![^\W_])(?P<name>[^\W\d_]+)")
+_SHORT_ANSWER_WORDS = 5
+_STEM = 4
+
+
+def out_of_thin_air(answer: str, known: Sequence[str]) -> list[str]:
+    """What an answer says that stands nowhere in what is known: its numbers, and its names if most of them do not.
+
+    Names are words with a capital, those at the beginning of a sentence only in an answer of a few words. Other words
+    are the answer's own, as it may be in another language.
+
+    Args:
+        answer: the answer.
+        known: the question, and what was found.
+    """
+    words = {word for text in known for word in _words(text)}
+    stems = {word[:_STEM] for word in words}
+    text = _LIST_MARK.sub("", answer)
+    plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", _plain(text))
+    numbers = [_number(match[0]) for match in _WORD.finditer(plain) if match[0][0].isdigit()]
+    short = len(text.split()) <= _SHORT_ANSWER_WORDS
+    names = [
+        _plain(match["name"])
+        for match in _NAME.finditer(text)
+        if match["name"][0].isupper() and (short or match["begins"] is None)
+    ]
+    names = [name for name in names if name not in _SMALL and name not in _SHORT_ANSWERS]
+    strange = [name for name in names if name[:_STEM] not in stems]
+    return [number for number in numbers if number not in words] + (strange if 2 * len(strange) > len(names) else [])
+
+
+_SHORT_ANSWERS = frozenset(
+    {
+        "yes",
+        "no",
+        "not",
+        "none",
+        "never",
+        "always",
+        "true",
+        "false",
+        "ja",
+        "nein",
+        "nicht",
+        "oui",
+        "non",
+        "si",
+        "da",
+        "nee",
+    }
+)

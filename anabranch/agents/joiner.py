@@ -1,7 +1,7 @@
 """The joiner: writes the final answer from the answers to the sub-questions, or asks for a new plan."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from langchain_core.messages import BaseMessage
 
@@ -23,10 +23,12 @@ class Joined:
     Attributes:
         final: the answer; None if a new plan is asked for.
         missing: what a new plan should find out.
+        not_found: whether the answer is that there is none.
     """
 
     final: Final | None = None
     missing: str | None = None
+    not_found: bool = False
 
     @property
     def text(self) -> str:
@@ -43,6 +45,7 @@ async def join(
     may_replan: bool,
     history: Sequence[BaseMessage] = (),
     form: AnswerForm = "whole",
+    grounded: bool = False,
 ) -> Joined:
     """Joins the answers.
 
@@ -54,6 +57,8 @@ async def join(
         may_replan: whether a new plan may be asked for.
         history: earlier turns of the conversation, and system messages of the caller.
         form: the form of the answer.
+        grounded: whether nothing may be said that was not found; then the answer is not streamed, as it is to be
+            checked first.
 
     A reply that is empty, or asks for a plan that may not be, is replaced by the last answers.
 
@@ -64,16 +69,18 @@ async def join(
         return Joined(missing=failures(answers))
     if model.small:
         return join_last(plan, answers, may_replan=may_replan)
-    prompt = prompts.join_messages(question, plan, answers, may_replan=may_replan, form=form)
+    prompt = prompts.join_messages(question, plan, answers, may_replan=may_replan, form=form, grounded=grounded)
     reading: Reading = "joined" if form == "whole" else "short"
-    reply = await call(model, prompts.with_history(prompt, history), role="joiner", reading=reading)
+    messages = prompts.with_history(prompt, history)
+    reply = await call(model, messages, role="joiner", reading=reading, stream=not grounded)
     said = str(reply.additional_kwargs.get(WORKING) or reply.text)
     # What asks for a plan after a long text is an answer all the same; read as `joined`, the request is cut off.
     if (reason := replan_reason(said)) and (form == "short" or not str(reply.text)):
         # Asked for or not, it is no answer to show.
         return Joined(missing=reason) if may_replan else join_last(plan, answers)
     try:
-        return Joined(final_of(reply, "joiner"))
+        final = final_of(reply, "joiner")
+        return Joined(replace(final, message_id=None) if grounded else final)
     except ReplyError:
         return join_last(plan, answers)
 

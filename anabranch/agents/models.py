@@ -123,6 +123,7 @@ async def call(
     *,
     role: str,
     reading: Reading | None = None,
+    stream: bool = True,
     runnable: Runnable[Any, Any] | None = None,
 ) -> AIMessage:
     """Calls a model once and books what it took on the current ledger; thoughts are taken out of the reply's text.
@@ -133,6 +134,7 @@ async def call(
         role: who calls, for traces and error messages: `decomposer`, `solver` or `joiner`.
         reading: how the user's answer is read out of the reply; its text, and what is streamed of it in
             `stream_mode="messages"`, is then the answer. None if the reply is not for the user.
+        stream: whether a reply for the user is streamed; otherwise the planner's node gives it in the end.
         runnable: `model.chat` with arguments bound, if it needs any.
 
     Raises:
@@ -141,7 +143,10 @@ async def call(
         EndpointError: the model could not be reached, refused, or failed.
     """
     ledger, prompt = current() or Ledger(), orderly(messages)
-    config: RunnableConfig = {"tags": [f"anabranch:{role}", *([] if reading else [NOSTREAM])], "run_name": role}
+    config: RunnableConfig = {
+        "tags": [f"anabranch:{role}", *([] if reading and stream else [NOSTREAM])],
+        "run_name": role,
+    }
     with ledger.calling(lambda: expected_usage(prompt, model.price)):
         left, most = ledger.seconds_left(), ledger.budget.call_timeout
         reply = asyncio.create_task(_reply(model, runnable or model.chat, reading, prompt, config, ledger))

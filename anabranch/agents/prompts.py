@@ -98,6 +98,13 @@ WHOLE_JOIN_CLOSING = """\
 The last of these answers is most often the answer to the question. Write the complete answer for the user, who does \
 not see the sub-questions, in the form that the question asks for."""
 
+GROUNDED_INSTRUCTION = """\
+Use nothing but these answers, and nothing that you know yourself. If they do not hold the answer to the question, \
+reply exactly: NOT FOUND"""
+
+GROUNDED_TALK_INSTRUCTION = """\
+State no facts but those that were said in this conversation."""
+
 REPLAN_INSTRUCTION = """\
 If the answers are not enough and other sub-questions could find what is missing, reply instead with one line: \
 REPLAN: what is missing"""
@@ -283,10 +290,17 @@ def action_messages(
 
 
 def join_messages(
-    question: str, plan: Plan, answers: Mapping[int, Answer], *, may_replan: bool, form: AnswerForm = "short"
+    question: str,
+    plan: Plan,
+    answers: Mapping[int, Answer],
+    *,
+    may_replan: bool,
+    form: AnswerForm = "short",
+    grounded: bool = False,
 ) -> list[BaseMessage]:
     """The prompt of the joiner; failed sub-questions are shown with their reason."""
-    instruction = f"{JOIN_INSTRUCTION}\n{REPLAN_INSTRUCTION}" if may_replan else JOIN_INSTRUCTION
+    parts = [JOIN_INSTRUCTION, *([GROUNDED_INSTRUCTION] if grounded else [])]
+    instruction = "\n".join([*parts, *([REPLAN_INSTRUCTION] if may_replan else [])])
     found = answer_lines(plan.sub_questions, answers)
     closing = JOIN_CLOSING if form == "short" else WHOLE_JOIN_CLOSING
     # The question and the closing come last: with the question on top, a 1.5B model listed the answers of all
@@ -338,6 +352,7 @@ def _specimens() -> list[list[BaseMessage]]:
         action_messages("t", "n", "d", "{}", ["k"], "f"),
         join_messages("q", plan, answers, may_replan=True),
         join_messages("q", plan, answers, may_replan=True, form="whole"),
+        join_messages("q", plan, answers, may_replan=True, form="whole", grounded=True),
     ]
 
 

@@ -50,6 +50,7 @@ def build_planner(options: Options, *, status: Say, note: Say, checkpointer: Che
         max_replans=options.max_replans,
         step_timeout=options.timeout,
         budget=build_budget(options),
+        grounded=options.grounded,
         checkpointer=checkpointer,
     )
 

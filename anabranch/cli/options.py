@@ -30,6 +30,7 @@ class Options:
         budget_seconds: most seconds for one question; None for no limit.
         call_timeout: seconds one model call may take in all; None for the planner's default.
         max_answer_tokens: most tokens of one reply; None for the model's own limit, or the planner's default.
+        grounded: whether nothing may be answered but what tools look up.
         price: IN,OUT of the solver, in dollars per million tokens; empty if not known.
         decomposer_price: the same of the decomposer.
         review: whether a person sees each plan first.
@@ -48,6 +49,7 @@ class Options:
     budget_seconds: float | None = None
     call_timeout: float | None = None
     max_answer_tokens: int | None = None
+    grounded: bool = False
     price: str = ""
     decomposer_price: str = ""
     review: bool = False

@@ -45,6 +45,9 @@ Protocol = Annotated[
 MaxSubQuestions = Annotated[int, typer.Option(metavar="N", help="Most sub-questions in a plan.")]
 MaxReplans = Annotated[int, typer.Option(metavar="N", help="Most plans after the first.")]
 Timeout = Annotated[float, typer.Option(metavar="SECONDS", help="Seconds one sub-question may take.")]
+Grounded = Annotated[
+    bool, typer.Option("--grounded", help="Answer out of what tools look up, or say that it was not found.")
+]
 BudgetTokens = Annotated[
     int | None, typer.Option(metavar="N", help="Most tokens for one question.", show_default=False)
 ]

@@ -91,6 +91,7 @@ def _service(options: Options, limits: Limits) -> Service:
         max_replans=options.max_replans,
         step_timeout=options.timeout,
         budget=build_budget(options),
+        grounded=options.grounded,
     )
     return Service(parts, limits)
 

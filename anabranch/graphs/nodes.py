@@ -4,10 +4,10 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, SystemMessage
 from langchain_core.messages.ai import UsageMetadata
 from langgraph.config import get_config, get_stream_writer
 from langgraph.graph import END
@@ -20,7 +20,9 @@ from anabranch.agents.gate import Gate
 from anabranch.agents.joiner import join, join_last
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.models import RoleModel
+from anabranch.agents.prompts import GROUNDED_TALK_INSTRUCTION
 from anabranch.agents.reply import Final
+from anabranch.agents.small_talk import is_small_talk
 from anabranch.agents.solver import solve
 from anabranch.config import AnswerForm, Budget, PlanningMode, Protocol, check_question
 from anabranch.errors import BudgetExceededError, CallTimeoutError, ConfigurationError, PlanError
@@ -29,6 +31,7 @@ from anabranch.graphs.acting import calling_tools, proposed_actions, with_comman
 from anabranch.graphs.actions import decided, request
 from anabranch.graphs.channels import plain
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, lacks_checkpointer
+from anabranch.graphs.grounded import NOT_FOUND_TEXT, grounded_plan, join_grounded
 from anabranch.graphs.outcome import FINISH_REASONS, sources_of_answers, status_of
 from anabranch.graphs.protocol import choose_protocol, compute_tools, protocol_of_any_plan, tools_to_plan_for
 from anabranch.graphs.state import PlanDecision, PlannerState
@@ -62,6 +65,7 @@ class Nodes:
         acts: whether one of the tools changes something.
         approve_actions: whether a person decides on each action; None where there is a checkpointer.
         answer_form: the form of the final answer.
+        searchers: where nothing may be answered but what was looked up: the tools to do so. Empty otherwise.
         name: the planner's, which its messages carry.
     """
 
@@ -81,6 +85,7 @@ class Nodes:
     acts: bool
     approve_actions: bool | None
     answer_form: AnswerForm
+    searchers: tuple[str, ...]
     name: str
 
     async def gate(self, state: PlannerState) -> Update:
@@ -98,7 +103,8 @@ class Nodes:
         if question != asked:
             emit("question", asked=asked, question=question)
         # What is about the conversation itself can be looked up nowhere.
-        direct = understood.turn == "conversation" or not self.gate_policy(question)
+        talk = understood.turn == "conversation"
+        direct = talk or (is_small_talk(asked) if self.searchers else not self.gate_policy(question))
         update = {"asked": asked, "question": question, "turn": understood.turn, "plan": plain(Plan())}
         spent = {"usage": plain(ledger.by_role), "started_at": ledger.started_at}
         return {**blank(), **update, **spent, "direct": direct}
@@ -128,6 +134,8 @@ class Nodes:
                     draft = Draft(asked, (str(error),))
         if in_vain or self._left_aside(draft, answers):
             draft = Draft(asked, (*draft.problems, "the embedded decomposer's plan is no guide for this solver"))
+        if self.searchers:
+            draft = replace(draft, plan=grounded_plan(draft.plan, asked, state["question"], self.searchers, room))
         new = [question.id for question in draft.plan.sub_questions[len(asked.sub_questions) :]]
         emit("plan", plan=plain(draft.plan), new=new, problems=[*draft.notes, *draft.problems])
         update = {"plan": plain(draft.plan), "feedback": None, "usage": plain(ledger.by_role)}
@@ -183,8 +191,12 @@ class Nodes:
 
     async def solve(self, state: PlannerState) -> Update:
         """Answers in one call, guided by the plan if there is one."""
-        tools = list(compute_tools(self.tools).values())
+        if self.searchers and not state["direct"]:
+            return self._finish(state, Final(NOT_FOUND_TEXT), state["usage"], "not_found")
+        tools = [] if self.searchers else list(compute_tools(self.tools).values())
         history = history_of(state["messages"], self.solver)
+        if self.searchers:
+            history.append(SystemMessage(GROUNDED_TALK_INSTRUCTION))
         with booking(self._final_ledger(state)) as ledger:
             async with ledger.in_time():
                 final = await solve(
@@ -251,7 +263,8 @@ class Nodes:
         history, exhausted = history_of(state["messages"], self.joiner), False
         with booking(self._final_ledger(state)) as ledger:
             try:
-                joined = await join(
+                joining = join_grounded if self.searchers else join
+                joined = await joining(
                     self.joiner,
                     state["question"],
                     plan,
@@ -264,6 +277,7 @@ class Nodes:
                 joined, exhausted = join_last(plan, answers), True
         if joined.final:
             status = status_of(plan, answers, ending=joined.final.ending, begun=state["begun"], exhausted=exhausted)
+            status = "not_found" if joined.not_found else status
             return self._finish(state, joined.final, ledger.by_role, status) | {"feedback": None}
         emit("replan", reason=joined.missing)
         return {"feedback": joined.missing, "rounds": state["rounds"] + 1, "usage": plain(ledger.by_role)}
@@ -303,7 +317,8 @@ class Nodes:
             response_metadata={"finish_reason": FINISH_REASONS.get(final.ending, "stop")},
         )
         status = status or status_of(Plan(), {}, ending=final.ending)
-        sources = [plain(source) for source in sources_of_answers(state["plan"], state["answers"])]
+        found = sources_of_answers(state["plan"], state["answers"]) if status != "not_found" else []
+        sources = [plain(source) for source in found]
         emit("answer", answer=final.text, status=status, sources=sources)
         ended = {"answer": final.text, "status": status, "sources": sources}
         return {**ended, "messages": [message], "usage": plain(dict(usage))}

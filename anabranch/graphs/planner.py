@@ -18,6 +18,7 @@ from anabranch.config import AnswerForm, Budget, Protocol, check_mode
 from anabranch.errors import ConfigurationError
 from anabranch.graphs.bridge import Node
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, PlannerGraph
+from anabranch.graphs.grounded import searchers_of
 from anabranch.graphs.nodes import Nodes, complete
 from anabranch.graphs.state import PlannerInput, PlannerOutput, PlannerState, with_keys_of
 from anabranch.graphs.step import StepRunner, by_graph, by_route
@@ -44,6 +45,7 @@ def create_planner(
     step_timeout: float = 120.0,
     budget: Budget | None = None,
     answer_form: AnswerForm = "whole",
+    grounded: bool = False,
     step_graph: Planner | None = None,
     checkpointer: Checkpointer = None,
     approve_actions: bool | None = None,
@@ -85,6 +87,10 @@ def create_planner(
         budget: hard limits for one question.
         answer_form: `whole` (what a person wants to read) or `short` (the answer alone, in a few words, as graders
             want it). A solver that is `small` writes short answers.
+        grounded: whether an answer comes out of tool results or is "not found" (`status` `not_found`), and never out of
+            what the solver knows. What no plan looks up is looked up as it is asked, steps may only reason over what
+            was found, and an answer is checked before it is shown, so it comes in one piece. Needs a tool that looks
+            things up. Thanks and greetings are answered all the same.
         step_graph: replaces `route → solver | tool`: a compiled graph over `anabranch.graphs.step.StepState`, from
             `sub_question` and `text` to `answer`.
         checkpointer: keeps threads, so that a stopped run goes on where it was. True says that the graph which the
@@ -107,11 +113,17 @@ def create_planner(
     for option, value, least in (("max_sub_questions", max_sub_questions, 1), ("max_replans", max_replans, 0)):
         if value < least:
             raise ConfigurationError(f"{option} is {value}; it must be at least {least}")
+    if grounded and protocol == "guided":
+        raise ConfigurationError("grounded=True runs each sub-question by itself; leave protocol='guided' out")
     if (review or approve_actions) and (checkpointer is None or checkpointer is False):
         raise ConfigurationError(NEEDS_CHECKPOINTER)
     catalogue = Catalogue(each if isinstance(each, BaseTool) else tool(each) for each in tools)
     answering = resolve_model(solver)
-    step = by_graph(step_graph) if step_graph else by_route(answering, catalogue, unmarked=unmarked_tools)
+    step = (
+        by_graph(step_graph)
+        if step_graph
+        else by_route(answering, catalogue, unmarked=unmarked_tools, grounded=grounded)
+    )
     nodes = Nodes(
         decomposer=default_decomposer(lambda: answering) if decomposer is None else resolve_decomposer(decomposer),
         solver=answering,
@@ -121,7 +133,7 @@ def create_planner(
         follow_ups=resolve_follow_ups(follow_ups, answering),
         gate_policy=resolve_gate(gate),
         mode=check_mode(mode),
-        protocol=protocol,
+        protocol="per_node" if grounded else protocol,
         review=review,
         max_sub_questions=max_sub_questions,
         max_replans=max_replans,
@@ -129,6 +141,7 @@ def create_planner(
         acts=any(has_effects(each, unmarked_tools) for each in catalogue.values()),
         approve_actions=approve_actions,
         answer_form=_known_form(answer_form),
+        searchers=searchers_of(catalogue, unmarked_tools) if grounded else (),
         name=name,
     )
     builder = _wire(nodes, state_schema or PlannerState, context_schema)

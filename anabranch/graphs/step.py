@@ -11,6 +11,7 @@ from langgraph.graph.state import CompiledStateGraph
 from typing_extensions import TypedDict
 
 from anabranch.agents.arguments import write_arguments
+from anabranch.agents.grounding import out_of_thin_air
 from anabranch.agents.ledger import Ledger, booking, current
 from anabranch.agents.models import RoleModel
 from anabranch.agents.solver import answer_step, read_answer
@@ -48,7 +49,9 @@ AnswerStep = Callable[[StepState], Awaitable[Mapping[str, Any]]]
 """Takes `sub_question` and `text`, gives `answer` and, if there is any, `evidence`."""
 
 
-def by_route(solver: RoleModel, tools: Catalogue, *, unmarked: Unmarked = "look_up") -> AnswerStep:
+def by_route(
+    solver: RoleModel, tools: Catalogue, *, unmarked: Unmarked = "look_up", grounded: bool = False
+) -> AnswerStep:
     """Answers with the solver or the tool that a sub-question is routed to.
 
     A tool with `return_direct` gives the answer itself, and so does one that changes something; from the result of any
@@ -59,19 +62,33 @@ def by_route(solver: RoleModel, tools: Catalogue, *, unmarked: Unmarked = "look_
         solver: who answers what has no tool, writes tool arguments and reads results.
         tools: the tools that sub-questions may be routed to.
         unmarked: what tools are taken for that do not say whether they change something.
+        grounded: whether the solver may only reason over answers, and read what the results say.
     """
 
     async def answer(state: StepState) -> Mapping[str, Any]:
         route, text = state["sub_question"].route, state["text"]
+        if route == SOLVE and grounded:
+            return await _reasoned(solver, state)
         if route == SOLVE:
             return {"answer": await answer_step(solver, text)}
         tool = tools[route]
         if has_effects(tool, unmarked):
             inputs = list(state.get("inputs", {}).values())
             return {"answer": await act(solver, tool, state["sub_question"].id, text, inputs)}
-        return await _looked_up(solver, tool, state)
+        found = await _looked_up(solver, tool, state)
+        if grounded and out_of_thin_air(str(found["answer"]), [text, str(found.get("evidence", found["answer"]))]):
+            raise NotFoundError("the answer that was read does not stand in the tool's result")
+        return found
 
     return answer
+
+
+async def _reasoned(solver: RoleModel, state: StepState) -> Mapping[str, Any]:
+    """An answer out of those that a sub-question depends on, and out of nothing else."""
+    known = list(state.get("inputs", {}).values())
+    if not known:
+        raise NotFoundError("nothing was looked up for it")
+    return {"answer": await read_answer(solver, state["text"], "\n".join(known))}
 
 
 async def _looked_up(solver: RoleModel, tool: BaseTool, state: StepState) -> Mapping[str, Any]:

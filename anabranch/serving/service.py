@@ -45,6 +45,7 @@ class Parts:
     max_replans: int = 1
     step_timeout: float = 120.0
     budget: Budget | None = None
+    grounded: bool = False
 
     def planner(self, **changes: Any) -> Planner:
         """A planner, with some of its options changed."""
@@ -188,7 +189,7 @@ class _Asking:
         tools = [*(tool for tool in parts.tools if tool.name not in own), *own.values()]
         self._tools = ClientTools(
             tools=own,
-            otherwise=by_route(parts.solver, Catalogue(tools)),
+            otherwise=by_route(parts.solver, Catalogue(tools), grounded=parts.grounded),
             solver=parts.solver,
             carried=carried or Carried(),
             results=self._question.conversation.results,

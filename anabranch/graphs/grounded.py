@@ -1,0 +1,111 @@
+"""Grounded answers: what makes an answer come out of tool results or be "not found"."""
+
+from collections.abc import Mapping, Sequence
+
+from langchain_core.messages import BaseMessage
+from langchain_core.tools import BaseTool
+
+from anabranch.agents.arguments import takes_a_question
+from anabranch.agents.grounding import out_of_thin_air
+from anabranch.agents.joiner import Joined, failures, join, join_last
+from anabranch.agents.models import RoleModel
+from anabranch.agents.reply import Final
+from anabranch.config import AnswerForm
+from anabranch.errors import ConfigurationError
+from anabranch.graphs.outcome import is_look_up
+from anabranch.plan import SOLVE, Answer, Plan, SubQuestion, escape
+from anabranch.replies import says_not_found
+from anabranch.tools.catalogue import Catalogue
+from anabranch.tools.effects import Unmarked, has_effects
+
+NOT_FOUND_TEXT = "The answer to this was not found in the documents."
+"""What the user gets where nothing was found."""
+
+
+def searchers_of(catalogue: Catalogue, unmarked: Unmarked) -> tuple[str, ...]:
+    """Names of the tools that a question is looked up with where no plan looks anything up.
+
+    Those that take a question as it is; if there are none, all that look things up.
+
+    Raises:
+        ConfigurationError: no tool looks anything up.
+    """
+    look_ups = [t for t in catalogue.values() if is_look_up(t.name) and not has_effects(t, unmarked)]
+    if not look_ups:
+        raise ConfigurationError(
+            "grounded=True needs a tool that looks things up; pass document_search(FOLDER), retriever_search(...) or "
+            "another one (--docs FOLDER on the command line)"
+        )
+    searching: Sequence[BaseTool] = [tool for tool in look_ups if takes_a_question(tool)] or look_ups
+    return tuple(tool.name for tool in searching)
+
+
+def grounded_plan(plan: Plan, asked: Plan, question: str, searchers: Sequence[str], most: int) -> Plan:
+    """A plan that looks up what it reasons about.
+
+    A plan that looks nothing up becomes a look-up of the question itself; a step that reasons over nothing that was
+    looked up, becomes a look-up of its own.
+
+    Args:
+        plan: what was asked before, and the new sub-questions.
+        asked: what was asked before.
+        question: the question.
+        searchers: tools to look things up with.
+        most: most sub-questions to add.
+    """
+    new = plan.sub_questions[len(asked.sub_questions) :]
+    if not new and asked.sub_questions:
+        return plan
+    if all(each.route == SOLVE for each in new):
+        text = escape(question)
+        first = asked.next_id
+        looked_up = (SubQuestion(id=first + n, text=text, route=name) for n, name in enumerate(searchers[:most]))
+        return asked if _repeats(asked, text) else asked.extended(looked_up)
+    rooted = {each.id for each in asked.sub_questions if each.route != SOLVE}
+    steps: list[SubQuestion] = []
+    for each in new:
+        if each.route == SOLVE and not rooted.intersection(each.depends_on):
+            each = each.model_copy(update={"route": searchers[0]})
+        steps.append(each)
+        if each.route != SOLVE or rooted.intersection(each.depends_on):
+            rooted.add(each.id)
+    return asked.extended(steps)
+
+
+def _repeats(asked: Plan, text: str) -> bool:
+    return any(each.text == text for each in asked.sub_questions)
+
+
+async def join_grounded(
+    model: RoleModel,
+    question: str,
+    plan: Plan,
+    answers: Mapping[int, Answer],
+    *,
+    may_replan: bool,
+    history: Sequence[BaseMessage] = (),
+    form: AnswerForm = "whole",
+) -> Joined:
+    """Joins the answers into one that rests on what was found; else the last answers, or that nothing was found.
+
+    Arguments and errors are those of `join`.
+    """
+    nothing = Joined(Final(NOT_FOUND_TEXT), not_found=True)
+    if not any(answer.ok and answer.route != SOLVE for answer in answers.values()):
+        if may_replan:
+            return Joined(missing=failures(answers))
+        missing = all(answer.ok or answer.not_found for answer in answers.values())
+        return nothing if missing else join_last(plan, answers)
+    results = [answers[each.id] for each in plan.sinks if each.id in answers]
+    last = nothing if results and all(answer.not_found for answer in results) else join_last(plan, answers)
+    if model.small:
+        return Joined(missing=failures(answers)) if may_replan and last is nothing else last
+    joined = await join(
+        model, question, plan, answers, may_replan=may_replan, history=history, form=form, grounded=True
+    )
+    if joined.final is None or joined.final.ending == "refused":
+        return joined
+    if says_not_found(joined.text):
+        return nothing
+    found = [text for answer in answers.values() for text in (answer.question, answer.text, answer.evidence or "")]
+    return last if out_of_thin_air(joined.text, [question, *found]) else joined
