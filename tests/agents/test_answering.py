@@ -28,6 +28,12 @@ async def test_replies_are_the_answer_streamed_or_not(word_delay: float | None) 
     assert whole.usage_metadata == sum(chunks[1:], chunks[0]).usage_metadata
 
 
+def test_replies_are_the_answer_without_a_loop_too() -> None:
+    model: Any = answering(scripted(), "whole")
+    chunks = list(model.stream("Q?"))
+    assert model.invoke("Q?").text == "It is *42*." == "".join(chunk.text for chunk in chunks)
+
+
 async def test_the_working_is_kept() -> None:
     for delay in (None, 0.0):
         model: Any = answering(scripted("So.\nFinal answer: 42", word_delay=delay), "marked")

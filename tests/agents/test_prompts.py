@@ -66,6 +66,8 @@ def test_prompt_of_the_joiner(may_replan: bool, snapshot: SnapshotAssertion) -> 
     assert shown(prompts.join_messages("Q?", PLAN, ANSWERS, may_replan=may_replan)) == snapshot
     whole = prompts.join_messages("Q?", PLAN, ANSWERS, may_replan=may_replan, form="whole")
     assert shown(whole) == snapshot(name="whole" if may_replan else "whole, no plan")
+    grounded = prompts.join_messages("Q?", PLAN, ANSWERS, may_replan=may_replan, grounded=True)
+    assert shown(grounded[:1]) == snapshot(name="grounded" if may_replan else "grounded, no plan")
 
 
 # The version
