@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from anabranch.errors import AnabranchError
     from anabranch.graphs.planner import create_planner
     from anabranch.graphs.state import PlanDecision
-    from anabranch.plan import Answer, Plan, SubQuestion, Usage
+    from anabranch.plan import Answer, Plan, Source, SubQuestion, Usage
     from anabranch.tools import calculator, document_search, python_sandbox, retriever_search
 
 __version__ = "0.1.0"
@@ -26,6 +26,7 @@ _HOMES = {
     "PlanRequest": "anabranch.agents.decomposer",
     "Price": "anabranch.config",
     "RoleModel": "anabranch.agents.models",
+    "Source": "anabranch.plan",
     "SubQuestion": "anabranch.plan",
     "Usage": "anabranch.plan",
     "calculator": "anabranch.tools",
@@ -46,6 +47,7 @@ __all__ = [
     "PlanRequest",
     "Price",
     "RoleModel",
+    "Source",
     "SubQuestion",
     "Usage",
     "calculator",

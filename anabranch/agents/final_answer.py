@@ -26,7 +26,7 @@ Reading = Literal["short", "whole", "marked", "joined"]
 """How a reply is read. `short`: the short answer in it, as `final_answer` takes it. `whole`: all of it. `marked`: what
 follows `Final answer:`; it comes after reasoning. `joined`: all of it, unless it asks for a new plan."""
 
-HELD_CHARS = 200
+HELD_CHARS = 120
 """So much of a reply is held back where it may still turn out to be no answer: before a tool call, before `REPLAN:`."""
 _MARK_AT_START = regex.compile(MARK.pattern, regex.IGNORECASE)
 _FINAL_MARK = re.compile(r"^[^\w\n]*(?:(?:the|my) )?final answer[*_]*\s*[:：][*_]*[ \t]*", re.IGNORECASE | re.MULTILINE)

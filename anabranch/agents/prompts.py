@@ -6,6 +6,7 @@ the in-process model reuses the computed prefix.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from textwrap import indent
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
@@ -301,7 +302,7 @@ def join_messages(
     """The prompt of the joiner; failed sub-questions are shown with their reason."""
     parts = [JOIN_INSTRUCTION, *([GROUNDED_INSTRUCTION] if grounded else [])]
     instruction = "\n".join([*parts, *([REPLAN_INSTRUCTION] if may_replan else [])])
-    found = answer_lines(plan.sub_questions, answers)
+    found = answer_lines(plan.sub_questions, answers, flat=form == "short")
     closing = JOIN_CLOSING if form == "short" else WHOLE_JOIN_CLOSING
     # The question and the closing come last: with the question on top, a 1.5B model listed the answers of all
     # sub-questions, or said "Yes"; with these, it keeps the last answer where that is right.
@@ -309,15 +310,21 @@ def join_messages(
     return [SystemMessage(instruction), HumanMessage(request)]
 
 
-def answer_lines(sub_questions: Sequence[SubQuestion], answers: Mapping[int, Answer]) -> str:
-    """Sub-questions with their answers, one line each; line breaks become spaces, or an answer could pass for more."""
+def answer_lines(sub_questions: Sequence[SubQuestion], answers: Mapping[int, Answer], *, flat: bool = True) -> str:
+    """Sub-questions with their answers, one line each; line breaks become spaces, or an answer could pass for more.
+
+    If they need not be `flat`, answers of several lines (lists, code) keep them, indented below the sub-question.
+    """
     texts = {id_: answer.text for id_, answer in answers.items() if answer.ok}
     lines = []
     for question in sub_questions:
         answer = answers.get(question.id)
         outcome = "not asked" if answer is None else answer.text if answer.ok else f"FAILED ({answer.error})"
-        line = f"{question.id} [{question.route}] {fill(slotted(question), texts)} = {outcome}"
-        lines.append(" ".join(line.split()))
+        asked = f"{question.id} [{question.route}] {fill(slotted(question), texts)} ="
+        if not flat and "\n" in outcome.strip():
+            lines += [" ".join(asked.split()), indent(outcome.strip("\n"), "    ")]
+        else:
+            lines.append(" ".join(f"{asked} {outcome}".split()))
     return "\n".join(lines)
 
 

@@ -20,6 +20,8 @@ from anabranch.tools.effects import Unmarked, has_effects
 
 NOT_FOUND_TEXT = "The answer to this was not found in the documents."
 """What the user gets where nothing was found."""
+AS_ASKED = "nothing was found; the question is looked up as it was asked"
+"""Why the next plan is asked for, where the plan before it may have asked for the wrong things."""
 
 
 def searchers_of(catalogue: Catalogue, unmarked: Unmarked) -> tuple[str, ...]:
@@ -57,10 +59,7 @@ def grounded_plan(plan: Plan, asked: Plan, question: str, searchers: Sequence[st
     if not new and asked.sub_questions:
         return plan
     if all(each.route == SOLVE for each in new):
-        text = escape(question)
-        first = asked.next_id
-        looked_up = (SubQuestion(id=first + n, text=text, route=name) for n, name in enumerate(searchers[:most]))
-        return asked if _repeats(asked, text) else asked.extended(looked_up)
+        return plan_as_asked(asked, question, searchers, most)
     rooted = {each.id for each in asked.sub_questions if each.route != SOLVE}
     steps: list[SubQuestion] = []
     for each in new:
@@ -72,8 +71,18 @@ def grounded_plan(plan: Plan, asked: Plan, question: str, searchers: Sequence[st
     return asked.extended(steps)
 
 
-def _repeats(asked: Plan, text: str) -> bool:
-    return any(each.text == text for each in asked.sub_questions)
+def plan_as_asked(asked: Plan, question: str, searchers: Sequence[str], most: int) -> Plan:
+    """A plan that looks up the question itself, after what was asked before; that plan, if it does so."""
+    if _is_looked_up(question, asked):
+        return asked
+    first, text = asked.next_id, escape(question)
+    return asked.extended(
+        SubQuestion(id=first + n, text=text, route=name) for n, name in enumerate(searchers[: max(most, 0)])
+    )
+
+
+def _is_looked_up(question: str, plan: Plan) -> bool:
+    return any(each.text == escape(question) for each in plan.sub_questions)
 
 
 async def join_grounded(
@@ -91,15 +100,17 @@ async def join_grounded(
     Arguments and errors are those of `join`.
     """
     nothing = Joined(Final(NOT_FOUND_TEXT), not_found=True)
+    if may_replan and not _is_looked_up(question, plan):
+        nothing = Joined(missing=AS_ASKED)
     if not any(answer.ok and answer.route != SOLVE for answer in answers.values()):
         if may_replan:
-            return Joined(missing=failures(answers))
+            return nothing if nothing.missing else Joined(missing=failures(answers))
         missing = all(answer.ok or answer.not_found for answer in answers.values())
         return nothing if missing else join_last(plan, answers)
     results = [answers[each.id] for each in plan.sinks if each.id in answers]
     last = nothing if results and all(answer.not_found for answer in results) else join_last(plan, answers)
     if model.small:
-        return Joined(missing=failures(answers)) if may_replan and last is nothing else last
+        return last
     joined = await join(
         model, question, plan, answers, may_replan=may_replan, history=history, form=form, grounded=True
     )

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import AIMessage, SystemMessage
@@ -31,7 +32,7 @@ from anabranch.graphs.acting import calling_tools, proposed_actions, with_comman
 from anabranch.graphs.actions import decided, request
 from anabranch.graphs.channels import plain
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, lacks_checkpointer
-from anabranch.graphs.grounded import NOT_FOUND_TEXT, grounded_plan, join_grounded
+from anabranch.graphs.grounded import AS_ASKED, NOT_FOUND_TEXT, grounded_plan, join_grounded, plan_as_asked
 from anabranch.graphs.outcome import FINISH_REASONS, sources_of_answers, status_of
 from anabranch.graphs.protocol import choose_protocol, compute_tools, protocol_of_any_plan, tools_to_plan_for
 from anabranch.graphs.state import PlanDecision, PlannerState
@@ -122,8 +123,9 @@ class Nodes:
         tools = tools_to_plan_for(self.tools, self.decomposer, known)
         earlier = transcript(earlier_turns(state["messages"])) if state["turn"] == "follow_up" else ""
         in_vain = known == "direct" and not (self.review or answers)
+        as_asked = bool(self.searchers) and state["feedback"] == AS_ASKED
         with booking(self._ledger(state)) as ledger:
-            if room > 0 and not in_vain:
+            if room > 0 and not in_vain and not as_asked:
                 request = PlanRequest(
                     state["question"], tools.cards, self.mode, room, asked, answers, state["feedback"], earlier
                 )
@@ -135,7 +137,8 @@ class Nodes:
         if in_vain or self._left_aside(draft, answers):
             draft = Draft(asked, (*draft.problems, "the embedded decomposer's plan is no guide for this solver"))
         if self.searchers:
-            draft = replace(draft, plan=grounded_plan(draft.plan, asked, state["question"], self.searchers, room))
+            look_up = partial(plan_as_asked, asked) if as_asked else partial(grounded_plan, draft.plan, asked)
+            draft = replace(draft, plan=look_up(state["question"], self.searchers, room))
         new = [question.id for question in draft.plan.sub_questions[len(asked.sub_questions) :]]
         emit("plan", plan=plain(draft.plan), new=new, problems=[*draft.notes, *draft.problems])
         update = {"plan": plain(draft.plan), "feedback": None, "usage": plain(ledger.by_role)}

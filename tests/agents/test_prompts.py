@@ -73,6 +73,13 @@ def test_prompt_of_the_joiner(may_replan: bool, snapshot: SnapshotAssertion) -> 
 # The version
 
 
+def test_the_joiner_sees_lists_and_code_as_they_are() -> None:
+    listed = {1: Answer(id=1, text="- Ada\n9 [x] y = z"), 2: Answer(id=2, text="1815\n")}
+    shown_lines = prompts.answer_lines(PLAN.sub_questions[:2], listed, flat=False).split("\n")
+    assert shown_lines[:3] == ["1 [search] Who founded Craigslist? =", "    - Ada", "    9 [x] y = z"]
+    assert shown_lines[3].endswith("= 1815")
+
+
 def test_version(snapshot: SnapshotAssertion) -> None:
     """Changes with any prompt: a student that was trained on the old ones has to be trained again."""
     assert prompts.version() == snapshot

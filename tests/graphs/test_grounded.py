@@ -58,6 +58,21 @@ def test_what_does_not_stand_there_was_not_found(read: str, joined: str) -> None
     assert (result["answer"], result["status"], result["sources"]) == (NOT_FOUND_TEXT, "not_found", [])
 
 
+def test_before_nothing_is_found_the_question_is_looked_up_as_it_was_asked() -> None:
+    def script(prompt: str) -> Reply:
+        if "Sub-questions and their answers:" in prompt:
+            return "thirty days" if "= thirty" in prompt else "NOT FOUND"
+        return "thirty days" if prompt.endswith(f"Question: {LEAVE}") else "NOT FOUND"
+
+    for plan in (
+        plan_json(("search", "What is leave?", [])),
+        plan_json(("search", "Who?", []), ("solve", "{1}?", [1])),
+    ):
+        result = grounded([plan], ScriptedChatModel(script=script), max_replans=1).invoke(ask(LEAVE))
+        assert (result["answer"], result["status"]) == ("thirty days", "answered")
+        assert result["plan"].sub_questions[-1].text == LEAVE
+
+
 def test_a_joiner_that_makes_things_up_is_not_heard() -> None:
     chat = solver("thirty days", "Thirty days, and 165 euros for parking.")
     result = grounded([plan_json(("search", LEAVE, []))], chat).invoke(ask(LEAVE))

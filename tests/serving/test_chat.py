@@ -7,7 +7,7 @@ from typing import Any
 
 import openai
 import pytest
-from langchain_core.messages import AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
@@ -85,6 +85,24 @@ def test_tokens_come_as_they_are_written(serve: Serve) -> None:
     assert "".join(pieces) == "it is a rather long answer" == whole.choices[0].message.content
     assert len(pieces) == 6
     assert reasoning == "First this. Then that."
+
+
+@pytest.mark.parametrize(
+    ("message", "finish", "status"),
+    [
+        (AIMessage("One, two", response_metadata={"finish_reason": "length"}), "length", "partial"),
+        (AIMessage("", additional_kwargs={"refusal": "No."}), "content_filter", "refused"),
+    ],
+)
+def test_it_is_told_how_the_answer_ended(serve: Serve, message: AIMessage, finish: str, status: str) -> None:
+    chat = ScriptedChatModel(script=[message.model_copy(), message.model_copy()])
+    client = client_of(serve(live.parts(ScriptedChatModel(script=[DIRECT] * 2), chat)))
+    whole: Any = client.chat.completions.create(model="anabranch", messages=ASKED, extra_body=EXTRA)
+    assert (whole.choices[0].finish_reason, whole.anabranch["status"]) == (finish, status)
+    chunks = list(client.chat.completions.create(model="anabranch", messages=ASKED, stream=True))
+    assert chunks[-1].choices[0].finish_reason == finish
+    content = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert content == whole.choices[0].message.content
 
 
 def test_events_are_there_for_those_who_ask(serve: Serve) -> None:
