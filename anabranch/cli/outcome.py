@@ -86,8 +86,8 @@ class Outcome:
 
 
 def usage_line(usage: Usage, seconds: float, details: str = "") -> str:
-    """Tokens, seconds and cost in one line."""
-    tokens = f"{usage.total_tokens:,} tokens{f' ({details})' if details else ''}"
+    """Tokens, seconds and cost in one line; `about` where tokens are estimated."""
+    tokens = f"{'about ' if usage.estimated else ''}{usage.total_tokens:,} tokens{f' ({details})' if details else ''}"
     return f"{tokens} · {seconds:.1f} s · {cost(usage.usd)}"
 
 

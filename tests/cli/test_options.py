@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from anabranch.cli.build import build_budget
 from anabranch.cli.options import MODES, PROTOCOLS, Options, price_of
 from anabranch.cli.outcome import cost, usage_line
 from anabranch.config import MODES as KNOWN_MODES
-from anabranch.config import Protocol
+from anabranch.config import Budget, Protocol
 from anabranch.errors import ConfigurationError
 from anabranch.plan import Usage
 
@@ -50,3 +51,12 @@ def test_costs_are_readable() -> None:
         "$0.00000072",
     ]
     assert usage_line(Usage(input_tokens=1000, output_tokens=234), 1.26) == "1,234 tokens · 1.3 s · $0"
+    guessed = Usage(input_tokens=1000, output_tokens=234, estimated=True)
+    assert usage_line(guessed, 1.26) == "about 1,234 tokens · 1.3 s · $0"
+
+
+def test_limits_become_a_budget() -> None:
+    assert build_budget(Options()) == Budget()
+    limits = {"budget_tokens": 9, "budget_seconds": 2.5, "call_timeout": 1.5, "max_answer_tokens": 7}
+    expected = Budget(max_tokens=9, max_seconds=2.5, call_timeout=1.5, max_answer_tokens=7)
+    assert build_budget(Options.of(limits)) == expected
