@@ -85,11 +85,10 @@ class PlannerGraph(CompiledStateGraph[Any, Any, Any, Any]):
         # A graph around it asks for no mode and takes the last part as the outcome.
         return parts if options.get("stream_mode") else (_outcome(part, config) for part in parts)
 
-    async def astream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> AsyncIterator[Any]:
+    def astream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> AsyncIterator[Any]:
         """Runs the planner; see `CompiledStateGraph.astream`."""
-        plain = bool(options.get("stream_mode"))
-        async for part in super().astream(input, config, **options):
-            yield part if plain else _outcome(part, config)
+        parts = super().astream(input, config, **options)
+        return parts if options.get("stream_mode") else (_outcome(part, config) async for part in parts)
 
 
 def _told(function: Callable[..., Any]) -> Callable[..., Any]:
