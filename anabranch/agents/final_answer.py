@@ -29,7 +29,10 @@ follows `Final answer:`; it comes after reasoning. `joined`: all of it, unless i
 HELD_CHARS = 120
 """So much of a reply is held back where it may still turn out to be no answer: before a tool call, before `REPLAN:`."""
 _MARK_AT_START = regex.compile(MARK.pattern, regex.IGNORECASE)
-_FINAL_MARK = re.compile(r"^[^\w\n]*(?:(?:the|my) )?final answer[*_]*\s*[:：][*_]*[ \t]*", re.IGNORECASE | re.MULTILINE)
+_FINAL_MARK = re.compile(
+    r"^[^\w\n]*(?:(?:the|my) )?final answer[*_]*(?:\s*[:：][*_]*[ \t]*|[ \t]*$)", re.IGNORECASE | re.MULTILINE
+)
+"""`Final answer:`, or a heading that says so."""
 _BOLD = regex.compile(r"\*\*([^*\n]+)\*\*")
 _TAG_BEGUN = re.compile(r"</?[a-z]{0,9}$", re.IGNORECASE)
 _REPLAN_BEGUN = re.compile(r"(?:^|\n)[\W_]*(?:R(?:E(?:P(?:L(?:A(?:N)?)?)?)?)?)?[\W_]*$")

@@ -34,6 +34,8 @@ def told(reply: str, reading: Reading, *, tools: bool = False, calls_tools: bool
         ("marked", "So.\nFinal answer:\n" + CODE, CODE, "So."),
         ("marked", "So.\nAnswer: Bo\n\nNo.\nAnswer: Ida", "Ida", "So.\nAnswer: Bo\n\nNo."),
         ("marked", "So.\nFinal answer: Bo\nAnswer: Ida", "Bo\nAnswer: Ida", "So."),
+        ("marked", "So.\n\n### Final answer\n\n42", "42", "So."),
+        ("marked", "The final answer is 42", "The final answer is 42", ""),
         ("marked", CODE, CODE, ""),
         ("marked", "```\nFinal answer: 3\n```\nFinal answer: 4", "4", "```\nFinal answer: 3\n```"),
         ("joined", LONG, LONG.strip(), ""),
@@ -120,7 +122,7 @@ def test_a_few_words_before_a_tool_call_are_no_answer() -> None:
 
 PIECES = st.sampled_from(
     """
-    Answer:|answer|**Answer:**|Final answer:|The final| |x|42|**|*|\\boxed{3}|:|：|שלום|<think>|</think>|<|</|th|REPLAN:
+    Answer:|answer|**Answer:**|Final answer:|### Final answer|The final| |x|42|**|*|\\boxed{3}|:|：|שלום|<think>|</think>|<|</|th|REPLAN:
     |RE|PLAN|replan|```|~~~|-|---|<b>|_|The|So
     """.replace("\n    ", "").split("|")
 ) | st.sampled_from(["\n", "\n\n", "  "])
