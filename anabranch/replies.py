@@ -18,6 +18,7 @@ _NAMES = "think|thinking|thought|thoughts|reasoning"
 _OPEN = re.compile(rf"<({_NAMES})>", re.IGNORECASE)
 _BLOCK_AT_START = re.compile(rf"\s*<({_NAMES})>(.*?)(?:</\1>|\Z)", re.IGNORECASE | re.DOTALL)
 _BLOCK_ON_A_LINE = re.compile(rf"(?ims)(^[ \t]*|[:：]\**[ \t]*)<({_NAMES})>(.*?)</\2>[ \t]*")
+TAG = re.compile(rf"</?(?:{_NAMES})>", re.IGNORECASE)
 OPEN_ON_A_LINE = re.compile(rf"(?im)(?:^[ \t]*|[:：]\**[ \t]*)<(?P<name>{_NAMES})>")
 """Where a thought begins."""
 _CLOSE_ON_A_LINE = re.compile(rf"^[ \t]*</(?:{_NAMES})>", re.IGNORECASE | re.MULTILINE)

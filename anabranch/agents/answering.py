@@ -1,6 +1,7 @@
 """A chat model whose replies are the user's answer: what it says and streams is the answer and nothing else."""
 
 from collections.abc import AsyncIterator, Iterator
+from functools import cached_property
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -48,6 +49,10 @@ class AnsweringModel(BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return self.inner._llm_type
+
+    @cached_property
+    def _serialized(self) -> dict[str, Any]:
+        return self.inner._serialized
 
     @property
     def _identifying_params(self) -> dict[str, Any]:

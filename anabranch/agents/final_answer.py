@@ -15,6 +15,7 @@ from anabranch.replies import (
     MARK,
     OPEN_ON_A_LINE,
     REPLAN_LINE,
+    TAG,
     final_answer,
     last_mark,
     replan_reason,
@@ -34,6 +35,7 @@ _FINAL_MARK = re.compile(
 )
 """`Final answer:`, or a heading that says so."""
 _BOLD = regex.compile(r"\*\*([^*\n]+)\*\*")
+_LONGEST_TAG = len("</reasoning>")
 _TAG_BEGUN = re.compile(r"</?[a-z]{0,9}$", re.IGNORECASE)
 _REPLAN_BEGUN = re.compile(r"(?:^|\n)[\W_]*(?:R(?:E(?:P(?:L(?:A(?:N)?)?)?)?)?)?[\W_]*$")
 
@@ -146,6 +148,7 @@ class AnswerStream:
         self._reading = reading
         self._tools = tools
         self._text = ""
+        self._tagged = False
         self._begin = -1
         self._answer = ""
         self._reasoning = ""
@@ -155,12 +158,21 @@ class AnswerStream:
         self._text += text
         if self._thinks and not unopened_thoughts(self._text):
             return Delta()
-        thoughts, said = split_thoughts(_settled(self._text))
+        thoughts, said = self._apart(len(self._text) - len(text))
         answer = self._certain(said)
         shown = said if self._reading in ("short", "marked") and not answer else ""
         if self._reading == "marked" and answer:
             shown = said[: max(self._begin, 0)]
         return Delta(self._added(answer), self._reasoned(thoughts, shown))
+
+    def _apart(self, before: int) -> tuple[str, str]:
+        """Thoughts and the rest, as far as they are settled; `before` characters were there before."""
+        # Texts without such tags, code and HTML too, are not searched from their beginning with every token.
+        self._tagged = self._tagged or bool(TAG.search(self._text, max(0, before - _LONGEST_TAG)))
+        if self._tagged:
+            return split_thoughts(_settled(self._text))
+        begun = _TAG_BEGUN.search(self._text, max(0, len(self._text) - _LONGEST_TAG))
+        return "", (self._text[: begun.start()] if begun else self._text).strip()
 
     def end(self, *, calls_tools: bool = False) -> tuple[Delta, Reply]:
         """Ends the reply: what is missing for the whole answer, and the reply taken apart."""
@@ -220,8 +232,6 @@ class AnswerStream:
 
 def _settled(text: str) -> str:
     """The part of a reply that what follows cannot make a part of a thought."""
-    if "<" not in text:
-        return text
     if begun := _TAG_BEGUN.search(text):
         text = text[: begun.start()]
     fences = [fence.span() for fence in FENCED.finditer(text)] if "```" in text or "~~~" in text else []
