@@ -122,8 +122,8 @@ def test_a_few_words_before_a_tool_call_are_no_answer() -> None:
 
 PIECES = st.sampled_from(
     """
-    Answer:|answer|**Answer:**|Final answer:|### Final answer|The final| |x|42|**|*|\\boxed{3}|:|：|שלום|<think>|</think>|<|</|th
-    |REPLAN:|RE|PLAN|replan|```|~~~|-|---|<b>|_|The|So
+    Answer:|answer|**Answer:**|Final answer:|### Final answer|The final| |x|42|**|*|\\boxed{3}|:|：|שלום
+    |<think>|</think>|<|</|th|REPLAN:|RE|PLAN|replan|```|~~~|-|---|<b>|_|The|So
     """.replace("\n    ", "").split("|")
 ) | st.sampled_from(["\n", "\n\n", "  "])
 READINGS: list[Reading] = ["short", "whole", "marked", "joined"]
