@@ -82,3 +82,25 @@ class Node(Runnable[Any, T]):
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> T:
         """Awaits the coroutine."""
         return await self._body(input)
+
+
+class Choice(Runnable[Any, str]):
+    """What follows a node, told from the state at once.
+
+    LangGraph would run a plain function in a thread, in asynchronous graphs.
+
+    Args:
+        choose: names the next node.
+    """
+
+    def __init__(self, choose: Callable[[Any], str]) -> None:
+        self.name = "condition"
+        self._choose = choose
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> str:
+        """Names the next node."""
+        return self._choose(input)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> str:
+        """Names the next node."""
+        return self._choose(input)

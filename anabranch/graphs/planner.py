@@ -16,7 +16,7 @@ from anabranch.agents.gate import Gate, resolve_gate
 from anabranch.agents.models import RoleModel, resolve_model
 from anabranch.config import AnswerForm, Budget, Protocol, check_mode
 from anabranch.errors import ConfigurationError
-from anabranch.graphs.bridge import Node
+from anabranch.graphs.bridge import Choice, Node
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, PlannerGraph
 from anabranch.graphs.grounded import searchers_of
 from anabranch.graphs.nodes import Nodes, complete
@@ -203,8 +203,5 @@ def _node(body: Body, name: str, *, body_sync: Body | None = None) -> Node[dict[
     return Node(lambda state: body(complete(state)), name, body_sync=lambda state: read_sync(complete(state)))
 
 
-def _choice(choose: Callable[[PlannerState], str]) -> Callable[[PlannerState], str]:
-    def following(state: PlannerState) -> str:
-        return choose(complete(state))
-
-    return following
+def _choice(choose: Callable[[PlannerState], str]) -> Choice:
+    return Choice(lambda state: choose(complete(state)))
