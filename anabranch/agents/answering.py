@@ -46,10 +46,6 @@ class AnsweringModel(BaseChatModel):
         # Built without validation: all of it was validated with the model itself.
         return cls.model_construct(inner=inner, reading=reading, thinks=thinks, profile=inner.profile, **taken)
 
-    @cached_property
-    def _serialized(self) -> Any:  # what callbacks are told of the model; made out of its whole representation
-        return self.inner._serialized
-
     @property
     def _llm_type(self) -> str:
         return self.inner._llm_type
