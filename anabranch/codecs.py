@@ -132,24 +132,37 @@ def decode_json(text: str, *, base: Plan | None = None) -> Plan:
 
 
 def _as_plan(value: Any) -> dict[str, Any] | None:
-    """A JSON value that has the form of a plan, or of its bare list, as a plan."""
-    if isinstance(value, list) and value and all(isinstance(item, dict) and "text" in item for item in value):
+    """A JSON value that has the form of a plan, or is its bare list or wrapped up once more, as a plan."""
+    if isinstance(value, list) and value and all(isinstance(item, dict) and _text_of(item) for item in value):
         return {"sub_questions": value}
-    return value if isinstance(value, dict) and isinstance(value.get("sub_questions"), list) else None
+    if not isinstance(value, dict):
+        return None
+    for key, inner in value.items():
+        name = re.sub(r"[^a-z]", "", key.lower())
+        if name == "subquestions" and isinstance(inner, list):
+            return {"sub_questions": inner}
+        if name in ("plan", "steps") and (plan := _as_plan(inner)) is not None:
+            return plan
+    return None
+
+
+def _text_of(item: dict[str, Any]) -> Any:
+    """The text of a sub-question, also where it is called a question."""
+    return next((item[name] for name in ("text", "question", "sub_question") if item.get(name)), None)
 
 
 def from_dict(data: Any, *, base: Plan | None = None) -> Plan:
     """Reads a plan out of parsed JSON; errors as in `decode_json`.
 
-    Keys that a sub-question does not have are left out, null stands for what is left out, and sub-questions that stand
-    before what they depend on are put after it.
+    Keys that a sub-question does not have are left out, null stands for what is left out, an id that is left out is the
+    place in the list, and sub-questions that stand before what they depend on are put after it.
     """
     if not isinstance(data, dict) or not isinstance(data.get("sub_questions"), list):
         raise PlanSyntaxError('the plan must be an object {"sub_questions": [...]}')
     questions = []
-    for place, item in enumerate(data["sub_questions"], 1):
+    for place, item in enumerate(data["sub_questions"], (base or Plan()).next_id):
         try:
-            questions.append(SubQuestion.model_validate(_known_fields(item)))
+            questions.append(SubQuestion.model_validate(_known_fields(item, place)))
         except ValidationError as error:
             number = _number(item, place)
             raise PlanSyntaxError(f"sub-question {number}: {_first(error)}", sub_question=number) from error
@@ -165,13 +178,23 @@ def _with_loose_slots(question: SubQuestion, ids: Collection[int]) -> SubQuestio
     return SubQuestion(**{**question.model_dump(), "depends_on": {*question.depends_on, *meant} - {question.id}})
 
 
-def _known_fields(item: Any) -> Any:
+def _known_fields(item: Any, place: int) -> Any:
     if not isinstance(item, dict):
         return item
     known = {name: item[name] for name in SubQuestion.model_fields if item.get(name) is not None}
-    if isinstance(known.get("depends_on"), int):
-        known["depends_on"] = [known["depends_on"]]
+    if text := _text_of(item):
+        known["text"] = text
+    known["id"] = _one_id(known["id"]) if "id" in known else place
+    if "depends_on" in known:
+        given = known["depends_on"]
+        known["depends_on"] = [_one_id(each) for each in (given if isinstance(given, list) else [given])]
     return known
+
+
+def _one_id(value: Any) -> Any:
+    """An id, also where it is written `Q1`, `#1` or `{1}`."""
+    found = re.fullmatch(r"[^\d\w]*[A-Za-z]{0,3}[^\d\w]*(\d{1,6})[^\d\w]*", value) if isinstance(value, str) else None
+    return found[1] if found else value
 
 
 def json_schema(routes: Sequence[str], max_sub_questions: int) -> dict[str, Any]:

@@ -36,6 +36,7 @@ _NOT_FOUND_BEGINS = re.compile(r"NOT[ _-]FOUND(?![\w-])")
 _NOT_FOUND_ENDS = re.compile(r"(?:^|[.!?:;,\n(\[])[\W_]*NOT[ _-]FOUND[\W_]*$")
 _REPLAN_BEGINS = re.compile(r"[\W_]*re-?plan[\W_]*[:：\n][\W_]*|[\W_]*REPLAN\b[\W_]*", re.IGNORECASE)
 REPLAN_LINE = re.compile(r"^[\W_]*REPLAN[*_`\]]*[ \t]*[:：][\W_]*(.*)", re.MULTILINE | re.DOTALL)
+_COMMENT = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _UNREADABLE = (ValueError, TypeError, RecursionError, SyntaxError, MemoryError)
 """What the readers of JSON and literals raise; a ValueError also where a number has thousands of digits."""
 _MAX_STARTS = 200
@@ -101,6 +102,11 @@ def without_mark(text: str) -> str:
     mark = MARK.match(text)
     rest = text[mark.end() :].strip() if mark else ""
     return _unbold(rest) if rest else text.strip()
+
+
+def short_reply(text: str) -> str:
+    """A reply of a few words, without a mark before it and bold type around it."""
+    return _unbold(without_mark(text))
 
 
 def final_answer(text: str) -> str:
@@ -200,7 +206,7 @@ def _scanned(text: str) -> Iterator[Any]:
     place, starts = 0, 0
     while starts < _MAX_STARTS and (match := re.compile(r"[{\[]").search(text, place)):
         starts += 1
-        for decode in (_decoded_json, _decoded_literal):
+        for decode in (_decoded_json, _decoded_literal, _decoded_with_comments):
             try:
                 value, place = decode(text, match.start())
             except _UNREADABLE:
@@ -222,6 +228,14 @@ def _decoded_literal(text: str, start: int) -> tuple[Any, int]:
     if not isinstance(value, dict | list) or not _is_json(value):
         raise ValueError("not JSON")
     return value, end
+
+
+def _decoded_with_comments(text: str, start: int) -> tuple[Any, int]:
+    if "//" not in text and "/*" not in text:
+        raise ValueError("no comments")
+    bare = _COMMENT.sub(lambda match: match[0] if match[0].startswith('"') else " ", text[start : start + 20_000])
+    value, _ = _decoded_json(bare, 0)
+    return value, len(text)  # where it ends in the text with its comments is not known
 
 
 def _is_json(value: Any) -> bool:

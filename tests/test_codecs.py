@@ -178,7 +178,6 @@ def test_text_that_is_no_plan_in_json(text: str) -> None:
         "null",
         '"1 [solve] a"',
         "[]",
-        '{"text": "a"}',
         '{"id": 3}',
         '{"id": 3, "text": null}',
         '{"id": 3, "text": 5}',
@@ -274,6 +273,14 @@ TWO = Plan(sub_questions=(SubQuestion(id=1, text="Who?"), SubQuestion(id=2, text
         objects(FIRST.replace("}", ', "why": "x", "route": null}'), SECOND),
         f"<think>{objects(SECOND)}</think>{objects(FIRST, SECOND)}",
         objects(FIRST, SECOND).replace('"', "'"),
+        objects(FIRST, SECOND).replace("[{", '[ // "the" plan\n {'),
+        objects(FIRST, SECOND).replace("sub_questions", "subQuestions"),
+        f'{{"plan": {objects(FIRST, SECOND)}}}',
+        f'{{"steps": [{FIRST}, {SECOND}]}}',
+        objects(FIRST.replace('"id": 1, ', ""), SECOND.replace('"id": 2, ', "")),
+        objects(FIRST.replace("1", '"Q1"'), SECOND.replace("2", '"Q2"').replace("[1]", '["Q1"]')),
+        objects(FIRST, SECOND.replace("[1]", '["{1}"]')),
+        objects(FIRST.replace('"text"', '"question"'), SECOND),
     ],
 )
 def test_a_plan_is_read_out_of_a_loose_reply(text: str) -> None:

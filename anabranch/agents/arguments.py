@@ -20,8 +20,8 @@ QUESTION_ARGUMENTS = frozenset({"query", "question", "q", "search", "search_quer
 """Names of arguments that take a sub-question as it is: those of look-ups. A `text` is worked on, not looked up."""
 
 _MAX_KNOWN, _MAX_KNOWN_CHARS = 20, 1_000
-_CALL_KEYS = ("arguments", "args", "parameters", "input", "kwargs", "function")
-_CALL_NAMES = ("name", "tool", "tool_name", "type", "id")
+_CALL_KEYS = ("arguments", "args", "parameters", "input", "kwargs", "function", "properties")
+_CALL_NAMES = ("name", "tool", "tool_name", "type", "id", "title", "description", "required")
 
 
 async def write_arguments(
@@ -151,7 +151,7 @@ def arguments_in(values: Sequence[Any], name: str, parameters: Mapping[str, Any]
 
 
 def _unwrapped(value: dict[str, Any], name: str, properties: Collection[str]) -> dict[str, Any]:
-    """Arguments that were written as a whole tool call: `{"name": ..., "arguments": {...}}` and its like."""
+    """Arguments that were written as a whole call, `{"name": ..., "arguments": {...}}`, or in the schema's form."""
     for key in _CALL_KEYS:
         inner = value.get(key)
         if key in properties or key not in value or not set(value) <= {*_CALL_KEYS, *_CALL_NAMES}:

@@ -19,7 +19,7 @@ from anabranch.config import AnswerForm
 from anabranch.errors import BudgetExceededError, NotFoundError
 from anabranch.plan import Plan
 from anabranch.replies import final_answer as final_answer
-from anabranch.replies import has_mark, says_not_found, without_mark
+from anabranch.replies import has_mark, says_not_found, short_reply
 from anabranch.tools.calling import call_tool
 
 MAX_TOOL_ROUNDS = 6
@@ -118,7 +118,7 @@ async def answer_step(model: RoleModel, text: str) -> str:
         BudgetExceededError, EndpointError: as `call`.
     """
     reply = text_of(await call(model, prompts.step_messages(text), role="solver"), "solver")
-    return without_mark(reply)
+    return short_reply(reply)
 
 
 async def read_answer(model: RoleModel, text: str, evidence: str) -> str:
@@ -133,4 +133,4 @@ async def read_answer(model: RoleModel, text: str, evidence: str) -> str:
     reply = text_of(message, "solver")
     if says_not_found(reply):
         raise NotFoundError("the tool's result does not hold the answer")
-    return without_mark(reply)
+    return short_reply(reply)

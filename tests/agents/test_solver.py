@@ -255,6 +255,32 @@ async def test_other_arguments_are_written_by_the_solver(lookup: BaseTool, shape
     assert "How far is Rome?" in chat.prompts[0]
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"city": "Rome"}\n(I left {page} out.)',
+        'Use {city}: {"city": "Rome"}',
+        '[{"city": "Rome"}]',
+        "{'city': 'Rome',}",
+        '{"city": "Rome" /* the capital */}',
+        '{"name": "lookup", "arguments": {"city": "Rome"}}',
+        '{"function": {"name": "lookup", "arguments": "{\\"city\\": \\"Rome\\"}"}}',
+        '{"lookup": {"city": "Rome"}}',
+        '{"type": "object", "properties": {"city": "Rome"}}',
+        '<think>{"city": "Oslo"}</think>{"city": "Rome"}',
+        '"{\\"city\\": \\"Rome\\"}"',
+    ],
+)
+async def test_arguments_are_read_out_of_a_loose_reply(reply: str) -> None:
+    assert await write_arguments(RoleModel(scripted(reply)), tool(city=TEXT), "How far is Rome?") == {"city": "Rome"}
+
+
+async def test_a_name_of_the_tools_own_arguments_is_no_wrapping() -> None:
+    lookup = tool(name=TEXT, arguments={"type": "object"})
+    chat = scripted('{"name": "a", "arguments": {"b": 1}}')
+    assert await write_arguments(RoleModel(chat), lookup, "Q?") == {"name": "a", "arguments": {"b": 1}}
+
+
 async def test_the_solver_is_shown_the_schema() -> None:
     chat = scripted("{}")
     await write_arguments(RoleModel(chat), tool(city=TEXT, page={"type": "integer"}), "Q?")
