@@ -74,6 +74,9 @@ READ_INSTRUCTION = """\
 Answer the question from the tool's result, in a few words. Reply with the answer alone; \
 if the result does not hold the answer, reply exactly: NOT FOUND"""
 
+CHECK_INSTRUCTION = "You check answers. Reply with YES or NO."
+CHECK_CLOSING = "Does the text say that this is the answer to exactly this question?"
+
 ARGUMENTS_INSTRUCTION = """\
 Write the arguments of one call of the tool {name} that answers the question.
 {description}
@@ -266,6 +269,12 @@ def read_messages(text: str, evidence: str) -> list[BaseMessage]:
     return [SystemMessage(READ_INSTRUCTION), HumanMessage(f"Result:\n{evidence}\n\nQuestion: {text}")]
 
 
+def check_messages(text: str, evidence: str, answer: str) -> list[BaseMessage]:
+    """The prompt for checking an answer that was read out of a tool's result."""
+    request = f"Text:\n{evidence}\n\nQuestion: {text}\nAnswer: {answer}\n\n{CHECK_CLOSING}"
+    return [SystemMessage(CHECK_INSTRUCTION), HumanMessage(request)]
+
+
 def arguments_messages(text: str, name: str, description: str, schema: str) -> list[BaseMessage]:
     """The prompt for writing a tool call's arguments."""
     instruction = ARGUMENTS_INSTRUCTION.format(name=name, description=description, schema=schema)
@@ -355,6 +364,7 @@ def _specimens() -> list[list[BaseMessage]]:
         with_history(direct_messages("q"), [SystemMessage("s"), HumanMessage("h")]),
         step_messages("t"),
         read_messages("t", "e"),
+        check_messages("t", "e", "a"),
         arguments_messages("t", "n", "d", "{}"),
         action_messages("t", "n", "d", "{}", ["k"], "f"),
         join_messages("q", plan, answers, may_replan=True),

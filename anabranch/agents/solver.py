@@ -12,6 +12,7 @@ from langgraph.errors import GraphBubbleUp
 from anabranch.agents import prompts
 from anabranch.agents.answering import WORKING
 from anabranch.agents.final_answer import Reading
+from anabranch.agents.grounding import out_of_thin_air
 from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import Final, final_of, refusal, text_of
 from anabranch.agents.tool_calls import read_calls
@@ -21,6 +22,7 @@ from anabranch.plan import Plan
 from anabranch.replies import final_answer as final_answer
 from anabranch.replies import has_mark, says_not_found, short_reply
 from anabranch.tools.calling import call_tool
+from anabranch.tools.terms import STOP_WORDS, tokenize
 
 MAX_TOOL_ROUNDS = 6
 
@@ -119,6 +121,27 @@ async def answer_step(model: RoleModel, text: str) -> str:
     """
     reply = text_of(await call(model, prompts.step_messages(text), role="solver"), "solver")
     return short_reply(reply)
+
+
+async def read_grounded(model: RoleModel, text: str, evidence: str) -> str:
+    """Reads the answer of a sub-question out of a tool's result, and checks that it stands there.
+
+    Its numbers and names must occur in the result. Where some word of the question does not, the result may be about
+    something else, and the model is asked once more.
+
+    Raises:
+        NotFoundError: the result does not hold the answer.
+        ReplyError, BudgetExceededError, EndpointError: as `read_answer`.
+    """
+    answer = await read_answer(model, text, evidence)
+    if out_of_thin_air(answer, [text, evidence]):
+        raise NotFoundError("the answer that was read does not stand in the tool's result")
+    strange = set(tokenize(text)) - STOP_WORDS - set(tokenize(evidence))
+    if strange and not model.small:
+        reply = text_of(await call(model, prompts.check_messages(text, evidence, answer), role="solver"), "solver")
+        if reply.strip(" *_\"'`.\n").upper().startswith("NO"):
+            raise NotFoundError("the tool's result is about something else")
+    return answer
 
 
 async def read_answer(model: RoleModel, text: str, evidence: str) -> str:

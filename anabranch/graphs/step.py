@@ -11,10 +11,9 @@ from langgraph.graph.state import CompiledStateGraph
 from typing_extensions import TypedDict
 
 from anabranch.agents.arguments import write_arguments
-from anabranch.agents.grounding import out_of_thin_air
 from anabranch.agents.ledger import Ledger, booking, current
 from anabranch.agents.models import RoleModel
-from anabranch.agents.solver import answer_step, read_answer
+from anabranch.agents.solver import answer_step, read_answer, read_grounded
 from anabranch.errors import BackendError, CallTimeoutError, ModelError, NotFoundError
 from anabranch.graphs.actions import ActionProposed, act
 from anabranch.graphs.channels import Stored, plain
@@ -49,6 +48,10 @@ AnswerStep = Callable[[StepState], Awaitable[Mapping[str, Any]]]
 """Takes `sub_question` and `text`, gives `answer` and, if there is any, `evidence`."""
 
 
+Read = Callable[[RoleModel, str, str], Awaitable[str]]
+"""Reads the answer of a sub-question out of a tool's result."""
+
+
 def by_route(
     solver: RoleModel, tools: Catalogue, *, unmarked: Unmarked = "look_up", grounded: bool = False
 ) -> AnswerStep:
@@ -75,10 +78,7 @@ def by_route(
         if has_effects(tool, unmarked):
             inputs = list(state.get("inputs", {}).values())
             return {"answer": await act(solver, tool, state["sub_question"].id, text, inputs)}
-        found = await _looked_up(solver, tool, state)
-        if grounded and out_of_thin_air(str(found["answer"]), [text, str(found.get("evidence", found["answer"]))]):
-            raise NotFoundError("the answer that was read does not stand in the tool's result")
-        return found
+        return await _looked_up(solver, tool, state, read_grounded if grounded else read_answer)
 
     return answer
 
@@ -91,7 +91,7 @@ async def _reasoned(solver: RoleModel, state: StepState) -> Mapping[str, Any]:
     return {"answer": await read_answer(solver, state["text"], "\n".join(known))}
 
 
-async def _looked_up(solver: RoleModel, tool: BaseTool, state: StepState) -> Mapping[str, Any]:
+async def _looked_up(solver: RoleModel, tool: BaseTool, state: StepState, read: Read) -> Mapping[str, Any]:
     question, text, journal = state["sub_question"], state["text"], current_journal()
     inputs = state.get("inputs", {})
     arguments = await write_arguments(solver, tool, text, unfilled=slotted(question), answers=inputs)
@@ -110,7 +110,7 @@ async def _looked_up(solver: RoleModel, tool: BaseTool, state: StepState) -> Map
     if tool.return_direct:
         return {"answer": output}
     try:
-        return {"answer": await read_answer(solver, text, output), "evidence": output}
+        return {"answer": await read(solver, text, output), "evidence": output}
     except BackendError:
         # The run stops here, and goes on when the model is back: without another call.
         await journal.note(known)

@@ -57,6 +57,7 @@ def test_prompts_of_the_solver(snapshot: SnapshotAssertion) -> None:
     assert shown(prompts.guided_messages("Q?", PLAN, "whole")) == snapshot(name="guided, whole")
     assert shown(prompts.step_messages("When was {Ada} born?")) == snapshot(name="step")
     assert shown(prompts.read_messages("When?", "{1} was born\nin 1815")) == snapshot(name="read")
+    assert shown(prompts.check_messages("When?", "born\nin 1815", "1815")) == snapshot(name="check")
     schema = '{"type": "object", "properties": {"city": {}}}'
     assert shown(prompts.arguments_messages("Where?", "map", "Shows {a} map.", schema)) == snapshot(name="arguments")
 

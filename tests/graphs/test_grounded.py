@@ -79,6 +79,20 @@ def test_a_joiner_that_makes_things_up_is_not_heard() -> None:
     assert (result["answer"], result["status"]) == ("thirty days", "answered")
 
 
+@pytest.mark.parametrize(("verdict", "status"), [("**No.**", "not_found"), ("YES", "answered")])
+def test_what_may_be_about_something_else_is_checked(verdict: str, status: str) -> None:
+    def script(prompt: str) -> Reply:
+        if "You check answers" in prompt:
+            return verdict
+        return "30" if "Result:" in prompt else "30 days"
+
+    chat = ScriptedChatModel(script=script)
+    question = "How many days of sick leave are there?"
+    assert grounded([plan_json(("search", question, []))], chat).invoke(ask(question))["status"] == status
+    checks = [prompt for prompt in chat.prompts if "You check answers" in prompt]
+    assert ["Answer: 30\n" in prompt for prompt in checks] == [True]
+
+
 def test_the_stream_has_what_was_checked() -> None:
     for joined, answer in (("Thirty days, as it stands there.", None), ("It is 165 euros.", "thirty days")):
         chat = ScriptedChatModel(script=solver("thirty days", joined).script, word_delay=0.0)
