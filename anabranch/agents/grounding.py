@@ -75,7 +75,9 @@ def _occurs(value: Any, words: set[str], text: str) -> bool:
         return True
     if _plain(str(value)) in text:
         return True
-    parts = [word for word in _words(str(value)) if word not in _SMALL]
+    # Numbers with two points are dates, or addresses: their parts count, not fractions.
+    plain = re.sub(r"\.", " ", str(value)) if re.search(r"\d\.\d+\.", str(value)) else str(value)
+    parts = [word for word in _words(plain) if word not in _SMALL]
     if not parts:
         return isinstance(value, str)  # signs alone
     known = sum(part in words for part in parts)
