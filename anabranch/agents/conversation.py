@@ -16,8 +16,11 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from anabranch.agents import prompts
 from anabranch.agents.messages import is_system
 from anabranch.agents.models import RoleModel, call
+from anabranch.agents.reply import ending
+from anabranch.agents.small_talk import is_small_talk
 from anabranch.config import check_question
-from anabranch.errors import BudgetExceededError, ConfigurationError, QuestionError
+from anabranch.errors import BudgetExceededError, CallTimeoutError, ConfigurationError, QuestionError
+from anabranch.tools.terms import UNSPACED
 
 Turn = Literal["question", "follow_up", "conversation"]
 """What a message is: a question that stands by itself; one that may lean on earlier turns, in the user's own words; or
@@ -25,6 +28,9 @@ something about the conversation itself (thanks, "make it shorter"), which is an
 MAX_TURNS = 6
 MAX_TURN_CHARS = 600
 MAX_WORDS_CHARS = 600
+MAX_REPLY_CHARS = 200
+MAX_FEW_CHARS = 30
+"""Most characters of what answers a question of the assistant's, and of what cannot be expected to say all."""
 MAX_HISTORY_CHARS = 40_000
 SMALL_HISTORY_CHARS = 6_000
 """Most characters of earlier turns before a question that is answered directly: of any model, of an in-process one."""
@@ -99,11 +105,19 @@ async def understand(model: RoleModel, messages: Sequence[BaseMessage]) -> Under
     shown = prompts.standalone_messages(transcript(turns), words, pasted=bool(pasted))
     try:
         reply = await call(model, shown, role="solver")
-    except BudgetExceededError:
+    except (BudgetExceededError, CallTimeoutError):
+        return own_words(asked, turns)
+    return read_reply(str(reply.text), asked, turns) if ending(reply) == "whole" else own_words(asked, turns)
+
+
+def own_words(asked: str, turns: Sequence[BaseMessage]) -> Understood:
+    """A message that nobody could rewrite; the answer to a question of the assistant's, after what it is about."""
+    asks = any(mark in asked for mark in _MARKS)
+    about = next((str(turn.text) for turn in reversed(turns) if isinstance(turn, HumanMessage)), "")
+    if asks or not _asks_back(turns) or len(asked) > MAX_REPLY_CHARS:
         return Understood(asked, asked, "follow_up")
-    if reply.response_metadata.get("finish_reason") == "length":
-        return Understood(asked, asked, "follow_up")
-    return read_reply(str(reply.text), asked, turns)
+    said = (_cut(about, MAX_TURN_CHARS), _cut(str(turns[-1].text), MAX_TURN_CHARS), asked)
+    return Understood(asked, " ".join(said))
 
 
 def read_reply(text: str, asked: str, turns: Sequence[BaseMessage]) -> Understood:
@@ -116,20 +130,23 @@ def read_reply(text: str, asked: str, turns: Sequence[BaseMessage]) -> Understoo
     """
     line = next((line.strip() for line in text.strip().splitlines() if line.strip()), "")
     label = line.strip(" .*`\"'").upper()
-    if label == prompts.SAME:
-        return Understood(asked, asked)
     if label == prompts.CONVERSATION:
         return Understood(asked, asked, "conversation")
     words, pasted = split_pasted(asked)
     label, colon, rest = line.partition(":")
     question = rest.strip() if colon and label.strip(" *").upper() == prompts.QUESTION else line
     question = question.strip(' *`"“”')
-    if not _stands(question, words, turns):
-        return Understood(asked, asked, "follow_up")
+    asks = any(mark in words for mark in _MARKS)
     if _same(question, words):
-        return Understood(asked, asked)
-    whole = f"{question}\n\n{pasted}" if pasted else question
-    return Understood(asked, whole)
+        # A few words seldom say all: whoever can, reads them with the earlier turns.
+        return own_words(asked, turns) if len(words) <= MAX_FEW_CHARS else Understood(asked, asked)
+    if any(_same(question, str(turn.text)) for turn in turns):
+        # Nothing could be added to what was said before: a remark, or a wish about the last answer.
+        about_it = not (asks or _NUMBER.search(words) or _asks_back(turns))
+        return Understood(asked, asked, "conversation") if about_it else own_words(asked, turns)
+    if not _stands(question, words, turns):
+        return own_words(asked, turns)
+    return Understood(asked, f"{question}\n\n{pasted}" if pasted else question)
 
 
 # What is checked of a rewritten question
@@ -145,72 +162,36 @@ def _stands(question: str, words: str, turns: Sequence[BaseMessage]) -> bool:
     """Whether a rewritten question can be one: of a sensible length, a question, in the conversation's words."""
     if not question or len(question) > 2 * len(words) + 300:
         return False
-    said = " ".join([words, *(str(turn.text) for turn in turns)]).lower()
-    if not set(_NUMBER.findall(question)) <= set(_NUMBER.findall(said)):
+    said = " ".join([words, *(str(turn.text) for turn in turns)])
+    numbers, told = set(_NUMBER.findall(question)), {n for n in _NUMBER.findall(words) if len(n) > 1}
+    if not numbers <= set(_NUMBER.findall(said)) or (told and not told & numbers):
         return False
-    is_question = question[-1] in _MARKS
-    if not is_question and (any(mark in words for mark in _MARKS) or not _shares(question, words)):
-        return False
-    return _known(question, said) >= 0.5
-
-
-def _shares(question: str, words: str) -> bool:
-    """Whether a rewritten message keeps anything of the message's own words."""
-    return bool(_stems(question) & _stems(words))
-
-
-def _known(question: str, said: str) -> float:
-    """How much of a rewritten question occurs in the conversation."""
+    if question[-1] not in _MARKS:
+        wanted = any(mark in words for mark in _MARKS)
+        if wanted or not (_asks_back(turns) or _stems(question) & _stems(words)):
+            return False
     stems = _stems(question)
-    known = _stems(said)
-    return len(stems & known) / len(stems) if stems else 0.0
+    return len(stems & _stems(said)) >= 0.5 * len(stems)
 
 
 def _stems(text: str) -> set[str]:
     """The beginnings of the longer words of a text; of scripts without spaces, pairs of characters."""
     stems = set[str]()
     for word in _WORD.findall(text.lower()):
-        if not word.isascii() and any("\u2e80" <= character <= "\u9fff" for character in word):
+        if re.search(f"[{UNSPACED}]", word):
             stems |= {word[place : place + 2] for place in range(max(1, len(word) - 1))}
         elif len(word) >= _STEM or word.isdigit():
             stems.add(word[:_STEM])
     return stems
 
 
-def _same(question: str, words: str) -> bool:
-    return _WORD.findall(question.lower()) == _WORD.findall(words.lower())
-
-
-# What is certain without a model
-
-
-_SMALL_TALK = frozenset(
-    """
-    thanks|thank you|thank you very much|thank you so much|many thanks|thanks a lot|thx|ty|cheers|great thanks
-    ok|okay|ok thanks|okay thanks|perfect|perfect thanks|great|cool|nice|got it|hi|hello|hey|good morning
-    good evening|bye|goodbye|see you|good night|danke|danke schön|danke dir|danke sehr|vielen dank|super danke
-    alles klar|tschüss|hallo|guten morgen|guten tag|merci|merci beaucoup|merci bien|bonjour|bonsoir|salut|au revoir
-    gracias|muchas gracias|mil gracias|hola|buenos días|buenas tardes|adiós|vale|vale gracias|grazie|grazie mille
-    ciao|buongiorno|obrigado|obrigada|muito obrigado|muito obrigada|olá|tchau|dank je|dank u|dank je wel|bedankt|dag
-    tak|tusen takk|takk|tack|tack så mycket|kiitos|moi|hej|hei|dziękuję|dzięki|cześć|děkuji|díky|ahoj|köszönöm|szia
-    teşekkürler|teşekkür ederim|merhaba|спасибо|большое спасибо|спасибо большое|привет|здравствуйте|пока|дякую|привіт
-    ευχαριστώ|γεια|谢谢|謝謝|多谢|谢谢你|非常感谢|你好|您好|再见|好的|好的谢谢|ありがとう|ありがとうございます|こんにちは|감사합니다|고마워요|안녕하세요
-    شكرا|شكرا لك|مرحبا|תודה|תודה רבה|שלום|धन्यवाद|नमस्ते|ขอบคุณ|ขอบคุณครับ|ขอบคุณค่ะ|สวัสดี|cảm ơn|xin chào|terima kasih
-    """.replace("\n", "|")
-    .replace("  ", "")
-    .split("|")
-) - {""}
+def _same(text: str, other: str) -> bool:
+    return _WORD.findall(text.lower()) == _WORD.findall(other.lower())
 
 
 def _asks_back(turns: Sequence[BaseMessage]) -> bool:
     """Whether the assistant's last words were a question, so that "ok" may be its answer."""
     return str(turns[-1].text).rstrip(" *)\"'").endswith(tuple(_MARKS))
-
-
-def is_small_talk(text: str) -> bool:
-    """Whether a message is a thanks or a greeting and nothing else; only where that is certain, in any language."""
-    words = " ".join(re.sub(r"[^\w\s]|_", " ", text.lower(), flags=re.UNICODE).split())
-    return not words or words in _SMALL_TALK
 
 
 # Earlier turns

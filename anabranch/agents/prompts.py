@@ -114,17 +114,14 @@ If the answers are not enough and other sub-questions could find what is missing
 REPLAN: what is missing"""
 
 STANDALONE_INSTRUCTION = """\
-You prepare the last message of a conversation for someone who does not see the conversation.
-Reply with one line:
-QUESTION: and the last message as a question that can be understood alone, if it leans on earlier turns. Put the \
-names in place of words like "it", "she", "there", "the second", and add what was left out. Do not answer it. Keep \
-its language.
-SAME if it can be understood alone, or is about something new.
-CONVERSATION if it asks to change, shorten, translate or repeat the assistant's last reply, or is only thanks or small \
-talk."""
+Someone who has not seen the conversation must understand its last message. Reply with one line, in the language of \
+the message.
+If it asks for something new: QUESTION: and the whole message. Put names in place of words like "it", "she", "there", \
+"the second", and add what was left out. If nothing is missing, copy the message.
+If it is a remark or thanks, or a wish to have the last reply shorter, simpler, in another form or in another \
+language: CONVERSATION"""
 
 QUESTION = "QUESTION"
-SAME = "SAME"
 CONVERSATION = "CONVERSATION"
 
 EXAMPLES: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
@@ -151,6 +148,57 @@ EXAMPLES: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
 )
 """Worked examples for models that were not trained on the line codec: question, then route and text of each line,
 and the text in words where it is an expression.
+"""
+
+_HALL = "User: How many seats does the Fjord Hall have?\nAssistant: It has 420 seats."
+_INFLATION = """\
+User: What is inflation?
+Assistant: A general rise in prices over time, which makes money worth less."""
+_BRIDGE = "User: Wie alt ist die Brücke in Mostar?\nAssistant: Sie wurde 1566 gebaut."
+_ZOO = "User: ¿Cuánto cuesta la entrada al zoo?\nAssistant: 8 euros."
+_POOL = "User: 泳池几点关门？\nAssistant: 晚上十点。"
+STANDALONE_EXAMPLES: tuple[tuple[str, str, str], ...] = (
+    (
+        "User: Who composed the opera Halka?\nAssistant: Stanisław Moniuszko.",
+        "Where did he study?",
+        "QUESTION: Where did Stanisław Moniuszko study?",
+    ),
+    (_HALL, "And the Garden Hall?", "QUESTION: How many seats does the Garden Hall have?"),
+    (_HALL, "Oh, good to know!", CONVERSATION),
+    (_INFLATION, "Say that in one short sentence.", CONVERSATION),
+    (
+        "User: Can I get a new badge?\nAssistant: Yes, at the front desk.",
+        "Who invented the telescope?",
+        "QUESTION: Who invented the telescope?",
+    ),
+    (
+        "User: What is the fee for a visa in 2020?\nAssistant: A student visa was 60 dollars.",
+        "No, I need a work visa.",
+        "QUESTION: What is the fee for a work visa in 2020?",
+    ),
+    (
+        "User: Who was mayor of Aarhus in 1990?\nAssistant: Thorkild Simonsen.",
+        "and in 2005?",
+        "QUESTION: Who was mayor of Aarhus in 2005?",
+    ),
+    (
+        "User: When does the pool open?\nAssistant: The indoor pool or the outdoor pool?",
+        "the first one",
+        "QUESTION: When does the indoor pool open?",
+    ),
+    ("User: Reserve a car.\nAssistant: For which day?", "next Monday", "QUESTION: Reserve a car for next Monday."),
+    (_INFLATION, "Could you explain this like to a child?", CONVERSATION),
+    (_BRIDGE, "Wer hat sie gebaut?", "QUESTION: Wer hat die Brücke in Mostar gebaut?"),
+    (_BRIDGE, "Schreib das auf Englisch.", CONVERSATION),
+    ("User: Wie lang ist die Elbe?\nAssistant: 1094 Kilometer.", "Und die Oder?", "QUESTION: Wie lang ist die Oder?"),
+    (_ZOO, "¿Qué ríos pasan por Zaragoza?", "QUESTION: ¿Qué ríos pasan por Zaragoza?"),
+    (_ZOO, "¿Y para niños?", "QUESTION: ¿Cuánto cuesta la entrada al zoo para niños?"),
+    (_INFLATION, "Your answer as a list of points, please.", CONVERSATION),
+    (_POOL, "周日呢？", "QUESTION: 泳池周日几点关门？"),
+    (_POOL, "哦，原来如此。", CONVERSATION),
+)
+"""Conversations with their last messages and what these ask. Small models follow them rather than the instruction;
+where a message could be taken as it is, they were told so by a label of its own (SAME), they chose it too often.
 """
 
 
@@ -249,9 +297,14 @@ def standalone_messages(earlier: str, words: str, *, pasted: bool = False) -> li
         words: the message.
         pasted: whether text or code that is not shown was pasted into it.
     """
-    shown = f"{words} [pasted text]" if pasted else words
-    request = f"Conversation:\n{earlier}\n\nLast message: {shown}"
-    return [SystemMessage(STANDALONE_INSTRUCTION), HumanMessage(request)]
+    messages: list[BaseMessage] = [SystemMessage(STANDALONE_INSTRUCTION)]
+    for before, message, meaning in STANDALONE_EXAMPLES:
+        messages += [HumanMessage(_last_of(before, message)), AIMessage(meaning)]
+    return [*messages, HumanMessage(_last_of(earlier, f"{words} [pasted text]" if pasted else words))]
+
+
+def _last_of(earlier: str, message: str) -> str:
+    return f"{earlier}\nLast message: {message}"
 
 
 def with_history(prompt: Sequence[BaseMessage], history: Sequence[BaseMessage]) -> list[BaseMessage]:

@@ -95,13 +95,20 @@ async def test_replies_are_read_with_tolerance(reply: str, question: str) -> Non
     assert (await understood("And how old is she?", reply)).question == question
 
 
-@pytest.mark.parametrize("reply", ["SAME", "same.", "**SAME**"])
+@pytest.mark.parametrize(
+    "reply", ["QUESTION: What does a ticket for the ferry cost?", "what does a ticket for the ferry cost"]
+)
 async def test_a_change_of_topic_stays_as_it_is(reply: str) -> None:
     asked = "What does a ticket for the ferry cost?"
     assert await understood(asked, reply) == Understood(asked, asked)
 
 
-@pytest.mark.parametrize("reply", ["CONVERSATION", "Conversation."])
+async def test_few_words_that_were_not_rewritten_are_read_with_the_earlier_turns() -> None:
+    found = await understood("How old is she?", "QUESTION: How old is she?")
+    assert found == Understood("How old is she?", "How old is she?", "follow_up")
+
+
+@pytest.mark.parametrize("reply", ["CONVERSATION", "**Conversation.**"])
 async def test_what_is_about_the_last_reply_is_left_to_the_conversation(reply: str) -> None:
     assert await understood("Make it shorter.", reply) == Understood(
         "Make it shorter.", "Make it shorter.", "conversation"
@@ -125,6 +132,41 @@ async def test_what_is_about_the_last_reply_is_left_to_the_conversation(reply: s
 async def test_a_reply_that_cannot_be_the_question_leaves_the_own_words(reply: Reply) -> None:
     asked = "And how old is she?"
     assert await understood(asked, reply) == Understood(asked, asked, "follow_up")
+
+
+ASKED_BACK: list[BaseMessage] = [HumanMessage("Where is the lighthouse?"), AIMessage("Lindholm or Fårö?")]
+
+
+@pytest.mark.parametrize("reply", ["", "QUESTION: The second", "QUESTION: Lindholm or Fårö?", "Nothing"])
+async def test_the_answer_to_a_question_of_the_assistants_is_put_after_what_it_is_about(reply: str) -> None:
+    found = await understood("The second", reply, turns=ASKED_BACK)
+    assert found == Understood("The second", "Where is the lighthouse? Lindholm or Fårö? The second")
+
+
+async def test_a_question_after_a_question_of_the_assistants_may_change_the_topic() -> None:
+    asked = "What does the ferry cost?"
+    assert (await understood(asked, f"QUESTION: {asked}", turns=ASKED_BACK)).question == asked
+
+
+async def test_a_reply_that_adds_nothing_to_what_was_said_is_about_the_answer() -> None:
+    reply = "QUESTION: Who runs the Lindholm lighthouse?"
+    assert await understood("Shorter please", reply) == Understood("Shorter please", "Shorter please", "conversation")
+    assert (await understood("And her age?", reply)).turn == "follow_up"
+
+
+@pytest.mark.parametrize(
+    ("asked", "question", "kept"),
+    [
+        ("Not in 2024, in 2023!", "When did it open in 2023?", True),
+        ("and in 2023", "When did it open?", False),
+        ("and in 2023", "When did it open in 1999?", False),
+        ("그럼 나이는?", "그 나이는?", True),
+    ],
+)
+async def test_numbers_are_those_of_the_conversation(asked: str, question: str, kept: bool) -> None:
+    turns: list[BaseMessage] = [HumanMessage("When did it open in 2024?"), AIMessage("In May.")]
+    found = await understood(asked, f"QUESTION: {question}", turns=turns)
+    assert (found.question == question) is kept
 
 
 async def test_a_model_that_is_away_is_an_error() -> None:

@@ -221,7 +221,7 @@ def test_dynamic_mode_is_bounded() -> None:
 
 
 def test_a_second_turn_starts_afresh_and_knows_the_first() -> None:
-    solver = ScriptedChatModel(script=["Answer: blue", "SAME", "Answer: green"])
+    solver = ScriptedChatModel(script=["Answer: blue", "QUESTION: And what colour is grass?", "Answer: green"])
     graph = planner([plan_json(), plan_json()], solver, checkpointer=InMemorySaver())
     graph.invoke(ask("What colour is the sky?"), thread())
     result = graph.invoke(ask("And what colour is grass?"), thread())

@@ -137,7 +137,7 @@ def test_a_conversation_reaches_the_models(serve: Serve) -> None:
     reply = client.chat.completions.create(model="anabranch", messages=messages)
     assert reply.choices[0].message.content == "yes"
     understanding, prompt = solver.prompts
-    assert understanding.endswith("Last message: Who was second?")
+    assert "Last message: Who was second?" in understanding
     assert prompt.startswith("system: You are a pirate.\n\nBe brief.\n\n")
     assert prompt.count("system: ") == 1
     assert "human: Who was first?\nai: look: the result\nHe was." in prompt
