@@ -96,7 +96,10 @@ def join_last(plan: Plan, answers: Mapping[int, Answer], *, may_replan: bool = F
         return Joined(Final("\n".join(found)))
     known = [answer.text for answer in results if answer.ok]
     partial = f" What was found: {'; '.join(known)}." if known else ""
-    return Joined(Final(f"No answer was found: {failures(answers)}.{partial}"))
+    lost = [answer for answer in answers.values() if not answer.ok]
+    # That nothing stands there is all there is to say; which sub-questions looked for it is told in the answers.
+    why = "" if lost and all(answer.not_found for answer in lost) else f": {failures(answers)}"
+    return Joined(Final(f"No answer was found{why}.{partial}"))
 
 
 def failures(answers: Mapping[int, Answer]) -> str:

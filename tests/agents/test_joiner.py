@@ -181,3 +181,11 @@ async def test_a_refusal_is_told() -> None:
     refused = AIMessage("", additional_kwargs={"refusal": "I cannot."})
     joined = await join(RoleModel(scripted(refused)), "When?", PLAN, ALL_DONE, may_replan=True)
     assert joined.final == Final("I cannot.", ending="refused")
+
+
+def test_that_nothing_was_found_is_said_in_plain_words() -> None:
+    nothing = by_id(*(Answer(id=n, status="failed", error="no passage found", not_found=True) for n in (1, 2, 3)))
+    assert join_last(PLAN, nothing).text == "No answer was found."
+    some = nothing | by_id(done(1, "Ada"))
+    plan = Plan(sub_questions=(PLAN.sub_questions[0], PLAN.sub_questions[2]))
+    assert join_last(plan, {1: some[1], 3: some[3]}).text == "No answer was found. What was found: Ada."
