@@ -3,14 +3,17 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any, TypeVar
 
+from anabranch.agents.limits import ended
 from anabranch.config import Budget, used_up
 from anabranch.errors import BudgetExceededError
 from anabranch.plan import Usage
 
+T = TypeVar("T")
 _current: ContextVar["Ledger | None"] = ContextVar("anabranch_ledger", default=None)
 
 _NO_BUDGET = Budget()
@@ -112,21 +115,16 @@ class Ledger:
         """Seconds until the budget's time is up, here or in a parent; infinite without a limit, never below 0."""
         return min(one._budget.seconds_left(one.started_at) if one._budget else math.inf for one in self._line())
 
-    @asynccontextmanager
-    async def in_time(self) -> AsyncIterator[None]:
-        """Ends what is done inside when the budget's time is up.
+    async def in_time(self, work: Coroutine[Any, Any, T]) -> T:
+        """Awaits work, and ends it when the budget's time is up.
 
         Raises:
             BudgetExceededError: it was ended.
         """
-        left = self.seconds_left()
-        try:
-            async with asyncio.timeout(None if left == math.inf else left) as limit:
-                yield
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            raise self.time_is_up() from error
+        task = asyncio.create_task(work)
+        if not await ended(task, self.seconds_left()):
+            raise self.time_is_up()
+        return task.result()
 
     def time_is_up(self) -> BudgetExceededError:
         """The error for work that was ended because the budget's time was up."""

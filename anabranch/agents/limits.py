@@ -1,6 +1,7 @@
 """How long a reply may get, and how many tokens a model call took."""
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -68,7 +69,7 @@ async def ended(task: "asyncio.Task[Any]", seconds: float) -> bool:
     `asyncio.wait_for` of Python 3.11), and would then go on for ever. Here it is cancelled again, and at last left.
     """
     try:
-        done, _ = await asyncio.wait({task}, timeout=seconds)
+        done, _ = await asyncio.wait({task}, timeout=None if math.isinf(seconds) else seconds)
     except asyncio.CancelledError:
         await _stop(task)
         raise

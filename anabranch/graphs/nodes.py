@@ -130,8 +130,7 @@ class Nodes:
                     state["question"], tools.cards, self.mode, room, asked, answers, state["feedback"], earlier
                 )
                 try:
-                    async with ledger.in_time():
-                        draft = await decompose(self.decomposer, request)
+                    draft = await ledger.in_time(decompose(self.decomposer, request))
                 except BudgetExceededError as error:
                     draft = Draft(asked, (str(error),))
         if in_vain or self._left_aside(draft, answers):
@@ -201,10 +200,10 @@ class Nodes:
         if self.searchers:
             history.append(SystemMessage(GROUNDED_TALK_INSTRUCTION))
         with booking(self._final_ledger(state)) as ledger:
-            async with ledger.in_time():
-                final = await solve(
-                    self.solver, state["question"], state["plan"], history=history, tools=tools, form=self.answer_form
-                )
+            solving = solve(
+                self.solver, state["question"], state["plan"], history=history, tools=tools, form=self.answer_form
+            )
+            final = await ledger.in_time(solving)
         return self._finish(state, final, ledger.by_role)
 
     async def execute(self, state: PlannerState, *, sync: bool) -> Update:

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from anabranch.agents.arguments import write_arguments
 from anabranch.agents.ledger import Ledger, booking, current
+from anabranch.agents.limits import ended
 from anabranch.agents.models import RoleModel
 from anabranch.agents.solver import answer_step, read_answer, read_grounded
 from anabranch.errors import BackendError, CallTimeoutError, ModelError, NotFoundError
@@ -166,17 +167,19 @@ class StepRunner:
                 ledger.check()
                 known = {id_: answer.text for id_, answer in inputs.items()}
                 left = ledger.seconds_left()
-                async with asyncio.timeout(min(self.timeout, left)) as limit:
-                    result = await self.answer({"sub_question": question, "text": text, "inputs": known})
+                work = self.answer({"sub_question": question, "text": text, "inputs": known})
+                task: asyncio.Task[Mapping[str, Any]] = asyncio.ensure_future(work)
+                if await ended(task, min(self.timeout, left)):
+                    result = task.result()
+                else:
+                    late = self.timeout < left
+                    error = f"no answer within {self.timeout:g} s" if late else one_line(ledger.time_is_up())
             except CallTimeoutError as failure:
                 error = one_line(failure)
             except (GraphBubbleUp, BackendError):
                 raise
             except ActionProposed as proposed:
                 waiting = proposed.action
-            except TimeoutError as failure:
-                late = f"no answer within {self.timeout:g} s" if self.timeout < left else one_line(ledger.time_is_up())
-                error = late if limit.expired() else one_line(failure)
             except Exception as failure:
                 error, not_found = one_line(failure), isinstance(failure, NotFoundError)
         answer = str(result.get("answer", ""))

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -33,6 +34,16 @@ async def slow_register(query: str) -> str:
     """Looks up when what was opened, and never ends."""
     await asyncio.sleep(FOR_EVER)
     return "1911"
+
+
+@tool
+async def stubborn_register(query: str) -> str:
+    """Looks up when what was opened, never ends, and does not let itself be cancelled."""
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(until - time.monotonic())
+    raise ValueError("it was not waited for")
 
 
 @tool
@@ -80,7 +91,7 @@ def reader(prompt: str) -> Reply:
 
 
 def planner(items: Any, solver: BaseChatModel, **options: Any) -> Planner:
-    tools = [register, slow_register, blocking_register]
+    tools = [register, slow_register, blocking_register, stubborn_register]
     return create_planner(decomposer=plan(*items), solver=solver, tools=tools, gate="always", max_replans=0, **options)
 
 
@@ -104,7 +115,7 @@ def without_end(how: str) -> ScriptedChatModel:
 
 
 @pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("slow", ["slow_register", "blocking_register", SOLVE])
+@pytest.mark.parametrize("slow", ["slow_register", "blocking_register", "stubborn_register", SOLVE])
 async def test_what_was_found_is_the_answer_when_the_time_is_up(how: str, slow: str) -> None:
     solver = Slow(script=reader, word="When was it opened?")
     graph = planner((TWO[0], ("When was it opened?", slow)), solver, budget=Budget(max_seconds=0.3))
