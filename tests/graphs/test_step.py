@@ -14,10 +14,16 @@ from tests.fakes import Reply, ScriptedChatModel
 
 
 async def step(
-    tools: list[BaseTool], script: list[Reply], text: str = "a question", route: str | None = None, **inputs: Answer
+    tools: list[BaseTool],
+    script: list[Reply],
+    text: str = "a question",
+    route: str | None = None,
+    *,
+    timeout: float = 10,
+    **inputs: Answer,
 ) -> Answer:
     solver = RoleModel(ScriptedChatModel(script=script))
-    runner = StepRunner(by_route(solver, Catalogue(tools)), timeout=0.2, concurrency=4)
+    runner = StepRunner(by_route(solver, Catalogue(tools)), timeout=timeout, concurrency=4)
     question = SubQuestion(id=9, text=text, route=route or (tools[0].name if tools else "solve"))
     return await runner(question, {answer.id: answer for answer in inputs.values()}, asyncio.Semaphore(1))
 
@@ -119,7 +125,7 @@ async def test_a_hanging_sync_tool_times_out_and_leaves_no_thread_that_blocks_ex
         return "late"
 
     began = time.monotonic()
-    answer = await step([hang], [])
+    answer = await step([hang], [], timeout=0.2)
     assert answer.error == "no answer within 0.2 s"
     assert time.monotonic() - began < 0.8
 
@@ -137,7 +143,7 @@ async def test_a_hanging_async_tool_is_cancelled() -> None:
             raise
         return "late"
 
-    answer = await step([hang], [])
+    answer = await step([hang], [], timeout=0.2)
     assert answer.error == "no answer within 0.2 s"
     assert cancelled
 
