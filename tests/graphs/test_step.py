@@ -19,11 +19,11 @@ async def step(
     text: str = "a question",
     route: str | None = None,
     *,
-    timeout: float = 10,
+    seconds: float = 10,
     **inputs: Answer,
 ) -> Answer:
     solver = RoleModel(ScriptedChatModel(script=script))
-    runner = StepRunner(by_route(solver, Catalogue(tools)), timeout=timeout, concurrency=4)
+    runner = StepRunner(by_route(solver, Catalogue(tools)), timeout=seconds, concurrency=4)
     question = SubQuestion(id=9, text=text, route=route or (tools[0].name if tools else "solve"))
     return await runner(question, {answer.id: answer for answer in inputs.values()}, asyncio.Semaphore(1))
 
@@ -125,7 +125,7 @@ async def test_a_hanging_sync_tool_times_out_and_leaves_no_thread_that_blocks_ex
         return "late"
 
     began = time.monotonic()
-    answer = await step([hang], [], timeout=0.2)
+    answer = await step([hang], [], seconds=0.2)
     assert answer.error == "no answer within 0.2 s"
     assert time.monotonic() - began < 0.8
 
@@ -143,7 +143,7 @@ async def test_a_hanging_async_tool_is_cancelled() -> None:
             raise
         return "late"
 
-    answer = await step([hang], [], timeout=0.2)
+    answer = await step([hang], [], seconds=0.2)
     assert answer.error == "no answer within 0.2 s"
     assert cancelled
 
