@@ -31,6 +31,7 @@ class Outcome:
         answers: their answers.
         usage: tokens and cost by role.
         seconds: wall time.
+        cut: whether the answer was cut off at a token limit.
     """
 
     question: str
@@ -41,12 +42,15 @@ class Outcome:
     answers: Mapping[int, Answer] = field(default_factory=dict)
     usage: Mapping[str, Usage] = field(default_factory=dict)
     seconds: float = 0.0
+    cut: bool = False
 
     @classmethod
     def of(cls, question: str, state: Mapping[str, Any], seconds: float) -> "Outcome":
         """Takes the outcome out of the planner's state."""
         ended = (state["answer"], state.get("status"), state.get("sources", ()))
-        return cls(question, *ended, state["plan"], state["answers"], state["usage"], seconds)
+        said = state["messages"][-1:]
+        cut = any(message.response_metadata.get("finish_reason") == "length" for message in said)
+        return cls(question, *ended, state["plan"], state["answers"], state["usage"], seconds, cut)
 
     @property
     def total(self) -> Usage:
@@ -76,8 +80,10 @@ class Outcome:
         """What the answer lacks, in one line; empty if it lacks nothing."""
         if self.status in ("answered", None):
             return ""
-        failed = "; ".join(f"sub-question {a.id} failed: {a.error}" for a in self.answers.values() if not a.ok)
-        return f"{_STATUS_WORDS[self.status]}{f' ({failed})' if failed and self.status != 'refused' else ''}"
+        why = ["it was cut off at the token limit"] if self.cut else []
+        why += [f"sub-question {a.id} failed: {a.error}" for a in self.answers.values() if not a.ok]
+        told = f" ({'; '.join(why)})" if why and self.status != "refused" else ""
+        return f"{_STATUS_WORDS[self.status]}{told}"
 
     def line(self) -> str:
         """Tokens by role, seconds and cost."""
