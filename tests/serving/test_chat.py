@@ -13,6 +13,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from anabranch.errors import EndpointError
+from anabranch.graphs.grounded import NOT_FOUND_TEXT
 from tests.fakes import Reply, ScriptedChatModel
 from tests.graphs.scripts import plan_json, search
 from tests.openai_server import OpenAIServer, prompt_of
@@ -103,6 +104,15 @@ def test_it_is_told_how_the_answer_ended(serve: Serve, message: AIMessage, finis
     assert chunks[-1].choices[0].finish_reason == finish
     content = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     assert content == whole.choices[0].message.content
+
+
+def test_grounded(serve: Serve) -> None:
+    chat = ScriptedChatModel(script=lambda prompt: "NOT FOUND" if "Result:" in prompt else "165 euros")
+    parts = live.parts(ScriptedChatModel(script=lambda _: DIRECT), chat, [search], grounded=True)
+    reply: Any = client_of(serve(parts)).chat.completions.create(model="anabranch", messages=ASKED, extra_body=EXTRA)
+    assert reply.choices[0].message.content == NOT_FOUND_TEXT
+    assert (reply.anabranch["status"], reply.anabranch["sources"]) == ("not_found", [])
+    assert {step["route"] for step in reply.anabranch["plan"]["sub_questions"]} == {"search"}
 
 
 def test_events_are_there_for_those_who_ask(serve: Serve) -> None:
