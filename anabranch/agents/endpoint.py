@@ -41,6 +41,9 @@ class EndpointChatModel(ChatOpenAI):
     server's Retry-After says.
     """
 
+    stream_chunk_timeout: float | None = None
+    """Off: `agents/models.py` holds calls to a time in total, and on Python 3.11 this one loses cancellations."""
+
     @property
     def _llm_type(self) -> str:
         return SERVED_TYPE

@@ -17,7 +17,8 @@ from anabranch.plan import Usage
 _FIELDS = ("max_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
 """What chat models call the most tokens of a reply; the first is LangChain's standard name."""
 _BYTES_PER_TOKEN = 4.0
-_CANCELLATIONS, _CANCEL_SECONDS = 8, 0.05
+_PATIENCE = (0.01, 0.02, 0.03, 0.05, 0.07, 0.11, 0.13)
+"""Seconds after each cancellation; uneven, so that they do not all come at the same moment as a token."""
 
 
 def answer_limit(runnable: Runnable[Any, Any], wanted: int | None, left: float) -> int | None:
@@ -80,9 +81,9 @@ async def ended(task: "asyncio.Task[Any]", seconds: float) -> bool:
 
 async def _stop(task: "asyncio.Task[Any]") -> None:
     task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else asks how it ended
-    for _ in range(_CANCELLATIONS):
+    for seconds in _PATIENCE:
         task.cancel()
-        if (await asyncio.wait({task}, timeout=_CANCEL_SECONDS))[0]:
+        if (await asyncio.wait({task}, timeout=seconds))[0]:
             return
 
 
