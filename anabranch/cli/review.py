@@ -1,5 +1,6 @@
-"""The review of a plan in the terminal: approve it, edit it, reject it, or ask for another."""
+"""Decisions in the terminal: on a plan, and on actions before they are carried out."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -22,6 +23,8 @@ HELP = """\
 # One sub-question a line: ID [ROUTE] TEXT. In a text, {1} stands for the answer of sub-question 1;
 # [ROUTE after 1] waits for it without using it. Lines that start with # are left out.
 """
+ARGUMENTS_HELP = "# The arguments as a JSON object. Lines that start with # are left out.\n"
+_ACTION_CHOICES = "[a]pprove, [e]dit, [r]eject, or [g]ive its result yourself"
 _CHOICES = "[a]pprove, [e]dit, [r]eject, or ask for a [n]ew plan"
 
 
@@ -35,15 +38,23 @@ def need_person() -> None:
 
 
 def decide(value: Mapping[str, Any], max_sub_questions: int) -> dict[str, Any]:
-    """Asks what to do with a plan.
+    """Asks what to do with a plan, or with proposed actions.
 
     Args:
-        value: what the planner's review shows: `question`, `plan` and the `error` of the last decision, if any.
+        value: what the planner shows: `question` and `plan`, or `action_requests`; and the `error` of the last
+            decision, if any.
         max_sub_questions: most sub-questions that an edited plan may have.
 
     Returns:
-        A `PlanDecision`, as plain data.
+        A `PlanDecision`, or the decisions on all actions, as plain data.
+
+    Raises:
+        ConfigurationError: there is no terminal to ask about an action in.
     """
+    if "action_requests" in value:
+        if value.get("error"):
+            _show(f"that cannot be done: {value['error']}", style="red")
+        return {"decisions": [_decide_action(action) for action in value["action_requests"]]}
     plan = Plan.model_validate(value["plan"])
     _show(encode_lines(plan))
     if value.get("error"):
@@ -60,11 +71,43 @@ def decide(value: Mapping[str, Any], max_sub_questions: int) -> dict[str, Any]:
             return {"type": "edit", "plan": plain(edited)}
 
 
+def _decide_action(action: Mapping[str, Any]) -> dict[str, Any]:
+    """Asks what to do with one action, a call of a tool that changes something."""
+    name, arguments = str(action["name"]), dict(action["args"])
+    need_terminal(f"the action {name}")
+    _show(f"{name} {json.dumps(arguments, ensure_ascii=False)}")
+    _show(str(action.get("description", "")), style="dim")
+    while True:
+        choice = str(typer.prompt(_ACTION_CHOICES, err=True)).strip().lower()[:1]
+        if choice == "a":
+            return {"type": "approve"}
+        if choice == "r":
+            return {"type": "reject", "message": str(typer.prompt("why", default="", show_default=False, err=True))}
+        if choice == "g":
+            return {"type": "respond", "message": str(typer.prompt("the result", err=True))}
+        if choice == "e" and (edited := _edited_arguments(arguments)) is not None:
+            return {"type": "edit", "edited_action": {"name": name, "args": edited}}
+
+
+def _edited_arguments(arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The arguments as edited, or None if they are no JSON object."""
+    text = _edit(json.dumps(arguments, ensure_ascii=False, indent=2), ARGUMENTS_HELP)
+    try:
+        edited = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        _show(f"that is no JSON: {error}", style="red")
+        return None
+    if not isinstance(edited, dict):
+        _show("that is no JSON object", style="red")
+        return None
+    return edited
+
+
 def _edited(plan: Plan, max_sub_questions: int) -> Plan | None:
     """The plan as edited, or None if the person left it as it was; asks again while it is not a plan."""
     before = text = encode_lines(plan)
     while True:
-        text = _edit(text)
+        text = _edit(text, HELP)
         if text == before:
             _show("the plan was left as it was", style="dim")
             return None
@@ -79,12 +122,12 @@ def _edited(plan: Plan, max_sub_questions: int) -> Plan | None:
             return edited
 
 
-def _edit(text: str) -> str:
-    """Opens a text in the person's editor."""
+def _edit(text: str, instructions: str) -> str:
+    """Opens a text in the person's editor, below instructions."""
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "plan.txt"
-        path.write_text(HELP + text + "\n", encoding="utf-8")
+        path.write_text(instructions + text + "\n", encoding="utf-8")
         try:
             # The command is the person's own setting.
             subprocess.run([*shlex.split(editor), str(path)], check=True)  # noqa: S603

@@ -53,6 +53,48 @@ def editor(path: Path, monkeypatch: pytest.MonkeyPatch, *texts: str) -> None:
     monkeypatch.setenv("EDITOR", f"{sys.executable} {program}")
 
 
+ACTIONS: dict[str, Any] = {
+    "action_requests": [{"name": "cancel_order", "args": {"order_id": 7}, "description": "Cancel order 7."}],
+    "error": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("typed", "decision"),
+    [
+        (["a"], {"type": "approve"}),
+        (["?", "r", "too late"], {"type": "reject", "message": "too late"}),
+        (["g", "done by phone"], {"type": "respond", "message": "done by phone"}),
+    ],
+)
+def test_an_action_is_shown_and_decided(
+    replies: list[str],
+    typed: list[str],
+    decision: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(review, "need_terminal", lambda _: None)
+    replies += typed
+    assert review.decide(ACTIONS, 8) == {"decisions": [decision]}
+    assert 'cancel_order {"order_id": 7}' in capsys.readouterr().err
+
+
+def test_the_arguments_of_an_action_can_be_edited(
+    replies: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(review, "need_terminal", lambda _: None)
+    editor(tmp_path, monkeypatch, "no json", '# a note\n{"order_id": 8}')
+    replies += ["e", "e"]
+    edited = {"name": "cancel_order", "args": {"order_id": 8}}
+    assert review.decide(ACTIONS, 8) == {"decisions": [{"type": "edit", "edited_action": edited}]}
+
+
+def test_an_action_without_a_terminal_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="the action cancel_order asks in the terminal"):
+        review.decide(ACTIONS, 8)
+
+
 @pytest.mark.parametrize(
     ("typed", "decision"),
     [
