@@ -84,7 +84,9 @@ def create_planner(
         max_replans: most plans drawn up after the first, in static mode.
         max_concurrency: most sub-questions of one question answered at the same time.
         step_timeout: seconds one sub-question may take, not counting the wait for its dependencies.
-        budget: hard limits for one question.
+        budget: hard limits for one question and for each of its model calls. None: those of `Budget()`, which limits
+            the time and the tokens of a call and nothing else. One run's final answer may be limited further, by
+            `max_answer_tokens` in the `configurable` of its configuration.
         answer_form: `whole` (what a person wants to read) or `short` (the answer alone, in a few words, as graders
             want it). A solver that is `small` writes short answers.
         grounded: whether an answer comes out of tool results or is "not found" (`status` `not_found`), and never out of
@@ -144,6 +146,7 @@ def create_planner(
         searchers=searchers_of(catalogue, unmarked_tools) if grounded else (),
         name=name,
     )
+    _check_prices(nodes)
     builder = _wire(nodes, state_schema or PlannerState, context_schema)
     # LangGraph would give a subgraph with True threads of its own, where messages that the graph around it has dropped
     # live on; without one, a subgraph has that graph's.
@@ -151,6 +154,14 @@ def create_planner(
     compiled = PlannerGraph.of(builder.compile(checkpointer=keeper, store=store, name=name))
     # Tasks wait for their dependencies inside LangGraph's pool; it must never be the limit (StepRunner is).
     return compiled.with_config(max_concurrency=2 * max_sub_questions * (max_replans + 1) + 2)
+
+
+def _check_prices(nodes: Nodes) -> None:
+    models = (nodes.solver, nodes.joiner, getattr(nodes.decomposer, "model", None))
+    if nodes.budget and nodes.budget.max_usd and not any(getattr(model, "price", None) for model in models):
+        raise ConfigurationError(
+            "max_usd holds nothing where no model's price is known; give RoleModel(model, Price(...)) or max_tokens"
+        )
 
 
 def _known_form(form: AnswerForm) -> AnswerForm:

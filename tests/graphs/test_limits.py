@@ -13,7 +13,9 @@ from langchain_core.tools import tool
 
 from anabranch import Budget, Plan, SubQuestion, create_planner
 from anabranch.agents.decomposer import GivenPlan
-from anabranch.errors import BudgetExceededError, CallTimeoutError
+from anabranch.agents.models import RoleModel
+from anabranch.config import Price
+from anabranch.errors import BudgetExceededError, CallTimeoutError, ConfigurationError
 from anabranch.graphs.planner import Planner
 from anabranch.plan import SOLVE
 from tests.fakes import Reply, ScriptedChatModel
@@ -90,7 +92,7 @@ def reader(prompt: str) -> Reply:
     return "Ida Brask" if "Ida Brask" in prompt else "nothing is known"
 
 
-def planner(items: Any, solver: BaseChatModel, **options: Any) -> Planner:
+def planner(items: Any, solver: BaseChatModel | RoleModel, **options: Any) -> Planner:
     tools = [register, slow_register, blocking_register, stubborn_register]
     return create_planner(decomposer=plan(*items), solver=solver, tools=tools, gate="always", max_replans=0, **options)
 
@@ -212,6 +214,12 @@ async def test_the_final_answer_of_one_run_may_be_shorter() -> None:
     await graph.ainvoke(QUESTION, {"configurable": {"max_answer_tokens": 20}})
     await graph.ainvoke(QUESTION, {"configurable": {"max_answer_tokens": 900}})
     assert [bound["most"] for bound in solver.bound] == [200, 20, 200, 200]
+
+
+def test_a_budget_of_dollars_needs_a_price() -> None:
+    with pytest.raises(ConfigurationError, match="no model's price is known"):
+        planner(TWO, ScriptedChatModel(script=[]), budget=Budget(max_usd=1))
+    planner(TWO, RoleModel(ScriptedChatModel(script=[]), Price(input=1, output=1)), budget=Budget(max_usd=1))
 
 
 async def test_a_token_budget_holds_where_nothing_is_counted() -> None:
