@@ -18,6 +18,7 @@ from anabranch.config import check_mode
 from anabranch.errors import ModelError
 from anabranch.plan import Plan
 from anabranch.tools import Catalogue
+from anabranch.tools.shortlist import fitting_cards
 
 
 def run(question: str, options: Options, view: View, *, form: str) -> None:
@@ -53,7 +54,10 @@ async def _draft(question: str, options: Options, view: View) -> Draft:
     )
     view.status("planning")
     request = PlanRequest(
-        question, catalogue.cards, check_mode(options.mode), max_sub_questions=options.max_sub_questions
+        question,
+        fitting_cards(catalogue, question),
+        check_mode(options.mode),
+        max_sub_questions=options.max_sub_questions,
     )
     return await decompose(decomposer, request)
 

@@ -39,6 +39,7 @@ from anabranch.graphs.state import PlanDecision, PlannerState
 from anabranch.graphs.step import StepRunner
 from anabranch.plan import Answer, Plan, Status, SubQuestion, Usage
 from anabranch.tools.catalogue import Catalogue
+from anabranch.tools.shortlist import Shortlist
 
 Update = dict[str, Any]
 MAX_ANSWER_TOKENS = "max_answer_tokens"
@@ -54,6 +55,7 @@ class Nodes:
         solver: who answers.
         joiner: who joins.
         tools: the tool catalogue.
+        shortlist: chooses the tools that a decomposer is shown.
         step: runs one sub-question.
         follow_ups: finds out what the last message asks.
         gate_policy: whether a question is planned for at all.
@@ -74,6 +76,7 @@ class Nodes:
     solver: RoleModel
     joiner: RoleModel
     tools: Catalogue
+    shortlist: Shortlist
     step: StepRunner
     follow_ups: FollowUps
     gate_policy: Gate
@@ -126,8 +129,9 @@ class Nodes:
         as_asked = bool(self.searchers) and state["feedback"] == AS_ASKED
         with booking(self._ledger(state)) as ledger:
             if room > 0 and not in_vain and not as_asked:
+                cards = self.shortlist.cards(f"{state['question']}\n{state['feedback'] or ''}", tools)
                 request = PlanRequest(
-                    state["question"], tools.cards, self.mode, room, asked, answers, state["feedback"], earlier
+                    state["question"], cards, self.mode, room, asked, answers, state["feedback"], earlier
                 )
                 try:
                     draft = await ledger.in_time(decompose(self.decomposer, request))

@@ -24,6 +24,7 @@ from anabranch.graphs.state import PlannerInput, PlannerOutput, PlannerState, wi
 from anabranch.graphs.step import StepRunner, by_graph, by_route
 from anabranch.tools.catalogue import Catalogue
 from anabranch.tools.effects import Unmarked, has_effects
+from anabranch.tools.shortlist import shortlist
 
 Planner = CompiledStateGraph[Any, Any, Any, Any]
 
@@ -34,6 +35,7 @@ def create_planner(
     solver: str | BaseChatModel | RoleModel = "local",
     joiner: str | BaseChatModel | RoleModel | None = None,
     tools: Sequence[BaseTool | Callable[..., Any]] = (),
+    tool_retrieval: int | Literal["auto"] | None = "auto",
     mode: str = "static",
     follow_ups: FollowUps | Literal["auto", "as_asked"] = "auto",
     gate: Gate | Literal["auto", "always"] = "auto",
@@ -71,6 +73,8 @@ def create_planner(
         solver: who answers; names as for `decomposer`.
         joiner: who joins the answers; the solver if None.
         tools: LangChain tools, or functions with docstrings; names and descriptions enter the catalogue.
+        tool_retrieval: how many tools a plan may choose from: those whose words fit the question. `auto` shows up to 30
+            tools as they are and of more those 24 that fit best; None shows all.
         mode: `static` (the whole plan at once) or `dynamic` (the next layer, given the answers so far).
         follow_ups: how a question that leans on earlier turns is understood: `auto` has the solver write it as one that
             stands by itself, `as_asked` takes it as it is, and a function gets the conversation and gives an
@@ -131,6 +135,7 @@ def create_planner(
         solver=answering,
         joiner=resolve_model(joiner) if joiner else answering,
         tools=catalogue,
+        shortlist=shortlist(catalogue, tool_retrieval),
         step=StepRunner(step, timeout=step_timeout, concurrency=max_concurrency),
         follow_ups=resolve_follow_ups(follow_ups, answering),
         gate_policy=resolve_gate(gate),

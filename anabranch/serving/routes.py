@@ -34,6 +34,7 @@ from anabranch.serving.protocol import (
 from anabranch.serving.service import Outcome, Question, Service
 from anabranch.serving.watch import GONE
 from anabranch.tools.catalogue import Catalogue
+from anabranch.tools.shortlist import fitting_cards
 
 _KEY = HTTPBearer(auto_error=False, description="One of the server's API keys, where it has any.")
 _EVENT = {"type": "object", "properties": {"event": {"type": "string"}, "data": {"type": "string"}}}
@@ -146,7 +147,7 @@ def plan_request(body: PlansRequest, service: Service) -> PlanRequest:
     catalogue = service.catalogue if body.tools is None else Catalogue(map(as_tool, body.tools))
     return PlanRequest(
         check_question(body.question),
-        catalogue.cards,
+        fitting_cards(catalogue, f"{body.question}\n{body.feedback or ''}"),
         body.mode or parts.mode,
         most,
         asked,

@@ -82,7 +82,9 @@ class ToolIndex:
             scores[place] += _RELATED * score
         others = [place for place in _best(scores, most) if place not in lead]
         found = [*lead, *others][:most]
-        rest = (place for place in range(len(self._tools)) if place not in found)
+        # Nothing fits: a tool that searches may find what others do not know of.
+        searching = [place for place, terms in enumerate(self._tools) if _SEARCH_TERMS.intersection(terms)]
+        rest = (place for place in dict.fromkeys([*searching, *range(len(self._tools))]) if place not in found)
         return [*found, *(place for place, _ in zip(rest, range(most - len(found)), strict=False))]
 
     def _fit(self, request: str) -> defaultdict[int, float]:

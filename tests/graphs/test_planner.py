@@ -414,3 +414,20 @@ def test_the_embedded_decomposer_is_not_asked_for_what_nobody_would_follow(tools
     assert writer.prompts == []
     event, _ = [part for kind, part in parts if kind == "custom"]
     assert event["problems"] == ["the embedded decomposer's plan is no guide for this solver"]
+
+
+def test_of_many_tools_the_decomposer_sees_those_that_fit() -> None:
+    from langchain_core.tools import StructuredTool
+
+    others = [
+        StructuredTool.from_function(lambda: "", name=f"other_{n}", description=f"Weighs thing number {n}.")
+        for n in range(60)
+    ]
+    writer = ScriptedChatModel(script=lambda _: CRAIGSLIST)
+    result = planner(writer, tools=[*others, search]).invoke(ask())
+    assert result["answer"] == "In 1952"
+    assert writer.prompts[0].count("other_") == 23
+    assert "search: " in writer.prompts[0]
+    everything = ScriptedChatModel(script=lambda _: CRAIGSLIST)
+    planner(everything, tools=[*others, search], tool_retrieval=None).invoke(ask())
+    assert everything.prompts[0].count("other_") == 60
