@@ -16,7 +16,7 @@ SHOWN = 24
 """To so many: of UltraTool's, RestBench-TMDB's and Seal-Tools' test requests, 88, 74 and 93 % find all their tools
 among them (docs/toolplans.md)."""
 GENERAL = frozenset({"search", "calculator", "python"})
-"""The library's own tools: their descriptions share no word with the questions that they answer, so they are always shown."""
+"""The library's own tools: always shown, since their descriptions share no word with the questions that they answer."""
 
 
 @dataclass(frozen=True)
