@@ -129,6 +129,11 @@ class Source(BaseModel):
     arguments: dict[str, Any] = {}
 
     @property
+    def whole(self) -> str:
+        """The text under its title and heading."""
+        return "\n".join(filter(None, [self.title, self.section, self.text]))
+
+    @property
     def label(self) -> str:
         """Where it stands, in a few words: `travel.pdf, page 3`, or the tool's name."""
         place = self.source or self.title or self.tool

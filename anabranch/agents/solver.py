@@ -123,25 +123,32 @@ async def answer_step(model: RoleModel, text: str) -> str:
     return short_reply(reply)
 
 
-async def read_grounded(model: RoleModel, text: str, evidence: str) -> str:
-    """Reads the answer of a sub-question out of a tool's result, and checks that it stands there.
+async def check_answer(model: RoleModel, text: str, answer: str, passages: Sequence[str], result: str) -> None:
+    """Checks that an answer that was read out of a tool's result stands there.
 
-    Its numbers and names must occur in the result. Where some word of the question does not, the result may be about
-    something else, and the model is asked once more.
+    Its numbers and names must occur in the result. Where some word of the question is not in the passages behind the
+    answer, they may be about something else, and the model is asked once more.
+
+    Args:
+        model: the solver.
+        text: the sub-question.
+        answer: what was read.
+        passages: the passages of the result that the answer seems to come from.
+        result: the whole result.
 
     Raises:
-        NotFoundError: the result does not hold the answer.
+        NotFoundError: it does not stand there.
         ReplyError, BudgetExceededError, EndpointError: as `read_answer`.
     """
-    answer = await read_answer(model, text, evidence)
-    if out_of_thin_air(answer, [text, evidence]):
+    if out_of_thin_air(answer, [text, result]):
         raise NotFoundError("the answer that was read does not stand in the tool's result")
-    strange = set(tokenize(text)) - STOP_WORDS - set(tokenize(evidence))
-    if strange and not model.small:
-        reply = text_of(await call(model, prompts.check_messages(text, evidence, answer), role="solver"), "solver")
-        if reply.strip(" *_\"'`.\n").upper().startswith("NO"):
-            raise NotFoundError("the tool's result is about something else")
-    return answer
+    known = {term for passage in passages for term in tokenize(passage)}
+    if set(tokenize(text)) - STOP_WORDS <= known or model.small:
+        return
+    prompt = prompts.check_messages(text, "\n\n".join(passages), answer)
+    reply = text_of(await call(model, prompt, role="solver"), "solver")
+    if reply.strip(" *_\"'`.\n").upper().startswith("NO"):
+        raise NotFoundError("the tool's result is about something else")
 
 
 async def read_answer(model: RoleModel, text: str, evidence: str) -> str:

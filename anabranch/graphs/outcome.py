@@ -1,11 +1,11 @@
 """How a question ended, decided in one place: the status of the result, and the sources that it rests on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from anabranch.agents.reply import Ending
 from anabranch.graphs.protocol import COMPUTE_TOOLS
 from anabranch.plan import SOLVE, Answer, Plan, Source, Status
-from anabranch.tools.terms import STOP_WORDS, tokenize
+from anabranch.tools.sources import behind
 
 FINISH_REASONS: Mapping[Ending, str] = {"cut": "length", "refused": "content_filter"}
 """How a reply ended, in OpenAI's words; `stop` for all others."""
@@ -62,20 +62,9 @@ def sources_of_answers(plan: Plan, answers: Mapping[int, Answer]) -> list[Source
     found: dict[tuple[object, ...], Source] = {}
     for question in plan.sub_questions:
         answer = answers.get(question.id)
-        for source in _behind(answer) if answer and answer.ok else ():
+        for source in behind(answer.text, answer.sources) if answer and answer.ok else ():
             found.setdefault((source.tool, source.source, source.title, source.page, source.text), source)
     return list(found.values())
-
-
-def _behind(answer: Answer) -> Sequence[Source]:
-    wanted = _words(answer.text)
-    shared = [len(wanted & _words(source.text)) for source in answer.sources]
-    most = max(shared, default=0)
-    return [source for source, share in zip(answer.sources, shared, strict=True) if share == most]
-
-
-def _words(text: str) -> set[str]:
-    return set(tokenize(text)) - STOP_WORDS
 
 
 def labels(sources: Iterable[Source]) -> list[str]:

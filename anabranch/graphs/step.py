@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, NotRequired
 
 from langchain_core.tools import BaseTool, ToolException
@@ -14,17 +14,17 @@ from anabranch.agents.arguments import write_arguments
 from anabranch.agents.ledger import Ledger, booking, current
 from anabranch.agents.limits import ended
 from anabranch.agents.models import RoleModel
-from anabranch.agents.solver import answer_step, read_answer, read_grounded
+from anabranch.agents.solver import answer_step, check_answer, read_answer
 from anabranch.errors import BackendError, CallTimeoutError, ModelError, NotFoundError
 from anabranch.graphs.actions import ActionProposed, act
 from anabranch.graphs.channels import Stored, plain
 from anabranch.graphs.journal import Call, current_journal, note, noting
-from anabranch.plan import SOLVE, Answer, SubQuestion, fill, slots, slotted
+from anabranch.plan import SOLVE, Answer, Source, SubQuestion, fill, slots, slotted
 from anabranch.tools.calling import call_tool
 from anabranch.tools.catalogue import Catalogue
 from anabranch.tools.effects import Unmarked, has_effects, max_chars
 from anabranch.tools.results import MAX_CHARS, fitting
-from anabranch.tools.sources import sources_of
+from anabranch.tools.sources import behind, sources_of
 
 
 class StepState(TypedDict):
@@ -47,10 +47,6 @@ class StepState(TypedDict):
 
 AnswerStep = Callable[[StepState], Awaitable[Mapping[str, Any]]]
 """Takes `sub_question` and `text`, gives `answer` and, if there is any, `evidence`."""
-
-
-Read = Callable[[RoleModel, str, str], Awaitable[str]]
-"""Reads the answer of a sub-question out of a tool's result."""
 
 
 def by_route(
@@ -79,7 +75,7 @@ def by_route(
         if has_effects(tool, unmarked):
             inputs = list(state.get("inputs", {}).values())
             return {"answer": await act(solver, tool, state["sub_question"].id, text, inputs)}
-        return await _looked_up(solver, tool, state, read_grounded if grounded else read_answer)
+        return await _looked_up(solver, tool, state, grounded=grounded)
 
     return answer
 
@@ -92,7 +88,7 @@ async def _reasoned(solver: RoleModel, state: StepState) -> Mapping[str, Any]:
     return {"answer": await read_answer(solver, state["text"], "\n".join(known))}
 
 
-async def _looked_up(solver: RoleModel, tool: BaseTool, state: StepState, read: Read) -> Mapping[str, Any]:
+async def _looked_up(solver: RoleModel, tool: BaseTool, state: StepState, *, grounded: bool) -> Mapping[str, Any]:
     question, text, journal = state["sub_question"], state["text"], current_journal()
     inputs = state.get("inputs", {})
     arguments = await write_arguments(solver, tool, text, unfilled=slotted(question), answers=inputs)
@@ -111,11 +107,25 @@ async def _looked_up(solver: RoleModel, tool: BaseTool, state: StepState, read: 
     if tool.return_direct:
         return {"answer": output}
     try:
-        return {"answer": await read(solver, text, output), "evidence": output}
+        return {"answer": await read(solver, text, output, known.sources, grounded=grounded), "evidence": output}
     except BackendError:
         # The run stops here, and goes on when the model is back: without another call.
         await journal.note(known)
         raise
+
+
+async def read(solver: RoleModel, text: str, output: str, sources: Sequence[Source], *, grounded: bool) -> str:
+    """The answer of a sub-question, read out of a tool's result; where it is to be grounded, checked.
+
+    Raises:
+        NotFoundError: the result does not hold the answer.
+        ReplyError, BudgetExceededError, EndpointError: as model calls do.
+    """
+    answer = await read_answer(solver, text, output)
+    if grounded:
+        passages = [source.whole for source in behind(answer, sources)] or [output]
+        await check_answer(solver, text, answer, passages, output)
+    return answer
 
 
 def by_graph(graph: "CompiledStateGraph[Any, Any, Any, Any]") -> AnswerStep:

@@ -11,13 +11,12 @@ from langgraph.graph import END, START, StateGraph
 from anabranch.agents.arguments import write_arguments
 from anabranch.agents.decomposer import Decomposer, PlanRequest
 from anabranch.agents.models import RoleModel
-from anabranch.agents.solver import read_answer
 from anabranch.errors import BackendError, ModelError, NotFoundError
 from anabranch.graphs.bridge import Node
 from anabranch.graphs.journal import Call as Record
 from anabranch.graphs.journal import note
 from anabranch.graphs.planner import Planner
-from anabranch.graphs.step import AnswerStep, Read, StepState, one_line
+from anabranch.graphs.step import AnswerStep, StepState, one_line, read
 from anabranch.plan import Answer, Plan
 from anabranch.serving.conversation import Carried
 from anabranch.serving.protocol import FunctionTool
@@ -63,7 +62,7 @@ class ClientTools:
         carried: what is known from earlier requests.
         results: new results, by sub-question id.
         may_call: whether the client takes further calls.
-        read: reads answers out of results.
+        grounded: whether what is read out of results is checked.
         calls: the calls that the client is asked to make, filled during the run.
         answers: answers by sub-question id, filled during the run.
     """
@@ -74,7 +73,7 @@ class ClientTools:
     carried: Carried = field(default_factory=Carried)
     results: Mapping[int, str] = field(default_factory=dict)
     may_call: bool = True
-    read: Read = read_answer
+    grounded: bool = False
     calls: list[Call] = field(default_factory=list)
     answers: dict[int, Answer] = field(default_factory=dict)
 
@@ -117,7 +116,8 @@ class ClientTools:
                 raise NotFoundError(f"{question.route} returned nothing")
             found = sources_of(output, sub_question=question.id, tool=question.route, arguments={})
             note(Record(tool=question.route, arguments={}, text=text, output=output, sources=found), output)
-            return {"answer": await self.read(self.solver, text, output), "evidence": output}
+            answer = await read(self.solver, text, output, found, grounded=self.grounded)
+            return {"answer": answer, "evidence": output}
         if not self.may_call:
             raise ModelError("the client takes no further tool calls")
         tool = self.tools[question.route]

@@ -14,7 +14,6 @@ from anabranch.agents.conversation import taken_as
 from anabranch.agents.decomposer import Decomposer, PlanRequest
 from anabranch.agents.final_answer import Delta
 from anabranch.agents.models import RoleModel
-from anabranch.agents.solver import read_answer, read_grounded
 from anabranch.config import Budget, PlanningMode, Protocol
 from anabranch.errors import ModelError
 from anabranch.graphs.nodes import MAX_ANSWER_TOKENS
@@ -195,7 +194,7 @@ class _Asking:
             carried=carried or Carried(),
             results=self._question.conversation.results,
             may_call=self._question.may_call,
-            read=read_grounded if parts.grounded else read_answer,
+            grounded=parts.grounded,
         )
         # A guided solver would run the tools that it is offered; the client's are not ours to run.
         guided = parts.protocol == "guided" or not COMPUTE_TOOLS.isdisjoint(own)

@@ -1,11 +1,12 @@
 """What a tool gave, as the sources of an answer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.documents import Document
 
 from anabranch.plan import Source
+from anabranch.tools.terms import STOP_WORDS, tokenize
 
 MAX_EXCERPT_CHARS = 1_000
 
@@ -49,3 +50,15 @@ def _text(value: Any) -> str | None:
 def _excerpt(text: str) -> str:
     text = text.strip()
     return text if len(text) <= MAX_EXCERPT_CHARS else text[:MAX_EXCERPT_CHARS].rstrip() + " […]"
+
+
+def behind(answer: str, sources: Sequence[Source]) -> list[Source]:
+    """The sources that share the most words with an answer; all, if none shares any."""
+    wanted = _words(answer)
+    shared = [len(wanted & _words(source.text)) for source in sources]
+    most = max(shared, default=0)
+    return [source for source, share in zip(sources, shared, strict=True) if share == most]
+
+
+def _words(text: str) -> set[str]:
+    return set(tokenize(text)) - STOP_WORDS
