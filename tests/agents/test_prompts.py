@@ -7,6 +7,7 @@ from langchain_core.messages import BaseMessage
 from syrupy.assertion import SnapshotAssertion
 
 from anabranch.agents import prompts
+from anabranch.agents.examples import EXAMPLES
 from anabranch.codecs import decode_lines
 from anabranch.config import PlanningMode
 from anabranch.plan import Answer, Plan, SubQuestion
@@ -168,7 +169,7 @@ def test_question_and_feedback_are_verbatim(question: str, feedback: str) -> Non
 @pytest.mark.parametrize("cards", [CARDS, (SEARCH,), ()])
 def test_examples_are_plans_over_the_catalogue(cards: Sequence[ToolCard]) -> None:
     messages = prompts.example_messages(cards)
-    assert [message.type for message in messages] == ["human", "ai"] * len(prompts.EXAMPLES)
+    assert [message.type for message in messages] == ["human", "ai"] * len(EXAMPLES)
     plans = [decode_lines(str(message.text)) for message in messages[1::2]]
     for plan in plans:
         plan.check([card.name for card in cards], 8)
