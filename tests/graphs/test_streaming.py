@@ -1,10 +1,12 @@
 """What `stream_mode="messages"` gives is the answer, and no more."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage
+from langchain_core.callbacks import UsageMetadataCallbackHandler, get_usage_metadata_callback
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.tools import tool
 
 from tests.fakes import Reply, ScriptedChatModel
@@ -68,6 +70,27 @@ async def test_the_stream_is_the_answer(case: str) -> None:
 async def test_a_direct_answer_comes_word_by_word() -> None:
     parts: Any = planner([plan_json()], answering("It is a fine day"), []).astream(ask(), stream_mode="messages")
     assert [chunk.text async for chunk, _ in parts if chunk.text] == ["It", " is", " a", " fine", " day"]
+
+
+class Named(ScriptedChatModel):
+    """Says its name at the end of a stream, without which LangChain counts no usage."""
+
+    async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
+        async for chunk in super()._astream(*args, **kwargs):
+            yield chunk
+        yield ChatGenerationChunk(message=AIMessageChunk(content="", response_metadata={"model_name": "m"}))
+
+
+def test_usage_is_counted_once_where_it_is_streamed() -> None:
+    graph = planner([plan_json()], Named(script=lambda _: "It is a fine day", word_delay=0.0), [])
+    handler, states = UsageMetadataCallbackHandler(), list[Any]()
+    with get_usage_metadata_callback() as counted:
+        for mode, part in graph.stream(ask(), {"callbacks": [handler]}, stream_mode=["messages", "values"]):
+            states += [part] if mode == "values" else []
+    solver = states[-1]["usage"]["solver"]
+    assert solver.calls == 1
+    for usage in (counted.usage_metadata["m"], handler.usage_metadata["m"]):
+        assert (usage["input_tokens"], usage["output_tokens"]) == (solver.input_tokens, solver.output_tokens)
 
 
 async def test_words_before_a_tool_call_are_not_shown() -> None:
