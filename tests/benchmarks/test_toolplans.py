@@ -1,0 +1,74 @@
+"""Task rows: drawn from schemas, and the teacher's replies that will do."""
+
+import json
+from random import Random
+
+import pytest
+
+from anabranch.codecs import decode_lines
+from anabranch.tools.retrieval import ToolText
+from benchmarks.toolplans.draw import Call, Drawer, Tool, asking, clause, hidden, seeds
+from benchmarks.toolplans.rows import natural, problem, terse
+
+KINDS = ("boat", "train", "plane", "lorry", "tram", "ferry", "bus", "bike")
+
+
+def tool(verb: str, kind: str, **parameters: str) -> Tool:
+    name, description = f"{verb}_{kind}", f"{verb.capitalize()} a {kind} of the {kind} company"
+    return Tool(ToolText(name, description, tuple(parameters)), f"Travel/{kind}", parameters)
+
+
+TOOLS = [
+    made
+    for kind in KINDS
+    for made in (
+        tool("find", kind, town="The town (e.g., Graz, Oslo)"),
+        tool("book", kind, booking_id="The booking", day="The day"),
+    )
+]
+
+
+def test_what_a_call_is_to_do_has_all_its_values() -> None:
+    call = Call(TOOLS[1], {"booking_id": "{1}", "day": "today"})
+    assert clause(call) == "Book a boat of the boat company on today with booking id {1}"
+    assert clause(call, spoken=True).endswith("with booking id that the first task finds")
+
+
+def test_seeds_are_plans_over_their_catalogues() -> None:
+    for seed in seeds(Drawer(TOOLS, 1), 20):
+        plan = decode_lines(seed["completion"])
+        routes = [line.partition(": ")[0] for line in seed["messages"][0]["content"].split("Routes:\n")[1].split("\n")]
+        assert 1 <= len(plan.sub_questions) <= 6
+        assert {question.route for question in plan.sub_questions} <= set(routes)
+        assert all(value in seed["messages"][1]["content"] for value in seed["values"])
+        assert json.dumps(asking(seed, "teacher", Random(1), 0))
+
+
+def test_a_hidden_look_up_is_in_the_plan_and_not_in_the_request() -> None:
+    (row,) = hidden(Drawer(TOOLS, 2), 1)
+    plan = decode_lines(row["completion"])
+    assert plan.sub_questions[1].depends_on == (1,)
+    assert "that the first" not in row["messages"][1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("Could you book the boat B-12 for today?", None),
+        ("Could you book the boat for today?", "a value is lost"),
+        ("Sure, book the boat B-12 today.", "it talks of tasks, or is a list"),
+        ("Book B-12 today, for 99 people.", "it has a number of its own"),
+        ("B-12 today " + "please " * 40, "too short or too long"),
+    ],
+)
+def test_replies_that_will_do(text: str, why: str | None) -> None:
+    assert problem(text, {"values": ["B-12", "today"], "tasks": ["Book a boat with booking id B-12 on today"]}) == why
+
+
+def test_marks_of_the_prompt_go_and_descriptions_may_say_little() -> None:
+    text = natural("book boat (booking id = 7; day = today) with what the first task finds", Random(1))
+    assert text.startswith("book boat with booking id 7, day today with ")
+    assert "task" not in text
+    short = terse("Head\nRoutes:\nsolve: alone\nbook_boat: Books a boat.", Random(1))
+    assert "Books a boat" not in short
+    assert short.split("\n")[2] == "solve: alone"
