@@ -68,7 +68,7 @@ def _run_toolplans(values: Mapping[str, Any], guard: Guard) -> None:
     with opened_view(quiet=values["quiet"]) as view:
         view.status("starting")
         prepared = toolplans.prepare(setup, progress=view.status)
-    tell_problems(prepared.problems)
+    tell_problems(prepared.problems, "note")
     guard.hint = f"what is done is kept in {setup.out}; run the same command again to go on"
     total = len(prepared.examples) * len(prepared.entrants)
     with Loop() as loop, Gauge(total, quiet=values["quiet"]) as gauge:
@@ -165,9 +165,9 @@ def details(progress: Progress) -> str:
     return " · ".join(parts)
 
 
-def tell_problems(problems: Sequence[str]) -> None:
+def tell_problems(problems: Sequence[str], word: str = "skipped") -> None:
     """Says what was skipped, the first few in words."""
     for problem in problems[:_SHOWN_PROBLEMS]:
-        complain(f"skipped: {problem}")
+        complain(f"{word}: {problem}")
     if len(problems) > _SHOWN_PROBLEMS:
-        complain(f"skipped: {len(problems) - _SHOWN_PROBLEMS} more lines")
+        complain(f"{word}: {len(problems) - _SHOWN_PROBLEMS} more lines")

@@ -148,6 +148,6 @@ def test_plans_over_tools_in_one_command(home: Path, answering: OpenAIServer) ->
     result = evaluate("--task", "toolplans", "--data", "my.jsonl", "--tools", "tools.json", *models)
     assert result.exit_code == 0, result.stderr
     assert "| mine | 1 | 100.0 |" in result.stdout
-    assert "skipped: tool 3: it has no name" in result.stderr
+    assert "note: tool 3: it has no name" in result.stderr
     again = evaluate("report", "plans")
     assert "| mine | 1 | 100.0 |" in again.stdout
