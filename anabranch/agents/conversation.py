@@ -113,11 +113,15 @@ async def understand(model: RoleModel, messages: Sequence[BaseMessage]) -> Under
 def own_words(asked: str, turns: Sequence[BaseMessage]) -> Understood:
     """A message that nobody could rewrite; the answer to a question of the assistant's, after what it is about."""
     asks = any(mark in asked for mark in _MARKS)
-    about = next((str(turn.text) for turn in reversed(turns) if isinstance(turn, HumanMessage)), "")
     if asks or not _asks_back(turns) or len(asked) > MAX_REPLY_CHARS:
         return Understood(asked, asked, "follow_up")
-    said = (_cut(about, MAX_TURN_CHARS), _cut(str(turns[-1].text), MAX_TURN_CHARS), asked)
-    return Understood(asked, " ".join(said))
+    return Understood(asked, _after_the_last(turns, asked))
+
+
+def _after_the_last(turns: Sequence[BaseMessage], asked: str) -> str:
+    """A message after the question and answer before it, so that both together can be understood."""
+    about = next((str(turn.text) for turn in reversed(turns) if isinstance(turn, HumanMessage)), "")
+    return " ".join((_cut(about, MAX_TURN_CHARS), _cut(str(turns[-1].text), MAX_TURN_CHARS), asked))
 
 
 def read_reply(text: str, asked: str, turns: Sequence[BaseMessage]) -> Understood:
@@ -136,14 +140,14 @@ def read_reply(text: str, asked: str, turns: Sequence[BaseMessage]) -> Understoo
     label, colon, rest = line.partition(":")
     question = rest.strip() if colon and label.strip(" *").upper() == prompts.QUESTION else line
     question = question.strip(' *`"“”')
-    asks = any(mark in words for mark in _MARKS)
-    if _same(question, words):
+    few = len(words) <= MAX_FEW_CHARS
+    if question and not _adds(question, words, turns):
         # A few words seldom say all: whoever can, reads them with the earlier turns.
-        return own_words(asked, turns) if len(words) <= MAX_FEW_CHARS else Understood(asked, asked)
-    if any(_same(question, str(turn.text)) for turn in turns):
-        # Nothing could be added to what was said before: a remark, or a wish about the last answer.
-        about_it = not (asks or _NUMBER.search(words) or _asks_back(turns))
-        return Understood(asked, asked, "conversation") if about_it else own_words(asked, turns)
+        return own_words(asked, turns) if few else Understood(asked, asked)
+    if few and any(_same(question, str(turn.text)) for turn in turns):
+        # Nothing could be added to what was said before: most often a remark, or a wish about the last answer.
+        asks = any(mark in words for mark in _MARKS) or _NUMBER.search(words) or _asks_back(turns)
+        return Understood(asked, _after_the_last(turns, asked)) if asks else Understood(asked, asked, "conversation")
     if not _stands(question, words, turns):
         return own_words(asked, turns)
     return Understood(asked, f"{question}\n\n{pasted}" if pasted else question)
@@ -155,12 +159,14 @@ def read_reply(text: str, asked: str, turns: Sequence[BaseMessage]) -> Understoo
 _MARKS = "?？؟;；⸮"
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"\d+")
+_IN_PAIRS = re.compile(f"[{UNSPACED}\uac00-\ud7a3]")
 _STEM = 4
 
 
 def _stands(question: str, words: str, turns: Sequence[BaseMessage]) -> bool:
     """Whether a rewritten question can be one: of a sensible length, a question, in the conversation's words."""
-    if not question or len(question) > 2 * len(words) + 300:
+    repeated = any(_same(question, str(turn.text)) for turn in turns)
+    if not question or repeated or len(question) > 2 * len(words) + 300:
         return False
     said = " ".join([words, *(str(turn.text) for turn in turns)])
     numbers, told = set(_NUMBER.findall(question)), {n for n in _NUMBER.findall(words) if len(n) > 1}
@@ -174,13 +180,19 @@ def _stands(question: str, words: str, turns: Sequence[BaseMessage]) -> bool:
     return len(stems & _stems(said)) >= 0.5 * len(stems)
 
 
-def _stems(text: str) -> set[str]:
-    """The beginnings of the longer words of a text; of scripts without spaces, pairs of characters."""
+def _adds(question: str, words: str, turns: Sequence[BaseMessage]) -> bool:
+    """Whether a rewritten message has anything of earlier turns that the message itself has not."""
+    before = set[str]().union(*(_stems(str(turn.text), shortest=2) for turn in turns))
+    return bool((_stems(question, shortest=2) - _stems(words, shortest=2)) & before)
+
+
+def _stems(text: str, *, shortest: int = _STEM) -> set[str]:
+    """The beginnings of the longer words of a text; of Korean and of scripts without spaces, pairs of characters."""
     stems = set[str]()
     for word in _WORD.findall(text.lower()):
-        if re.search(f"[{UNSPACED}]", word):
+        if _IN_PAIRS.search(word):
             stems |= {word[place : place + 2] for place in range(max(1, len(word) - 1))}
-        elif len(word) >= _STEM or word.isdigit():
+        elif len(word) >= shortest or word.isdigit():
             stems.add(word[:_STEM])
     return stems
 

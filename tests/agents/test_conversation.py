@@ -151,7 +151,18 @@ async def test_a_question_after_a_question_of_the_assistants_may_change_the_topi
 async def test_a_reply_that_adds_nothing_to_what_was_said_is_about_the_answer() -> None:
     reply = "QUESTION: Who runs the Lindholm lighthouse?"
     assert await understood("Shorter please", reply) == Understood("Shorter please", "Shorter please", "conversation")
-    assert (await understood("And her age?", reply)).turn == "follow_up"
+    found = await understood("And her age?", reply)
+    assert found.question == "Who runs the Lindholm lighthouse? Petra Aalto runs it. And her age?"
+    longer = "And which other lighthouses of the coast does she run?"
+    assert await understood(longer, reply) == Understood(longer, longer, "follow_up")
+
+
+@pytest.mark.parametrize(
+    "reply", ["QUESTION: What is the phone number of the harbour?", "QUESTION: Phone number, harbour?"]
+)
+async def test_a_rewrite_that_adds_nothing_of_earlier_turns_leaves_the_own_words(reply: str) -> None:
+    asked = "what's the phone number of the harbour"
+    assert await understood(asked, reply) == Understood(asked, asked)
 
 
 @pytest.mark.parametrize(
@@ -160,13 +171,26 @@ async def test_a_reply_that_adds_nothing_to_what_was_said_is_about_the_answer() 
         ("Not in 2024, in 2023!", "When did it open in 2023?", True),
         ("and in 2023", "When did it open?", False),
         ("and in 2023", "When did it open in 1999?", False),
-        ("그럼 나이는?", "그 나이는?", True),
     ],
 )
 async def test_numbers_are_those_of_the_conversation(asked: str, question: str, kept: bool) -> None:
     turns: list[BaseMessage] = [HumanMessage("When did it open in 2024?"), AIMessage("In May.")]
     found = await understood(asked, f"QUESTION: {question}", turns=turns)
     assert (found.question == question) is kept
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "question"),
+    [
+        (("서울은 언제 수도가 되었나요?", "1394년."), "거기 인구는?", "서울의 인구는?"),
+        (("泳池几点关门？", "晚上十点。"), "周日呢？", "泳池周日几点关门？"),
+        (("Who is Bo?", "A chef."), "How old is he?", "How old is Bo?"),
+        (("Kuka on Aino Virta?", "Kokki."), "Missä hän asuu?", "Missä Aino Virta asuu?"),
+    ],
+)
+async def test_questions_of_many_scripts_are_taken(said: tuple[str, str], asked: str, question: str) -> None:
+    turns: list[BaseMessage] = [HumanMessage(said[0]), AIMessage(said[1])]
+    assert (await understood(asked, f"QUESTION: {question}", turns=turns)).question == question
 
 
 async def test_a_model_that_is_away_is_an_error() -> None:
