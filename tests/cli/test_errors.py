@@ -44,7 +44,7 @@ BAD = {
     "undocumented": (("Q?", "--tool", "slow_tools:undocumented"), "cannot be made a tool"),
     "unknown model": (("Q?", "--decomposer", "gpt"), "unknown model 'gpt'"),
     "review without a terminal": (("Q?", "--review"), "--review asks in the terminal"),
-    "restart without a thread": (("Q?", "--restart"), "need --thread"),
+    "restart without a thread": (("Q?", "--restart"), "--restart needs --thread"),
     "thread without a name": (("Q?", "--thread", " "), "needs a name"),
     "nothing unfinished": (("--thread", "t"), "has nothing unfinished"),
     "unusable checkpoints": (("Q?", "--thread", "t", "--checkpoints", "binary.txt"), "cannot keep threads"),
