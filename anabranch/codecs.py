@@ -159,19 +159,22 @@ def from_dict(data: Any, *, base: Plan | None = None) -> Plan:
     """
     if not isinstance(data, dict) or not isinstance(data.get("sub_questions"), list):
         raise PlanSyntaxError('the plan must be an object {"sub_questions": [...]}')
-    questions = []
+    questions, loose = [], set()
     for place, item in enumerate(data["sub_questions"], (base or Plan()).next_id):
         try:
             questions.append(SubQuestion.model_validate(_known_fields(item, place)))
+            if isinstance(item, dict) and item.get("depends_on") is None:
+                loose.add(questions[-1])
         except ValidationError as error:
             number = _number(item, place)
             raise PlanSyntaxError(f"sub-question {number}: {_first(error)}", sub_question=number) from error
     ids = {question.id for question in questions}
-    return (base or Plan()).extended(in_order([_with_loose_slots(question, ids) for question in questions]))
+    told = [_with_loose_slots(q, ids) if q in loose else q for q in questions]
+    return (base or Plan()).extended(in_order(told))
 
 
 def _with_loose_slots(question: SubQuestion, ids: Collection[int]) -> SubQuestion:
-    """A sub-question that depends on what `{ 1 }` in its text means, where the plan has such a sub-question."""
+    """A sub-question that does not say what it depends on, with what `{ 1 }` in its text means, if it is there."""
     meant = {id_ for id_ in loose_slots(question.text) if id_ in ids and f"{{{{{id_}}}}}" not in question.text}
     if meant <= {*question.depends_on, question.id}:
         return question

@@ -291,6 +291,8 @@ def test_a_loose_slot_is_a_dependency_if_there_is_such_a_sub_question() -> None:
     plan = decode_json(objects(FIRST, '{"id": 2, "text": "When was { 1 } born, in { 7 }?"}'))
     assert plan.sub_questions[1].depends_on == (1,)
     assert decode_json(objects(FIRST, '{"id": 2, "text": "What is {{1}}?"}')).sub_questions[1].depends_on == ()
+    said = objects(FIRST, '{"id": 2, "text": "What is { 1 }?", "depends_on": []}')
+    assert decode_json(said).sub_questions[1].depends_on == ()
 
 
 def test_new_sub_questions_may_not_take_an_id_of_the_base() -> None:
