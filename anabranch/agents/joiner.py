@@ -67,7 +67,8 @@ async def join(
     """
     if may_replan and not any(answer.ok for answer in answers.values()):
         return Joined(missing=failures(answers))
-    if model.small:
+    if model.small or (answers and all(answer.not_found for answer in answers.values())):
+        # Where nothing was found, a model of 1.5B parameters makes an answer up.
         return join_last(plan, answers, may_replan=may_replan)
     prompt = prompts.join_messages(question, plan, answers, may_replan=may_replan, form=form, grounded=grounded)
     reading: Reading = "joined" if form == "whole" else "short"
