@@ -193,7 +193,7 @@ class Run:
     async def outcome(self) -> Outcome:
         """What the run came to."""
         state = (await self._planner.aget_state(self._config)).values
-        return Outcome.of(state["question"], state, self._seconds)
+        return Outcome.of(state["asked"], state, self._seconds)
 
 
 def report(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:
