@@ -34,6 +34,17 @@ DECISION_WORDS = {
 """What a decision's type may be called, in the words of people and of other user interfaces."""
 
 
+def spoken_decision(value: Any) -> Any:
+    """A decision in the form of its model: a bare word, yes or no become its type, in the words that are known."""
+    if isinstance(value, bool):
+        value = "approve" if value else "reject"
+    decision = {"type": value} if isinstance(value, str) else value
+    if not isinstance(decision, Mapping):
+        return value
+    word = str(decision.get("type")).strip(" .!\n").lower()
+    return {**decision, "type": DECISION_WORDS.get(word, decision.get("type"))}
+
+
 class Action(BaseModel):
     """A call that changes something, and what a person has decided on it.
 
@@ -87,13 +98,7 @@ class ActionDecision(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _in_other_forms(cls, value: Any) -> Any:
-        if isinstance(value, bool):
-            return {"type": "approve" if value else "reject"}
-        decision = {"type": value} if isinstance(value, str) else value
-        if not isinstance(decision, Mapping):
-            return value
-        word = str(decision.get("type")).strip(" .!\n").lower()
-        return {**decision, "type": DECISION_WORDS.get(word, decision.get("type"))}
+        return spoken_decision(value)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

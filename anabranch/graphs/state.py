@@ -13,7 +13,7 @@ from typing_extensions import TypedDict, get_type_hints
 
 from anabranch.agents.conversation import Turn
 from anabranch.errors import PlanError
-from anabranch.graphs.actions import DECISION_WORDS, Action
+from anabranch.graphs.actions import DECISION_WORDS, Action, spoken_decision
 from anabranch.graphs.channels import Stored
 from anabranch.plan import Answer, Plan, Source, Status, Usage
 
@@ -130,19 +130,15 @@ class PlanDecision(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _in_other_forms(cls, value: Any) -> Any:
-        if isinstance(value, bool):
-            return {"type": "approve" if value else "reject"}
-        if isinstance(value, str) and value.strip():
-            word = DECISION_WORDS.get(value.strip(" .!\n").lower())
-            return {"type": word} if word else {"type": "respond", "message": value.strip()}
+        if isinstance(value, str) and value.strip() and value.strip(" .!\n").lower() not in DECISION_WORDS:
+            return {"type": "respond", "message": value.strip()}
         if isinstance(value, Mapping) and set(value) == {"decisions"}:
             value = value["decisions"]
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
-        if not isinstance(value, Mapping):
-            return value
-        decision = dict(value)
-        decision["type"] = DECISION_WORDS.get(str(decision.get("type")).lower(), decision.get("type"))
+        decision = spoken_decision(value)
+        if not isinstance(decision, dict):
+            return decision
         if isinstance(action := decision.pop("edited_action", None), Mapping):
             arguments = action.get("args")
             decision["plan"] = arguments.get("plan", arguments) if isinstance(arguments, Mapping) else arguments
