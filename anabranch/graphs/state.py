@@ -73,7 +73,8 @@ class PlannerState(PlannerOutput):
         rounds: plans that were drawn up to replace or extend an earlier one.
         begun: sub-questions that were asked before the last plan.
         feedback: why the next plan is asked for.
-        started_at: when the question came in (seconds since the epoch), not counting what a person took to decide.
+        started_at: when the question came in (seconds since the epoch), moved on by the time that a person took to
+            decide on actions.
         actions: what waits for a person's decision, or has one, by sub-question id.
     """
 
