@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from anabranch.agents.limits import ended
 from anabranch.config import Budget, used_up
 from anabranch.errors import BudgetExceededError
 from anabranch.plan import Usage
+from anabranch.scope import holding
 
 T = TypeVar("T")
 _current: ContextVar["Ledger | None"] = ContextVar("anabranch_ledger", default=None)
@@ -137,11 +138,6 @@ def current() -> Ledger | None:
     return _current.get()
 
 
-@contextmanager
-def booking(ledger: Ledger) -> Iterator[Ledger]:
+def booking(ledger: Ledger) -> AbstractContextManager[Ledger]:
     """Books all model calls made inside on `ledger`."""
-    token = _current.set(ledger)
-    try:
-        yield ledger
-    finally:
-        _current.reset(token)
+    return holding(_current, ledger)

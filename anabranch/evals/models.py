@@ -6,8 +6,8 @@ no reply and no live model, the question is left for the next wave.
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -29,6 +29,7 @@ from anabranch.agents.served import structured_outputs
 from anabranch.config import Price
 from anabranch.errors import ConfigurationError, EndpointError, MissingReplyError
 from anabranch.evals.replies import ReplyStore, key_of, request_body
+from anabranch.scope import holding
 
 BATCH = "batch:"
 _WRITERS = re.compile(r"(lines|examples|small):(.+)", re.DOTALL)
@@ -50,14 +51,9 @@ class Call:
 _calls: ContextVar[list[Call] | None] = ContextVar("anabranch_eval_calls", default=None)
 
 
-@contextmanager
-def noting(calls: list[Call]) -> Iterator[None]:
+def noting(calls: list[Call]) -> AbstractContextManager[list[Call]]:
     """Notes all model calls made inside, those of tasks started inside too."""
-    token = _calls.set(calls)
-    try:
-        yield
-    finally:
-        _calls.reset(token)
+    return holding(_calls, calls)
 
 
 class KeptChatModel(BaseChatModel):

@@ -6,8 +6,8 @@ with the decisions. What is approved is what is carried out: the arguments are n
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -20,6 +20,7 @@ from anabranch.agents.arguments import write_action
 from anabranch.agents.models import RoleModel
 from anabranch.errors import ModelError
 from anabranch.graphs.journal import Call, Journal, current_journal, note
+from anabranch.scope import holding
 from anabranch.tools.calling import ToolResult, call_tool
 from anabranch.tools.effects import may_repeat
 from anabranch.tools.sources import sources_of
@@ -137,14 +138,9 @@ class Acting:
 _acting: ContextVar[Acting] = ContextVar("anabranch_acting", default=Acting())  # noqa: B039 - frozen
 
 
-@contextmanager
-def acting(how: Acting) -> Iterator[None]:
+def acting(how: Acting) -> AbstractContextManager[Acting]:
     """Actions inside are carried out so."""
-    token = _acting.set(how)
-    try:
-        yield
-    finally:
-        _acting.reset(token)
+    return holding(_acting, how)
 
 
 async def act(solver: RoleModel, tool: BaseTool, id_: int, text: str, inputs: Sequence[str]) -> str:

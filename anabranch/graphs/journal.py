@@ -11,8 +11,8 @@ keep pending writes. So every checkpointer can hold them, and deleting the threa
 import asyncio
 import json
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from pydantic import BaseModel
 
 from anabranch.plan import Answer, Source
+from anabranch.scope import holding
 from anabranch.tools.calling import in_daemon_thread
 
 NAMESPACE = "anabranch-calls"
@@ -171,14 +172,9 @@ class Journal:
 _journal: ContextVar[Journal | None] = ContextVar("anabranch_journal", default=None)
 
 
-@contextmanager
-def keeping(journal: Journal) -> Iterator[Journal]:
+def keeping(journal: Journal) -> AbstractContextManager[Journal]:
     """Tool calls that are made inside are noted in `journal`."""
-    token = _journal.set(journal)
-    try:
-        yield journal
-    finally:
-        _journal.reset(token)
+    return holding(_journal, journal)
 
 
 def current_journal() -> Journal:
@@ -202,15 +198,9 @@ class Notes:
 _notes: ContextVar[Notes | None] = ContextVar("anabranch_notes", default=None)
 
 
-@contextmanager
-def noting() -> Iterator[Notes]:
+def noting() -> AbstractContextManager[Notes]:
     """Calls inside are noted for one sub-question."""
-    notes = Notes()
-    token = _notes.set(notes)
-    try:
-        yield notes
-    finally:
-        _notes.reset(token)
+    return holding(_notes, Notes())
 
 
 def note(call: Call, evidence: str | None = None) -> None:

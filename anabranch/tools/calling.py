@@ -10,8 +10,8 @@ import inspect
 import json
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -26,6 +26,7 @@ from langgraph.types import Command
 
 from anabranch.errors import ModelError, NotFoundError
 from anabranch.replies import whole_characters
+from anabranch.scope import holding
 
 T = TypeVar("T")
 _LEFT_OUT = frozenset({"self", "config", "callbacks", "run_manager"})
@@ -62,14 +63,9 @@ class ToolRun:
 _running: ContextVar[ToolRun | None] = ContextVar("anabranch_tool_run", default=None)
 
 
-@contextmanager
-def running(run: ToolRun) -> Iterator[ToolRun]:
+def running(run: ToolRun) -> AbstractContextManager[ToolRun]:
     """Tools that are called inside belong to `run`."""
-    token = _running.set(run)
-    try:
-        yield run
-    finally:
-        _running.reset(token)
+    return holding(_running, run)
 
 
 async def call_tool(tool: BaseTool, arguments: dict[str, Any], *, id_: str = "call") -> ToolResult:
