@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from shlex import quote
 from typing import Any
 
@@ -27,6 +26,7 @@ from anabranch.cli.text import clean, in_one_line
 from anabranch.cli.views import Silence, View
 from anabranch.config import read_settings
 from anabranch.errors import ConfigurationError
+from anabranch.graphs.checkpointers import open_checkpointer, shown
 from anabranch.graphs.planner import Planner
 
 
@@ -39,7 +39,7 @@ class Ask:
         options: what the planner is built from.
         given: names of the options that were given, and so hold against those a thread remembers.
         thread: name of the thread, if any.
-        checkpoints: file that keeps threads, if not the usual one.
+        checkpoints: file or database that keeps threads, if not the usual file.
         restart: drop the thread's unfinished run.
         as_json: print one JSON object.
     """
@@ -48,7 +48,7 @@ class Ask:
     options: Options
     given: Collection[str] = ()
     thread: str | None = None
-    checkpoints: Path | None = None
+    checkpoints: str | None = None
     restart: bool = False
     as_json: bool = False
 
@@ -67,7 +67,7 @@ def run(ask: Ask, view: View, guard: Guard) -> None:
     """
     path = ask.checkpoints or (read_settings().cache_dir / threads.FILE)
     with Loop() as loop, closing(loop) as stack:
-        saver = loop.run(threads.open_saver(stack, path if ask.thread else None))
+        saver = loop.run(open_checkpointer(stack, path if ask.thread else None))
         unfinished = loop.run(threads.find_unfinished(saver, ask.thread)) if ask.thread else None
         ask = settle(ask, unfinished, view)
         _run_on(ask, unfinished, saver, loop, view, guard)
@@ -129,7 +129,7 @@ def hint(ask: Ask, command: str) -> str:
     """How to go on with a run that ended early."""
     if not ask.thread:
         return ""
-    file = f" --checkpoints {quote(str(ask.checkpoints))}" if ask.checkpoints else ""
+    file = f" --checkpoints {quote(shown(ask.checkpoints))}" if ask.checkpoints else ""
     return f"nothing is lost, go on with: anabranch {command} --thread {quote(ask.thread)}{file}"
 
 

@@ -20,6 +20,7 @@ from anabranch.cli.text import in_one_line
 from anabranch.cli.views import Silence, View
 from anabranch.config import read_settings
 from anabranch.errors import AnabranchError
+from anabranch.graphs.checkpointers import open_checkpointer
 from anabranch.graphs.planner import Planner
 
 PROMPT = "> "
@@ -38,7 +39,7 @@ def run(ask: Ask, view: View, guard: Guard) -> None:
     """
     path = ask.checkpoints or (read_settings().cache_dir / threads.FILE)
     with Loop() as loop, closing(loop) as stack:
-        saver = loop.run(threads.open_saver(stack, path if ask.thread else None))
+        saver = loop.run(open_checkpointer(stack, path if ask.thread else None))
         unfinished = loop.run(threads.find_unfinished(saver, ask.thread)) if ask.thread else None
         if unfinished:
             ask = settle(ask, unfinished, view)

@@ -91,7 +91,12 @@ def ask(
         ),
     ] = None,
     checkpoints: Annotated[
-        str | None, typer.Option(metavar="FILE", help="SQLite file that keeps threads.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="FILE|URL",
+            help="What keeps threads: an SQLite file, or postgresql://HOST/DATABASE (pip: anabranch[postgres]).",
+            show_default=False,
+        ),
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Drop what the thread has unfinished.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print answer, plan, answers and usage as JSON.")] = False,
@@ -212,7 +217,7 @@ def _watched(
             options=options,
             given=given,
             thread=thread,
-            checkpoints=Path(file) if file is not None else None,
+            checkpoints=file,
             restart=values.get("restart", False),
             as_json=values.get("as_json", False),
         )

@@ -1,20 +1,14 @@
-"""Threads: runs kept in SQLite, so that one that was killed goes on where it was."""
+"""Threads: runs that are kept, so that one that was killed goes on where it was."""
 
 import json
-import sqlite3
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage, RemoveMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from pydantic import ValidationError
 
-from anabranch.errors import ConfigurationError
 from anabranch.plan import Answer
 
 FILE = "threads.sqlite"
@@ -38,31 +32,6 @@ class Unfinished:
     options: Mapping[str, Any]
     answers: list[Answer]
     forget: list[BaseMessage]
-
-
-async def open_saver(stack: AsyncExitStack, path: Path | None) -> BaseCheckpointSaver[Any]:
-    """Opens the file that keeps threads; without a path, they are kept until the process ends.
-
-    Raises:
-        ConfigurationError: the file cannot be used.
-    """
-    if path is None:
-        return InMemorySaver()
-    try:
-        path = _made(path)
-        saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(path)))
-        await saver.setup()
-    except (OSError, sqlite3.Error) as error:
-        raise ConfigurationError(
-            f"{path} cannot keep threads ({error}); name another file with --checkpoints"
-        ) from error
-    return saver
-
-
-def _made(path: Path) -> Path:
-    path = path.expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 async def find_unfinished(saver: BaseCheckpointSaver[Any], thread: str) -> Unfinished | None:
