@@ -1,0 +1,1 @@
+"""Ordinary questions about small sets of documents; `python -m benchmarks.questions --help`."""
