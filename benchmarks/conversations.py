@@ -4,11 +4,13 @@ Each line of `conversations.jsonl` has the turns before a message, the message, 
 hold certain words (`must`; of a list inside it, any one), must not hold others, or must be the `same` as the message;
 and it is a question of its own, or something about the conversation, which is answered from that alone (`turn`).
 `--split held_out` are conversations that no prompt was tuned on. `--gguf FILE` serves a model with xllamacpp for the
-while. `--small` measures what an in-process model gets, which is not asked to rewrite anything.
+while. `--small` measures what an in-process model gets, which is not asked to rewrite anything. `--replies FILE` keeps
+each reply with a hash of its prompt, so that a change of what is made of the replies needs no new calls.
 """
 
 import argparse
 import asyncio
+import hashlib
 import json
 import time
 import unicodedata
@@ -19,7 +21,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
+from langchain_core.globals import set_llm_cache
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration
 
 from anabranch.agents.conversation import Understood, understand
 from anabranch.agents.ledger import Ledger, booking
@@ -65,6 +70,38 @@ def _bare(text: str) -> str:
     return "".join(character for character in text if unicodedata.category(character)[0] in "LN")
 
 
+class Replies(BaseCache):
+    """Replies of one model in a file, a line each. What is asked besides the prompt is not minded."""
+
+    def __init__(self, file: Path) -> None:
+        """Reads the replies that the file has."""
+        self.file, self.kept = file, dict[str, str]()
+        if file.exists():
+            lines = file.read_text(encoding="utf-8").splitlines()
+            self.kept = {row["prompt"]: row["reply"] for row in map(json.loads, lines)}
+
+    def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
+        """The reply to a prompt, if it is known."""
+        reply = self.kept.get(_hash(prompt))
+        return None if reply is None else [ChatGeneration(message=AIMessage(reply))]
+
+    def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
+        """Keeps the reply to a prompt."""
+        key, reply = _hash(prompt), return_val[0].text
+        self.kept[key] = reply
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"prompt": key, "reply": reply}, ensure_ascii=False) + "\n")
+
+    def clear(self, **kwargs: Any) -> None:
+        """Forgets all replies."""
+        self.kept.clear()
+        self.file.unlink(missing_ok=True)
+
+
+def _hash(prompt: str) -> str:
+    return hashlib.sha256(prompt.encode()).hexdigest()[:24]
+
+
 async def measure(model: RoleModel, split: str, *, verbose: bool) -> None:
     """Understands all conversations of a split and prints how many rightly."""
     good, all_, calls, began = Counter[str](), Counter[str](), Counter[int](), time.monotonic()
@@ -103,10 +140,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="of --gguf")
     parser.add_argument("--split", choices=["tuning", "held_out", "all"], default="tuning")
     parser.add_argument("--small", action="store_true", help="as an in-process model is treated")
+    parser.add_argument("--replies", type=Path, help="a file in which replies are kept; one for each model")
     parser.add_argument("--verbose", action="store_true", help="show what went wrong; not with held_out, if you tune")
     arguments = parser.parse_args()
     server, spec = serve(arguments.gguf, arguments.threads) if arguments.gguf else (None, arguments.solver)
     model = resolve_model(spec)
+    if arguments.replies:
+        set_llm_cache(Replies(arguments.replies))
     asyncio.run(measure(replace(model, small=arguments.small), arguments.split, verbose=arguments.verbose))
     del server
 
