@@ -17,6 +17,15 @@ def is_small_talk(text: str) -> bool:
     return not _UNSPACED.sub("", left).strip()
 
 
+def courtesy(text: str) -> str:
+    """What is said to small talk: thanks are answered in their language, all else is wished or said back."""
+    said = f" {' '.join(_words(text))} "
+    for thanks, reply in _WELCOME:
+        if thanks.search(said):
+            return reply
+    return text.strip()
+
+
 def begins_a_question(text: str) -> bool:
     """Whether a short text asks something: it begins with a question word, or its script says much in few letters."""
     words = _words(text)
@@ -58,6 +67,40 @@ _UNSPACED_GREETINGS = """
 반갑습니다|여러분|정말|좋은|아침입니다|สวัสดี|ครับ|ค่ะ|คะ|ขอบคุณ|มาก|ลาก่อน|ราตรีสวัสดิ์|ສະບາຍດີ|ຂອບໃຈ|မင်္ဂလာပါ|ကျေးဇူးတင်ပါတယ်
 សួស្តី|អរគុណ
 """
+_REPLIES_TO_THANKS = """
+You are welcome.|thanks|thank you|cheers
+Gern geschehen.|danke|vielen dank
+Je vous en prie.|merci
+De nada.|gracias|obrigado|obrigada
+Prego.|grazie
+Graag gedaan.|dank je|dank u|bedankt
+Varsågod.|tack
+Vær så god.|takk
+Selv tak.|tak
+Ole hyvä.|kiitos
+Proszę bardzo.|dziekuje
+Není zač.|dekuji
+Szívesen.|koszonom
+Cu plăcere.|multumesc
+Rica ederim.|tesekkurler|tesekkur ederim
+Пожалуйста.|спасибо
+Будь ласка.|дякую
+Παρακαλώ.|ευχαριστω
+عفوا.|شكرا
+בבקשה.|תודה
+خواهش می‌کنم.|ممنون|متشکرم
+आपका स्वागत है।|धन्यवाद|शुक्रिया
+Không có gì.|cam on
+Sama-sama.|terima kasih
+Karibu.|asante
+"""
+_UNSPACED_REPLIES_TO_THANKS = """
+不客气。|谢谢|多谢|感谢
+不客氣。|謝謝|多謝
+どういたしまして。|ありがとう
+천만에요.|감사합니다|고맙습니다|고마워
+ยินดีครับ|ขอบคุณ
+"""
 _QUESTIONS = """
 who whom whose what when where which why how wer wen wem was wann wo wie warum welche qui que quoi quand ou comment
 combien quel quelle quien cuando donde cual como cuanto quem quando onde qual quanto chi cosa dove wat wanneer waar vem
@@ -76,3 +119,12 @@ def _alternatives(phrases: str) -> str:
 _QUESTION_WORDS = frozenset(word for text in _QUESTIONS.split() for word in _words(text)[:1])
 _SPACED = re.compile(rf"(?<= )(?:{_alternatives(f'{_GREETINGS}|{_FILLERS}')})(?= )")
 _UNSPACED = re.compile(_alternatives(_UNSPACED_GREETINGS))
+
+
+def _welcome(lines: str, around: str) -> list[tuple[re.Pattern[str], str]]:
+    """For each line, what its thanks look like, and what is said to them."""
+    split = [line.split("|", 1) for line in lines.split("\n") if line]
+    return [(re.compile(around.format(_alternatives(thanks))), reply) for reply, thanks in split]
+
+
+_WELCOME = [*_welcome(_REPLIES_TO_THANKS, " (?:{}) "), *_welcome(_UNSPACED_REPLIES_TO_THANKS, "{}")]

@@ -23,7 +23,7 @@ from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.models import RoleModel
 from anabranch.agents.prompts import GROUNDED_TALK_INSTRUCTION
 from anabranch.agents.reply import Final
-from anabranch.agents.small_talk import is_small_talk
+from anabranch.agents.small_talk import courtesy, is_small_talk
 from anabranch.agents.solver import solve
 from anabranch.config import AnswerForm, Budget, PlanningMode, Protocol, check_question
 from anabranch.errors import BudgetExceededError, CallTimeoutError, ConfigurationError, PlanError
@@ -199,6 +199,9 @@ class Nodes:
         """Answers in one call, guided by the plan if there is one."""
         if self.searchers and not state["direct"]:
             return self._finish(state, Final(NOT_FOUND_TEXT), state["usage"], "not_found")
+        if self.solver.small and state["turn"] == "conversation" and is_small_talk(state["asked"]):
+            # An in-process model would give its last answer again.
+            return self._finish(state, Final(courtesy(state["asked"])), state["usage"])
         tools = [] if self.searchers else list(compute_tools(self.tools).values())
         history = history_of(state["messages"], self.solver)
         if self.searchers:

@@ -7,8 +7,10 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
+from anabranch.agents.models import RoleModel
 from anabranch.config import Budget
 from anabranch.errors import EndpointError
+from anabranch.graphs.planner import create_planner
 from tests.fakes import ScriptedChatModel
 from tests.graphs.scripts import plan_json, planner, thread
 
@@ -104,3 +106,13 @@ def test_the_callers_system_message_is_in_every_call_that_writes_for_the_user_an
     planner([PLAN], answering, [lookup]).invoke({"messages": messages})
     assert answering.prompts[-1].startswith("system: You are a pirate.\n\nAnswer the question")
     assert answering.prompts[-1].count("system: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"), [("Thanks!", "You are welcome."), ("ok, danke schön", "Gern geschehen."), ("Bye!", "Bye!")]
+)
+def test_an_in_process_model_is_not_asked_to_answer_thanks(asked: str, answer: str) -> None:
+    unasked = ScriptedChatModel(script=[])
+    graph = create_planner(decomposer=unasked, solver=RoleModel(unasked, small=True), tools=[lookup])
+    result = graph.invoke(conversation(asked))
+    assert (result["answer"], result["status"]) == (answer, "answered")
