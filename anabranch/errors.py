@@ -5,6 +5,7 @@ AnabranchError
 ├── UserError                  the caller's mistake (command line: exit code 2)
 │   ├── QuestionError          empty or too long
 │   ├── ConfigurationError     unknown tool, mode, model or option
+│   ├── UnknownToolCallError   a tool call whose plan the server does not keep (any more)
 │   └── DocumentError          a document that is missing or cannot be read
 ├── PlanError                  a plan that cannot be run, whoever wrote it; names the sub-question
 │   ├── PlanSyntaxError        text that is not a plan at all
@@ -44,6 +45,10 @@ class QuestionError(UserError):
 
 class ConfigurationError(UserError):
     """An option, tool, mode or model name that is not known or does not fit."""
+
+
+class UnknownToolCallError(UserError):
+    """A tool call came back whose plan is not kept, or not any more."""
 
 
 class DocumentError(UserError):

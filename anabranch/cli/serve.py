@@ -84,6 +84,15 @@ def app(
             metavar="ORIGIN", help="Origin whose web pages may call the server. Repeatable.", show_default=False
         ),
     ] = None,
+    threads: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="SQLite file, or postgresql://..., that keeps plans which wait for tools of clients. "
+            "[default: the memory of this process]",
+            show_default=False,
+        ),
+    ] = None,
     max_concurrency: MaxConcurrency = 8,
     max_queue: MaxQueue = 64,
     rate: Rate = None,

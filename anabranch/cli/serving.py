@@ -1,9 +1,10 @@
 """`anabranch serve app` and `anabranch serve mcp`: from options to a server. Importing this imports LangGraph."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +22,7 @@ try:
     from anabranch.serving.mcp_sdk import run_stdio
     from anabranch.serving.server import check_exposure, serve_app
     from anabranch.serving.service import Limits, Parts, Service
+    from anabranch.serving.tool_turns import open_store
 except ImportError as error:
     raise MissingExtraError(f"serving needs: pip install 'anabranch[app]' ({error})") from error
 
@@ -42,8 +44,17 @@ def run_app(options: Options, values: Mapping[str, Any]) -> None:
     """
     rules, limits = _rules(values), _limits(values)
     rules.check()
-    app = create_app(_service(options, limits), rules, cors_origins=values["cors_origin"] or ())
+    threads = values["threads"]
+    if threads:
+        asyncio.run(_checked(threads))
+    app = create_app(_service(options, limits), rules, cors_origins=values["cors_origin"] or (), threads=threads)
     serve_app(app, values["host"], values["port"], drain_seconds=limits.timeout)
+
+
+async def _checked(threads: str) -> None:
+    """Finds out before models are loaded whether plans can be kept."""
+    async with AsyncExitStack() as stack:
+        await open_store(stack, threads)
 
 
 def run_mcp(options: Options, values: Mapping[str, Any]) -> None:

@@ -1,6 +1,8 @@
 """The HTTP app, put together."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -12,16 +14,21 @@ from anabranch.serving.failures import handle_failures
 from anabranch.serving.health import Readiness
 from anabranch.serving.routes import build_routes
 from anabranch.serving.service import Service
+from anabranch.serving.tool_turns import ToolTurns, open_store
 from anabranch.serving.watch import Watch
 
 
-def create_app(service: Service, rules: DoorRules | None = None, *, cors_origins: Sequence[str] = ()) -> FastAPI:
+def create_app(
+    service: Service, rules: DoorRules | None = None, *, cors_origins: Sequence[str] = (), threads: str | None = None
+) -> FastAPI:
     """The HTTP app: `/v1/plans`, `/v1/chat/completions`, `/v1/models`, `/health`, `/metrics` and `/openapi.json`.
 
     Args:
         service: answers questions and writes plans.
         rules: who may come in; everybody, with bodies of at most 1 MiB, where nothing is said.
         cors_origins: origins whose web pages may call the server.
+        threads: where plans are kept that wait for tools of clients, so that they outlive the process and several
+            processes can share them: an SQLite file, or `postgresql://...`. In memory where nothing is said.
 
     Raises:
         ConfigurationError: a rule or an origin that cannot be one.
@@ -37,6 +44,7 @@ def create_app(service: Service, rules: DoorRules | None = None, *, cors_origins
         # The pages of these load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
+        lifespan=partial(_opened, service, threads) if threads else None,
     )
     app.include_router(build_routes(service, Readiness(service.parts)))
     handle_failures(app)
@@ -48,3 +56,11 @@ def create_app(service: Service, rules: DoorRules | None = None, *, cors_origins
         )
     app.add_middleware(Watch, metrics=service.metrics, routes=frozenset(app.openapi()["paths"]))
     return app
+
+
+@asynccontextmanager
+async def _opened(service: Service, threads: str, _: FastAPI) -> AsyncIterator[None]:
+    """Holds the store of a service open for as long as the app runs."""
+    async with AsyncExitStack() as stack:
+        service.turns = ToolTurns(await open_store(stack, threads))
+        yield

@@ -1,6 +1,6 @@
 """Tools that the client runs: the planner stops where it needs one, and goes on with the result in another request."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,9 +17,9 @@ from anabranch.graphs.journal import Call as Record
 from anabranch.graphs.journal import note
 from anabranch.graphs.planner import Planner
 from anabranch.graphs.step import AnswerStep, StepState, one_line, read
-from anabranch.plan import Answer, Plan
-from anabranch.serving.conversation import Carried
+from anabranch.plan import SOLVE, Answer, Plan
 from anabranch.serving.protocol import FunctionTool
+from anabranch.serving.tool_turns import Carried
 from anabranch.tools.results import fitting
 from anabranch.tools.sources import sources_of
 
@@ -35,6 +35,12 @@ class Call:
     sub_question: int
     name: str
     arguments: Mapping[str, Any]
+
+
+def not_offered(plan: Plan, known: Collection[str]) -> list[BaseTool]:
+    """Tools of the client that a plan has and a request does not offer any more; there may be results of them."""
+    gone = {question.route for question in plan.sub_questions} - {SOLVE, *known}
+    return [as_tool(FunctionTool.model_construct(name=name, description="No longer there.")) for name in sorted(gone)]
 
 
 def as_tool(card: FunctionTool) -> BaseTool:
@@ -56,12 +62,12 @@ class ClientTools:
     """Answers sub-questions as the planner would, except for those that are routed to the client's tools.
 
     Attributes:
-        tools: the client's tools by name.
+        tools: the client's tools by name, those that it has offered before included.
         otherwise: answers what is routed elsewhere.
         solver: writes arguments and reads results.
         carried: what is known from earlier requests.
         results: new results, by sub-question id.
-        may_call: whether the client takes further calls.
+        offered: names of the tools that the client takes calls of now.
         grounded: whether what is read out of results is checked.
         calls: the calls that the client is asked to make, filled during the run.
         answers: answers by sub-question id, filled during the run.
@@ -72,7 +78,7 @@ class ClientTools:
     solver: RoleModel
     carried: Carried = field(default_factory=Carried)
     results: Mapping[int, str] = field(default_factory=dict)
-    may_call: bool = True
+    offered: Collection[str] = ()
     grounded: bool = False
     calls: list[Call] = field(default_factory=list)
     answers: dict[int, Answer] = field(default_factory=dict)
@@ -99,7 +105,8 @@ class ClientTools:
         if known:
             return {"answer": known.text}
         try:
-            given = await (self._ask_client(state) if question.route in self.tools else self.otherwise(state))
+            theirs = question.route in self.tools or question.id in self.results
+            given = await (self._ask_client(state) if theirs else self.otherwise(state))
         except (GraphBubbleUp, BackendError):
             raise
         except Exception as error:
@@ -114,16 +121,19 @@ class ClientTools:
             output = fitting(self.results[question.id], text)
             if not output.strip():
                 raise NotFoundError(f"{question.route} returned nothing")
-            found = sources_of(output, sub_question=question.id, tool=question.route, arguments={})
-            note(Record(tool=question.route, arguments={}, text=text, output=output, sources=found), output)
+            arguments = dict(self.carried.arguments.get(question.id, {}))
+            found = sources_of(output, sub_question=question.id, tool=question.route, arguments=arguments)
+            note(Record(tool=question.route, arguments=arguments, text=text, output=output, sources=found), output)
             answer = await read(self.solver, text, output, found, grounded=self.grounded)
             return {"answer": answer, "evidence": output}
-        if not self.may_call:
+        if question.route not in self.offered:
             raise ModelError("the client takes no further tool calls")
-        tool = self.tools[question.route]
-        inputs = state.get("inputs", {})
-        arguments = await write_arguments(self.solver, tool, text, unfilled=question.text, answers=inputs)
-        self.calls.append(Call(question.id, tool.name, arguments))
+        # Of calls that were put off, or whose results did not come, the arguments are there.
+        written = self.carried.arguments.get(question.id)
+        if written is None:
+            tool, inputs = self.tools[question.route], state.get("inputs", {})
+            written = await write_arguments(self.solver, tool, text, unfilled=question.text, answers=inputs)
+        self.calls.append(Call(question.id, question.route, written))
         raise Deferred
 
 

@@ -1,97 +1,18 @@
-"""A chat request as the planner takes it, and the plan that a conversation carries between requests.
+"""A chat request as the planner takes it: the question, what was said before, and the plan that waits for results."""
 
-The server keeps nothing. A reply with tool calls says in its content what the plan is and what is known:
-
-```
-Plan:
-1 [weather] What is the weather in Paris?
-2 [weather] What is the weather in Rome?
-3 [solve after 1,2] Where is it warmer?
-State: {"answers": {"2": "21 degrees"}, "failed": {}, "replans": 0}
-```
-
-and each call's id names its sub-question. The client sends both back, as it would to any OpenAI-compatible server, with
-the results of the calls. What comes back is the client's data and is checked like any other.
-"""
-
-import re
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, merge_message_runs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from anabranch.codecs import decode_lines, encode_lines
-from anabranch.config import MAX_QUESTION_CHARS, check_question
-from anabranch.errors import ConfigurationError, PlanError
-from anabranch.plan import Answer, Plan, SubQuestion, escape
+from anabranch.config import check_question
+from anabranch.errors import ConfigurationError
+from anabranch.plan import Plan, SubQuestion, escape
 from anabranch.serving.protocol import AssistantTurn, ChatRequest, RefusalPart, SystemTurn, TextPart, ToolTurn, Turn
+from anabranch.serving.tool_turns import Carried, ToolTurns, read_call_id
 
-PLAN_HEAD = "Plan:\n"
-STATE_HEAD = "State: "
 MAX_TEXT = 2_000
-_UNCHANGED = "send the message back as it came"
-_CALL_ID = re.compile(r"call_([1-9][0-9]{0,5})_[0-9a-f]{8}")
-
-
-class _State(BaseModel):
-    """What is known besides the plan."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    answers: dict[int, str] = {}
-    failed: dict[int, str] = {}
-    question: str = Field(default="", max_length=2 * MAX_QUESTION_CHARS)
-    replans: int = Field(default=0, ge=0, le=100)
-
-
-@dataclass(frozen=True)
-class Carried:
-    """A plan on its way.
-
-    Attributes:
-        plan: all sub-questions so far.
-        answers: answers by sub-question id, failed ones included.
-        replans: plans drawn up after the first.
-        question: the question as one that stands by itself, where the user's own words leaned on earlier turns.
-    """
-
-    plan: Plan = field(default_factory=Plan)
-    answers: Mapping[int, Answer] = field(default_factory=dict)
-    replans: int = 0
-    question: str = ""
-
-    def to_text(self) -> str:
-        """As the content of a message."""
-        state = _State(
-            answers={id_: answer.text for id_, answer in self.answers.items() if answer.ok},
-            failed={id_: answer.error or "" for id_, answer in self.answers.items() if not answer.ok},
-            question=self.question,
-            replans=self.replans,
-        )
-        known = state.model_dump_json(exclude=None if self.question else {"question"})
-        return f"{PLAN_HEAD}{encode_lines(self.plan)}\n{STATE_HEAD}{known}"
-
-    @classmethod
-    def from_text(cls, text: str) -> "Carried":
-        """Reads what `to_text` wrote.
-
-        Raises:
-            PlanError: it is something else, or was changed into something that cannot be run.
-        """
-        body = text.strip().removeprefix(PLAN_HEAD)
-        lines, _, tail = body.rpartition(f"\n{STATE_HEAD}")
-        try:
-            state = _State.model_validate_json(tail)
-        except ValidationError as error:
-            raise PlanError(f"the state after the plan was changed; {_UNCHANGED}") from error
-        plan = decode_lines(lines)
-        answers = {id_: Answer(id=id_, text=answer) for id_, answer in state.answers.items()}
-        answers |= {id_: Answer(id=id_, status="failed", error=reason) for id_, reason in state.failed.items()}
-        if not answers.keys() <= set(plan.ids):
-            raise PlanError(f"there are answers to sub-questions that are not in the plan; {_UNCHANGED}")
-        return cls(plan, answers, state.replans, state.question)
 
 
 @dataclass(frozen=True)
@@ -109,30 +30,30 @@ class Conversation:
     results: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, request: ChatRequest) -> "Conversation":
+    async def of(cls, request: ChatRequest, turns: ToolTurns) -> "Conversation":
         """Reads a request.
+
+        Args:
+            request: the request.
+            turns: where plans are kept that wait for the results of tool calls.
 
         Raises:
             QuestionError: there is no question, or it is empty or too long.
             ConfigurationError: tool calls and their results do not fit together.
-            PlanError: the plan that came back cannot be run.
+            UnknownToolCallError: the plan behind the tool calls is not kept.
+            BackendError: what keeps plans is away.
         """
-        turns = request.messages
-        asked = max((place for place, turn in enumerate(turns) if turn.role == "user"), default=-1)
-        system = [SystemMessage(_text(turn.content)) for turn in turns if isinstance(turn, SystemTurn)]
-        since = [turn for turn in turns[asked + 1 :] if not isinstance(turn, SystemTurn)]
+        said = request.messages
+        asked = max((place for place, turn in enumerate(said) if turn.role == "user"), default=-1)
+        system = [SystemMessage(_text(turn.content)) for turn in said if isinstance(turn, SystemTurn)]
+        since = [turn for turn in said[asked + 1 :] if not isinstance(turn, SystemTurn)]
         if asked < 0 or (since and not isinstance(since[-1], ToolTurn)):
             raise ConfigurationError("the last message must be the user's question or the result of a tool call")
-        question = check_question(_text(turns[asked].content))
-        messages = [*system, *_history(turns[:asked]), HumanMessage(question)]
+        question = check_question(_text(said[asked].content))
+        messages = [*system, *_history(said[:asked]), HumanMessage(question)]
         if not since:
             return cls(messages)
-        return cls(messages, *_continued(since))
-
-
-def new_call_id(sub_question: int) -> str:
-    """An id for the tool call that answers a sub-question."""
-    return f"call_{sub_question}_{secrets.token_hex(4)}"
+        return cls(messages, *await _continued(since, turns))
 
 
 def _text(content: str | Sequence[TextPart | RefusalPart] | None) -> str:
@@ -160,23 +81,24 @@ def _history(turns: Sequence[Turn]) -> list[BaseMessage]:
     return merged
 
 
-def _continued(since: Sequence[Turn]) -> tuple[Carried, dict[int, str]]:
+async def _continued(since: Sequence[Turn], turns: ToolTurns) -> tuple[Carried, dict[int, str]]:
     """The plan to go on with, and the results that are new."""
     replies = [(place, turn) for place, turn in enumerate(since) if isinstance(turn, AssistantTurn) and turn.tool_calls]
     if not replies or not isinstance(since[0], AssistantTurn):
         raise ConfigurationError("a tool message must follow the assistant message whose tool call it answers")
     place, last = replies[-1]
-    if not _text(last.content).lstrip().startswith(PLAN_HEAD):
+    ours = {call.id: known for call in last.tool_calls or [] if (known := read_call_id(call.id))}
+    if not ours:
         return _rebuilt(since)
     results = _results(last, since[place + 1 :])
-    carried = Carried.from_text(_text(last.content))
+    key = next(iter(ours.values()))[1]
+    carried = await turns.find(key)
     routes = {question.id: question.route for question in carried.plan.sub_questions}
     found: dict[int, str] = {}
     for call in last.tool_calls or []:
-        match = _CALL_ID.fullmatch(call.id)
-        id_ = int(match[1]) if match else 0
-        if routes.get(id_) != call.function.name or id_ in found:
-            raise ConfigurationError(f"the tool call {call.id!r} is not one of this plan; send it back as it was")
+        id_, its_key = ours.get(call.id, (0, ""))
+        if its_key != key or routes.get(id_) != call.function.name or id_ in found:
+            raise ConfigurationError(f"the tool call {call.id[:80]!r} is not one of this plan; send it back as it was")
         found[id_] = results[call.id]
     return carried, found
 
@@ -188,18 +110,20 @@ def _results(reply: AssistantTurn, following: Sequence[Turn]) -> dict[str, str]:
         if not isinstance(turn, ToolTurn):
             break
         if turn.tool_call_id in results:
-            raise ConfigurationError(f"there are two results of the tool call {turn.tool_call_id!r}; send one")
+            raise ConfigurationError(f"there are two results of the tool call {turn.tool_call_id[:80]!r}; send one")
         results[turn.tool_call_id] = _text(turn.content)
     calls = {call.id for call in reply.tool_calls or []}
     if missing := sorted(calls - results.keys()):
-        raise ConfigurationError(f"the result of the tool call {missing[0]!r} is missing; add a tool message for it")
+        raise ConfigurationError(
+            f"the result of the tool call {missing[0][:80]!r} is missing; add a tool message for it"
+        )
     if extra := sorted(results.keys() - calls):
-        raise ConfigurationError(f"there is no tool call {extra[0]!r} in the assistant message before it")
+        raise ConfigurationError(f"there is no tool call {extra[0][:80]!r} in the assistant message before it")
     return results
 
 
 def _rebuilt(since: Sequence[Turn]) -> tuple[Carried, dict[int, str]]:
-    """A plan out of calls that another model made, or whose plan the client did not keep: one sub-question each."""
+    """A plan out of calls that another model made: one sub-question each."""
     questions: list[SubQuestion] = []
     found: dict[int, str] = {}
     for place, turn in enumerate(since):
@@ -212,6 +136,8 @@ def _rebuilt(since: Sequence[Turn]) -> tuple[Carried, dict[int, str]]:
             try:
                 questions.append(SubQuestion(id=id_, text=text, route=call.function.name))
             except ValidationError as error:
-                raise ConfigurationError(f"the tool call {call.id!r} names no tool; send it back as it was") from error
+                raise ConfigurationError(
+                    f"the tool call {call.id[:80]!r} names no tool; send it back as it was"
+                ) from error
             found[id_] = results[call.id]
-    return Carried(Plan(sub_questions=tuple(questions))), found
+    return Carried(plan=Plan(sub_questions=tuple(questions))), found

@@ -98,7 +98,7 @@ class ToolCall(BaseModel):
 
 
 class AssistantTurn(BaseModel):
-    """An earlier reply. One with `tool_calls` must come back as it was sent: its content carries the plan."""
+    """An earlier reply. The ids of `tool_calls` are those that were sent: under them, the server keeps the plan."""
 
     role: Literal["assistant"]
     content: str | list[TextPart | RefusalPart] | None = None

@@ -12,8 +12,6 @@ from fastapi.sse import format_sse_event
 from anabranch.agents.final_answer import Delta
 from anabranch.codecs import encode_line, encode_lines
 from anabranch.graphs.channels import plain
-from anabranch.serving.client_tools import Call
-from anabranch.serving.conversation import new_call_id
 from anabranch.serving.plan_stream import PlanItem, Planned, Restarted
 from anabranch.serving.protocol import (
     MODEL,
@@ -27,6 +25,7 @@ from anabranch.serving.protocol import (
     ToolCall,
 )
 from anabranch.serving.service import Event, Item, Outcome
+from anabranch.serving.tool_turns import call_id
 
 DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"
@@ -34,8 +33,8 @@ PING = b": ping\n\n"
 
 def completion(outcome: Outcome, *, include_plan: bool) -> dict[str, Any]:
     """A whole reply."""
-    calls = tool_calls(outcome.calls)
-    message = AssistantMessage(content=outcome.answer, tool_calls=calls or None)
+    calls = tool_calls(outcome)
+    message = AssistantMessage(content=None if calls else outcome.answer, tool_calls=calls or None)
     reply = ChatCompletion(
         id=f"chatcmpl-{secrets.token_hex(12)}",
         created=int(time.time()),
@@ -72,14 +71,14 @@ def _finish_reason(outcome: Outcome) -> FinishReason:
     return known.get(outcome.finish_reason, "stop")
 
 
-def tool_calls(calls: "list[Call] | tuple[Call, ...] | Any") -> list[ToolCall]:
+def tool_calls(outcome: Outcome) -> list[ToolCall]:
     """The calls that the client is asked to make."""
     return [
         ToolCall(
-            id=new_call_id(call.sub_question),
+            id=call_id(call.sub_question, outcome.key),
             function=FunctionCall(name=call.name, arguments=json.dumps(call.arguments, ensure_ascii=False)),
         )
-        for call in calls
+        for call in outcome.calls
     ]
 
 
@@ -118,9 +117,8 @@ class Chunks:
         return shown
 
     def _last(self, outcome: Outcome) -> Iterator[bytes]:
-        calls = [call.model_dump(mode="json") for call in tool_calls(outcome.calls)]
+        calls = [call.model_dump(mode="json") for call in tool_calls(outcome)]
         if calls:
-            yield self._chunk({"content": outcome.answer})
             yield self._chunk({"tool_calls": [{"index": place, **call} for place, call in enumerate(calls)]})
         extra = {"anabranch": {"type": "outcome", **details(outcome)}} if self.include_plan else {}
         yield self._chunk({}, finish=_finish_reason(outcome), **extra)

@@ -32,6 +32,7 @@ from anabranch.serving.protocol import (
     PlansRequest,
 )
 from anabranch.serving.service import Outcome, Question, Service
+from anabranch.serving.tool_turns import ToolTurns
 from anabranch.serving.watch import GONE
 from anabranch.tools.catalogue import Catalogue
 from anabranch.tools.shortlist import fitting_cards
@@ -77,7 +78,7 @@ class _Routes:
         """Answers the last user message: plans, runs the plan, joins the answers."""
         _check_model(body.model)
         include_plan = bool(body.anabranch and body.anabranch.include_plan)
-        run = self._service.ask(question_of(body))
+        run = self._service.ask(await question_of(body, self._service.turns))
         if body.stream:
             usage = bool(body.stream_options and body.stream_options.include_usage)
             chunks = replies.Chunks(include_usage=usage, include_plan=include_plan)
@@ -116,14 +117,14 @@ def _check_model(name: str) -> None:
         raise Failure(404, message, code="model_not_found", param="model")
 
 
-def question_of(body: ChatRequest) -> Question:
+async def question_of(body: ChatRequest, turns: ToolTurns) -> Question:
     """What a chat request asks.
 
     Raises:
-        UserError, PlanError: as `Conversation.of`.
+        UserError, BackendError: as `Conversation.of`.
     """
     return Question(
-        Conversation.of(body),
+        await Conversation.of(body, turns),
         tools=[tool.function for tool in body.tools or []],
         may_call=body.tool_choice != "none",
         one_call=body.parallel_tool_calls is False,

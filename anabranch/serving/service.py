@@ -21,13 +21,14 @@ from anabranch.graphs.planner import Planner, create_planner
 from anabranch.graphs.protocol import COMPUTE_TOOLS
 from anabranch.graphs.step import by_route
 from anabranch.plan import Answer, Plan, Source, Status, Usage
-from anabranch.serving.client_tools import Call, ClientTools, Deferred, Recalled, as_tool
-from anabranch.serving.conversation import Carried, Conversation
+from anabranch.serving.client_tools import Call, ClientTools, Deferred, Recalled, as_tool, not_offered
+from anabranch.serving.conversation import Conversation
 from anabranch.serving.final_answer import rest_of
 from anabranch.serving.metrics import Metrics
 from anabranch.serving.plan_stream import PlanItem, write_plan
 from anabranch.serving.protocol import FunctionTool
 from anabranch.serving.runs import Run, Slots
+from anabranch.serving.tool_turns import Carried, ToolTurns
 from anabranch.serving.usage import UsageByRole
 from anabranch.tools.catalogue import Catalogue
 
@@ -99,8 +100,9 @@ class Outcome:
     """How a question ended: with an answer, or with calls for the client to make.
 
     Attributes:
-        answer: the final answer; with calls, the plan on its way.
+        answer: the final answer; empty with calls.
         calls: the calls.
+        key: with calls, the key under which the plan is kept.
         plan: all sub-questions that were asked.
         answers: their answers.
         usage: tokens by role.
@@ -116,6 +118,7 @@ class Outcome:
     answers: dict[int, Answer] = field(default_factory=dict)
     usage: dict[str, Usage] = field(default_factory=dict)
     question: str = ""
+    key: str = ""
     status: Status | None = None
     sources: Sequence[Source] = ()
     finish_reason: str = "stop"
@@ -132,8 +135,15 @@ Item = Delta | Event | Outcome
 class Service:
     """Answers questions and writes plans, as many at a time as the limits allow."""
 
-    def __init__(self, parts: Parts, limits: Limits | None = None, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        limits: Limits | None = None,
+        metrics: Metrics | None = None,
+        turns: ToolTurns | None = None,
+    ) -> None:
         self.parts = parts
+        self.turns = turns or ToolTurns()
         self.limits = limits or Limits()
         self.slots = Slots(self.limits.max_concurrency, self.limits.max_queue)
         self.metrics = metrics or Metrics()
@@ -145,7 +155,7 @@ class Service:
         """Answers a question; the last item is the outcome.
 
         Raises:
-            ConfigurationError, PlanError: the client's tools, or the plan that it sent back, cannot be used.
+            ConfigurationError, PlanError: the client's tools cannot be used, or not for the plan that waits for them.
         """
         work = _Asking(self, question)
         return Run(work.run, self.slots, self.limits.timeout)
@@ -169,6 +179,7 @@ class _Asking:
 
     def __init__(self, service: Service, question: Question) -> None:
         self._metrics = service.metrics
+        self._turns = service.turns
         self._question = question
         self._usage = UsageByRole()
         self._sent = ""
@@ -186,14 +197,18 @@ class _Asking:
     def _with_client(self, parts: Parts, carried: Carried | None) -> Planner:
         """A planner whose catalogue has the client's tools, and that goes on with the plan so far."""
         own = Catalogue(map(as_tool, self._question.tools))
-        tools = [*(tool for tool in parts.tools if tool.name not in own), *own.values()]
+        offered = frozenset(own) if self._question.may_call else frozenset()
+        servers = [tool for tool in parts.tools if tool.name not in own]
+        gone = not_offered(carried.plan, {*own, *(tool.name for tool in servers)}) if carried else []
+        own = Catalogue([*own.values(), *gone])
+        tools = [*servers, *own.values()]
         self._tools = ClientTools(
             tools=own,
             otherwise=by_route(parts.solver, Catalogue(tools), grounded=parts.grounded),
             solver=parts.solver,
             carried=carried or Carried(),
             results=self._question.conversation.results,
-            may_call=self._question.may_call,
+            offered=offered,
             grounded=parts.grounded,
         )
         # A guided solver would run the tools that it is offered; the client's are not ours to run.
@@ -222,7 +237,7 @@ class _Asking:
         try:
             await self._answered(emit)
         except Deferred:
-            await emit(self._called())
+            await emit(await self._called())
         finally:
             self._metrics.spent(self._usage.by_role)
 
@@ -251,14 +266,13 @@ class _Asking:
         await emit(
             Outcome(
                 answer,
-                (),
-                state["plan"],
-                state["answers"],
-                self._usage.by_role,
-                self._asked(),
-                state["status"],
-                state["sources"],
-                state["messages"][-1].response_metadata.get("finish_reason", "stop"),
+                plan=state["plan"],
+                answers=state["answers"],
+                usage=self._usage.by_role,
+                question=self._asked(),
+                status=state["status"],
+                sources=state["sources"],
+                finish_reason=state["messages"][-1].response_metadata.get("finish_reason", "stop"),
             )
         )
 
@@ -281,19 +295,26 @@ class _Asking:
     def _asked(self) -> str:
         return self._understood or str(self._question.conversation.messages[-1].text)
 
-    def _called(self) -> Outcome:
-        """The calls for the client, in plan order, and the plan to send back with them."""
+    async def _called(self) -> Outcome:
+        """The calls for the client, in plan order; the plan is kept until their results come."""
         if self._tools is None:
             raise Deferred
         order = {id_: place for place, id_ in enumerate(self._plan.ids)}
         calls = sorted(self._tools.calls, key=lambda call: order.get(call.sub_question, 0))
         answers = {**self._tools.carried.answers, **self._tools.answers}
-        text = Carried(self._plan, answers, self._replans, self._understood).to_text()
+        carried = Carried(
+            plan=self._plan,
+            answers=answers,
+            arguments={call.sub_question: call.arguments for call in calls},
+            replans=self._replans,
+            question=self._understood,
+        )
         return Outcome(
-            text,
+            "",
             calls[:1] if self._question.one_call else calls,
-            self._plan,
-            answers,
-            self._usage.by_role,
-            self._asked(),
+            plan=self._plan,
+            answers=answers,
+            usage=self._usage.by_role,
+            question=self._asked(),
+            key=await self._turns.keep(carried),
         )

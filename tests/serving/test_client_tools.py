@@ -1,7 +1,8 @@
-"""Tools that the client runs: the plan goes out with the calls and comes back with their results."""
+"""Tools that the client runs: the plan waits until the results of the calls come."""
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -208,20 +209,11 @@ def test_another_plan_is_asked_for_once_in_all_requests_together(serve: Serve) -
 def changed(messages: list[Any], how: str) -> list[Any]:
     """The conversation, tampered with."""
     user, reply, *results = json.loads(json.dumps(messages))
-    content, call = reply["content"], reply["tool_calls"][0]
-    if how == "plan":
-        reply["content"] = content.replace("[weather]", "[rm_rf]")
-    elif how == "forward":
-        reply["content"] = content.replace("in Paris", "in {4}")
-    elif how == "state":
-        reply["content"] = content.replace("State: {", "State: {[")
-    elif how == "answers":
-        reply["content"] = re.sub(r'"answers":\{', '"answers":{"99":"x",', content)
-    elif how == "huge":
-        lines = "".join(f"{n} [solve] more?\n" for n in range(5, 5000))
-        reply["content"] = content.replace("State: ", f"{lines}State: ")
+    call = reply["tool_calls"][0]
+    if how == "unknown":
+        call["id"] = results[0]["tool_call_id"] = call["id"][:-4] + "0000"
     elif how == "id":
-        call["id"] = results[0]["tool_call_id"] = "call_77_00000000"
+        call["id"] = results[0]["tool_call_id"] = call["id"].replace("call_1_", "call_77_")
     elif how == "name":
         call["function"]["name"] = "search"
     elif how == "missing":
@@ -235,9 +227,7 @@ def changed(messages: list[Any], how: str) -> list[Any]:
     return [user, reply, *results]
 
 
-@pytest.mark.parametrize(
-    "how", ["plan", "forward", "state", "answers", "huge", "id", "name", "missing", "twice", "extra", "orphan"]
-)
+@pytest.mark.parametrize("how", ["unknown", "id", "name", "missing", "twice", "extra", "orphan"])
 def test_what_comes_back_is_checked(
     serve: Serve, models: tuple[ScriptedChatModel, ScriptedChatModel], how: str
 ) -> None:
@@ -250,3 +240,98 @@ def test_what_comes_back_is_checked(
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(model="anabranch", messages=changed(whole, how), tools=[WEATHER])
     assert len(refused.value.message) < 400
+    if how == "unknown":
+        assert refused.value.code == "tool_call_not_found"
+        assert "again, without the tool calls after it" in refused.value.message
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_nothing_internal_is_shown(
+    serve: Serve, models: tuple[ScriptedChatModel, ScriptedChatModel], stream: bool
+) -> None:
+    client = client_of(serve(live.parts(*models, [search])))
+    asked: Any = {"model": "anabranch", "messages": [{"role": "user", "content": QUESTION}], "tools": [WEATHER]}
+    if stream:
+        deltas = [c.choices[0].delta for c in client.chat.completions.create(**asked, stream=True) if c.choices]
+        assert not any(delta.content for delta in deltas)
+        assert any(delta.tool_calls for delta in deltas)
+    else:
+        message = client.chat.completions.create(**asked).choices[0].message
+        assert message.content is None
+        assert message.tool_calls
+
+
+def test_a_request_that_is_sent_twice_is_answered_twice(
+    serve: Serve, models: tuple[ScriptedChatModel, ScriptedChatModel]
+) -> None:
+    client = client_of(serve(live.parts(*models, [search])))
+    messages: list[Any] = [{"role": "user", "content": QUESTION}]
+    for _ in range(2):
+        first = client.chat.completions.create(model="anabranch", messages=messages, tools=[WEATHER])
+    calls: Any = first.choices[0].message.tool_calls
+    # As some clients write it again: nothing of the message but the calls.
+    messages.append({"role": "assistant", "tool_calls": [call.model_dump() for call in calls]})
+    messages += [result(call, "20 degrees") for call in calls]
+    for _ in range(2):
+        again = client.chat.completions.create(model="anabranch", messages=messages, tools=[WEATHER])
+        assert calls_of(again) == [("weather", {"city": "city after 20 degrees and 20 degrees"})]
+
+
+def test_a_call_that_the_client_dropped_is_asked_for_again_and_not_written_again(
+    serve: Serve, models: tuple[ScriptedChatModel, ScriptedChatModel]
+) -> None:
+    solving = models[1]
+    client = client_of(serve(live.parts(*models, [search])))
+    messages: list[Any] = [{"role": "user", "content": QUESTION}]
+    first = client.chat.completions.create(model="anabranch", messages=messages, tools=[WEATHER])
+    calls: Any = first.choices[0].message.tool_calls
+    written = sum("JSON schema of the arguments" in prompt for prompt in solving.prompts)
+    messages += [{"role": "assistant", "tool_calls": [calls[0].model_dump()]}, result(calls[0], "20 degrees")]
+    second = client.chat.completions.create(model="anabranch", messages=messages, tools=[WEATHER])
+    assert calls_of(second) == [("weather", {"city": "Rome"})]
+    assert sum("JSON schema of the arguments" in prompt for prompt in solving.prompts) == written
+
+
+def test_a_request_without_tools_takes_their_results_all_the_same(
+    serve: Serve, models: tuple[ScriptedChatModel, ScriptedChatModel]
+) -> None:
+    client = client_of(serve(live.parts(*models, [search])))
+    messages: list[Any] = [{"role": "user", "content": QUESTION}]
+    first = client.chat.completions.create(model="anabranch", messages=messages, tools=[WEATHER])
+    calls: Any = first.choices[0].message.tool_calls
+    messages += [first.choices[0].message, *(result(call, "20 degrees") for call in calls)]
+    last = client.chat.completions.create(model="anabranch", messages=messages)
+    content = last.choices[0].message.content or ""
+    assert "Paris? = 20 degrees" in content
+    assert "FAILED (the client takes no further tool calls)" in content
+
+
+def test_a_new_question_after_a_finished_tool_turn(serve: Serve) -> None:
+    models = ScriptedChatModel(script=live.always(PLAN)), ScriptedChatModel(script=solver)
+    client = client_of(serve(live.parts(*models, [search])))
+    messages: list[Any] = [{"role": "user", "content": QUESTION}]
+    for _ in range(2):
+        reply = client.chat.completions.create(model="anabranch", messages=messages, tools=[WEATHER])
+        calls: Any = reply.choices[0].message.tool_calls
+        messages += [reply.choices[0].message, *(result(call, "20 degrees") for call in calls)]
+    done = client.chat.completions.create(model="anabranch", messages=messages, tools=[WEATHER])
+    messages += [done.choices[0].message, {"role": "user", "content": "Where is it coldest?"}]
+    other = client.chat.completions.create(model="anabranch", messages=messages, tools=[WEATHER])
+    assert calls_of(other) == [("weather", {"city": "Paris"}), ("weather", {"city": "Rome"})]
+
+
+def test_another_process_goes_on_where_threads_are_shared(
+    serve: Serve, models: tuple[ScriptedChatModel, ScriptedChatModel], tmp_path: Path
+) -> None:
+    file = str(tmp_path / "threads.sqlite")
+    asked: Any = {"model": "anabranch", "tools": [WEATHER]}
+    messages: list[Any] = [{"role": "user", "content": QUESTION}]
+    one = client_of(serve(live.parts(*models, [search]), threads=file))
+    two = client_of(serve(live.parts(*models, [search]), threads=file))
+    first = one.chat.completions.create(messages=messages, **asked).choices[0].message
+    calls: Any = first.tool_calls
+    messages += [first, *(result(call, "20 degrees") for call in calls)]
+    again = two.chat.completions.create(messages=messages, **asked)
+    assert calls_of(again) == [("weather", {"city": "city after 20 degrees and 20 degrees"})]
+    with pytest.raises(openai.BadRequestError, match="not known here"):
+        client_of(serve(live.parts(*models, [search]))).chat.completions.create(messages=messages, **asked)

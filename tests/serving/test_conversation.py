@@ -1,45 +1,70 @@
+"""What stands behind tool calls is read from the server's store, and nothing else."""
+
+from typing import Any
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from anabranch.errors import PlanError
-from anabranch.plan import Answer, Plan
-from anabranch.serving.conversation import Carried
-from tests.strategies import any_text, plans
+from anabranch.errors import ConfigurationError, UnknownToolCallError
+from anabranch.plan import Answer, Plan, SubQuestion
+from anabranch.serving.conversation import Conversation
+from anabranch.serving.protocol import ChatRequest
+from anabranch.serving.tool_turns import Carried, ToolTurns, call_id
 
-
-@st.composite
-def carried(draw: st.DrawFn) -> Carried:
-    plan = draw(plans().filter(lambda plan: plan.sub_questions))
-    answers = {}
-    for id_ in draw(st.sets(st.sampled_from(plan.ids))):
-        text = draw(any_text)
-        answers[id_] = Answer(id=id_, text=text) if draw(st.booleans()) else Answer(id=id_, status="failed", error=text)
-    return Carried(plan, answers, draw(st.integers(0, 5)))
+PLAN = Plan(
+    sub_questions=(SubQuestion(id=1, text="Warm?", route="weather"), SubQuestion(id=2, text="Far?", route="map"))
+)
+CARRIED = Carried(plan=PLAN, answers={3: Answer(id=3, text="x")})
 
 
-@given(carried(), st.sampled_from(["", "\n", " \n"]))
-def test_what_a_conversation_carries_comes_back(sent: Carried, around: str) -> None:
-    assert Carried.from_text(around + sent.to_text() + around) == sent
+def request(calls: list[tuple[str, str]], results: list[str], *, content: Any = None) -> ChatRequest:
+    """A question, tool calls (id and name), and results of calls."""
+    asked = [{"id": id_, "type": "function", "function": {"name": name, "arguments": "{}"}} for id_, name in calls]
+    messages: list[Any] = [{"role": "user", "content": "Why?"}]
+    messages.append({"role": "assistant", "content": content, "tool_calls": asked})
+    messages += [{"role": "tool", "tool_call_id": id_, "content": f"result of {id_}"} for id_ in results]
+    return ChatRequest.model_validate({"model": "anabranch", "messages": messages})
 
 
-@given(carried(), st.data())
-def test_a_changed_message_is_read_or_refused(sent: Carried, data: st.DataObject) -> None:
-    text = sent.to_text()
-    start = data.draw(st.integers(0, len(text)))
-    end = data.draw(st.integers(start, len(text)))
-    try:
-        back = Carried.from_text(text[:start] + data.draw(any_text) + text[end:])
-    except PlanError:
-        return
-    assert set(back.answers) <= set(back.plan.ids)
+async def test_results_in_any_order_find_their_sub_questions() -> None:
+    turns = ToolTurns()
+    key = await turns.keep(CARRIED)
+    one, two = call_id(1, key), call_id(2, key)
+    for content in (None, "", "I look it up.", 'Plan:\n1 [solve] x\nState: {"answers": {}}'):
+        asked = request([(one, "weather"), (two, "map")], [two, one], content=content)
+        found = await Conversation.of(asked, turns)
+        assert found.carried == CARRIED
+        assert found.results == {1: f"result of {one}", 2: f"result of {two}"}
 
 
-@pytest.mark.parametrize("text", ["", "Plan:\n", "Plan:\n1 [solve] a", 'State: {"answers": {}}', "Plan:\n\nState: {}"])
-def test_half_a_message_is_refused(text: str) -> None:
-    with pytest.raises(PlanError):
-        Carried.from_text(text)
+async def test_calls_that_a_client_left_out_of_its_message_stay_open() -> None:
+    turns = ToolTurns()
+    one = call_id(1, await turns.keep(CARRIED))
+    found = await Conversation.of(request([(one, "weather")], [one]), turns)
+    assert (found.carried, dict(found.results)) == (CARRIED, {1: f"result of {one}"})
 
 
-def test_an_empty_plan_can_be_carried() -> None:
-    assert Carried.from_text(Carried(Plan()).to_text()) == Carried(Plan())
+@pytest.mark.parametrize(
+    "wrong", ["missing", "twice", "extra", "name", "another plan", "no such sub-question", "foreign"]
+)
+async def test_what_does_not_fit_together_is_refused(wrong: str) -> None:
+    turns = ToolTurns()
+    key, other = await turns.keep(CARRIED), await turns.keep(CARRIED)
+    one, two = call_id(1, key), call_id(2, key)
+    calls, results = [(one, "weather"), (two, "map")], [one, two]
+    if wrong == "missing":
+        results = [one]
+    elif wrong in ("twice", "extra"):
+        results.append(one if wrong == "twice" else "call_9")
+    elif wrong == "name":
+        calls[1] = (two, "weather")
+    else:
+        strange = {"another plan": call_id(2, other), "no such sub-question": call_id(7, key), "foreign": "call_abc"}
+        calls[1], results[1] = (strange[wrong], "map"), strange[wrong]
+    with pytest.raises(ConfigurationError):
+        await Conversation.of(request(calls, results), turns)
+
+
+async def test_an_unknown_plan_is_told_with_what_to_do() -> None:
+    one = call_id(1, await ToolTurns().keep(CARRIED))
+    with pytest.raises(UnknownToolCallError, match=r"60 minutes.*send the messages up to the user's last one again"):
+        await Conversation.of(request([(one, "weather")], [one]), ToolTurns())
