@@ -153,7 +153,7 @@ async def open_store(stack: AsyncExitStack, where: str) -> BaseStore:
         MissingExtraError: the package for Postgres is not installed.
     """
     try:
-        store = await _entered(stack, where)
+        store: Any = await _entered(stack, where)
         await _set_up(store)
         await store.start_ttl_sweeper()
         stack.push_async_callback(store.stop_ttl_sweeper)
@@ -167,10 +167,11 @@ async def open_store(stack: AsyncExitStack, where: str) -> BaseStore:
             f"the database that --threads names cannot be used ({type(error).__name__}); check that it is up, its "
             "address and its password"
         ) from None
-    return store
+    opened: BaseStore = store
+    return opened
 
 
-async def _entered(stack: AsyncExitStack, where: str) -> Any:
+async def _entered(stack: AsyncExitStack, where: str) -> Any:  # both stores have methods that no common type has
     if re.match(r"postgres(ql)?://", where):
         try:
             from langgraph.store.postgres.aio import AsyncPostgresStore
@@ -195,12 +196,14 @@ def _made(where: str) -> str:
 
 async def _set_up(store: Any) -> None:
     """Makes the tables. Of several processes that begin at the same time, all but one may fail at that once."""
-    for _ in range(3):
+    for seconds in (0.1, 0.3, 0.9):
         try:
-            return await store.setup()
+            await store.setup()
         except Exception:
-            await asyncio.sleep(0.2)
-    return await store.setup()
+            await asyncio.sleep(seconds)
+        else:
+            return
+    await store.setup()
 
 
 _TTL: Any = {"refresh_on_read": False, "default_ttl": KEEP_SECONDS / 60, "sweep_interval_minutes": 5}

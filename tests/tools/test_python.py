@@ -1,5 +1,6 @@
 import asyncio
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -39,6 +40,76 @@ RESULTS = {
 @pytest.mark.parametrize(("code", "output"), RESULTS.items())
 def test_returns_what_is_printed_and_the_last_value(python: BaseTool, code: str, output: str) -> None:
     assert python.invoke({"code": code}) == output
+
+
+LAST_LINES = {
+    "x = 3; x": "3",
+    "x = 3; x;": "3",
+    "(1,\n 2)  # a pair": "(1, 2)",
+    "(x := 5)": "5",
+    "'é' + 'ü'; 'ä'": "ä",
+    '"""a\nb"""': "a\nb",
+    "x = '\u2028'\n'after a line separator'": "after a line separator",
+    "x = 1\r\nx + 1\r\n": "2",
+    "'3.0'": "3.0",
+    "3.0": "3",
+    "1e22": "1e+22",
+    "-0.5": "-0.5",
+    "float('inf')": "inf",
+    "str = 1\nrepr = len = type = 2\nstr": "1",
+    "print(1)\nNone": "1",
+    "'None'": "None",
+    "'\\d'": "\\d",
+    "x for x in range(3)": None,
+    "class A:\n    def __str__(self):\n        return 'hi'\nA()": "hi",
+    "print('no value', end='')\nx = 1": "no value",
+}
+"""What a program's last line is; None where it is a syntax error."""
+
+
+@pytest.mark.parametrize(("code", "output"), LAST_LINES.items())
+def test_the_value_of_the_last_line_is_shown(python: BaseTool, code: str, output: str | None) -> None:
+    if output is not None:
+        assert python.invoke({"code": code}) == output
+    else:
+        with pytest.raises(ToolException, match="SyntaxError"):
+            python.invoke({"code": code})
+
+
+SWOLLEN = [
+    "s = 'x' * 1000\n[[s] * 1000] * 1000",
+    "d = {}\nfor i in range(40):\n    d = {'a': d, 'b': d}\nd",
+    "t = ()\nfor i in range(40):\n    t = (t, t)\nt",
+    "x = []\nfor i in range(100_000):\n    x = [x]\nx",
+    "'x' * 40_000_000",
+    "[10 ** 4000] * 1_000_000",
+    "(['x' * 1000] * 1000 for i in range(1000))",
+    "class A:\n    def __str__(self):\n        return 'x' * 40_000_000\nA()",
+    "print([['x' * 1000] * 1000] * 1000)",
+    "print('x' * 40_000_000, end='')",
+    "for i in range(300):\n    print('x' * 100_000)",
+    "assert not [['x' * 1000] * 1000] * 1000",
+    "raise ValueError('x' * 20_000_000)",
+    "raise ValueError(str([['x' * 1000] * 1000] * 1000))",
+    "{}['x' * 20_000_000]",
+]
+
+
+@pytest.mark.parametrize("code", SWOLLEN)
+def test_what_is_large_stays_in_the_worker(code: str) -> None:
+    tool, outcome = python_sandbox(timeout=3.0, max_output_chars=200), ""
+    tool.invoke({"code": "1"})
+    tracemalloc.start()
+    try:
+        outcome = tool.invoke({"code": code})
+    except ToolException as error:
+        outcome = str(error)
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert len(outcome) <= 400
+    # A message or a print of the program comes over whole, once; its memory is that of the worker, 64 MiB.
+    assert peak < 150 * 2**20
 
 
 FAILURES = {
