@@ -1,11 +1,13 @@
 """Keeps a server process up: waits for it, watches it, starts it again, and ends it with all its children."""
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +23,25 @@ _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
+class Work:
+    """A small piece of work that shows whether a server does any: its front end may answer while its engine is stuck.
+
+    Attributes:
+        address: address of the request.
+        body: JSON body to post there.
+        key: API key, if the server wants one.
+        counters: address of counters in Prometheus' format; while they move, the server is busy and not stuck.
+        counter: how the names of those counters begin.
+    """
+
+    address: str
+    body: Mapping[str, object]
+    key: str = field(default="", repr=False)
+    counters: str = ""
+    counter: str = ""
+
+
+@dataclass(frozen=True)
 class Program:
     """A server to run.
 
@@ -33,6 +54,7 @@ class Program:
         log: file that its output is added to.
         env: variables added to the environment.
         phases: words in the log, and what they mean for somebody who waits.
+        work: what it is given to do while it runs, besides being asked for its health.
     """
 
     name: str
@@ -42,6 +64,7 @@ class Program:
     env: Mapping[str, str] = field(default_factory=dict)
     phases: Mapping[str, str] = field(default_factory=dict)
     beside: Sequence[Sequence[str]] = ()
+    work: Work | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +117,7 @@ class Supervisor:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._told: int | None = None
         self._told_twice = False
+        self._counted: Sequence[str] = ()
 
     def run(self) -> None:
         """Starts it, and starts it again when it ends, until SIGTERM or SIGINT.
@@ -191,7 +215,7 @@ class Supervisor:
             if (code := self._ended()) is not None:
                 return f"ended (exit code {code})"
             if time.monotonic() - looked >= self.patience.every:
-                if self._healthy():
+                if self._healthy() and self._works():
                     heard = time.monotonic()
                 elif time.monotonic() - heard > self.patience.unhealthy:
                     return f"gave no sign of life for {self.patience.unhealthy:g} s"
@@ -208,11 +232,31 @@ class Supervisor:
         return False
 
     def _healthy(self) -> bool:
+        return self._get(self.program.health) is not None
+
+    def _works(self) -> bool:
+        """Whether it does a small piece of work, or is busy with others."""
+        if (work := self.program.work) is None:
+            return True
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {work.key}"} if work.key else {})
+        request = urllib.request.Request(work.address, json.dumps(work.body).encode(), headers)  # noqa: S310
         try:
-            with urllib.request.urlopen(self.program.health, timeout=self.patience.every) as response:  # noqa: S310
-                return bool(response.status == 200)
+            with urllib.request.urlopen(request, timeout=self.patience.every):  # noqa: S310
+                return True
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code < 500  # what it refuses says nothing about its engine
         except (OSError, ValueError):
-            return False
+            lines = (self._get(work.counters) or "").splitlines() if work.counters else []
+            before, self._counted = self._counted, [line for line in lines if line.startswith(work.counter)]
+            return before != self._counted
+
+    def _get(self, address: str) -> str | None:
+        try:
+            with urllib.request.urlopen(address, timeout=self.patience.every) as response:  # noqa: S310
+                return response.read().decode(errors="replace") if response.status == 200 else None
+        except (OSError, ValueError):
+            return None
 
     def _give_up_after(self, crashes: int, reason: str, log_began: int) -> None:
         # A command line that is refused will be refused again.

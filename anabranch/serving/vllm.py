@@ -8,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from anabranch.agents.adapters import shipped_adapter, shipped_adapters
 from anabranch.config import LOCAL_MODEL, read_settings
 from anabranch.errors import BackendError, ConfigurationError, MissingExtraError, ModelUnavailableError
 from anabranch.serving import engines as shared
-from anabranch.serving.supervisor import Program
+from anabranch.serving.supervisor import Program, Work
 from anabranch.serving.template import safe_template
 
 COMMAND = ("-m", "vllm.entrypoints.cli.main", "serve")
@@ -207,10 +208,24 @@ def program(
         name="vLLM",
         command=lines[0],
         health=f"http://{reached}:{port}/health",
+        work=_work(f"http://{reached}:{port}", weights.name, arguments),
         log=logs / f"{weights.name}-{port}.log",
         env={**_environment(vllm.device), **({RUST_VARIABLE: "1"} if rust else {})},
         phases=PHASES,
         beside=lines[1:],
+    )
+
+
+def _work(address: str, model: str, arguments: Sequence[str]) -> Work:
+    """One token, since vLLM's /health goes on to answer while its engine is stuck."""
+    words = [part for argument in arguments for part in argument.split("=", 1)]
+    given = dict(pairwise(words)).get("--api-key")
+    return Work(
+        address=f"{address}/v1/completions",
+        body={"model": model, "prompt": "1", "max_tokens": 1, "temperature": 0},
+        key=given or os.environ.get("VLLM_API_KEY", ""),
+        counters=f"{address}/metrics",
+        counter="vllm:generation_tokens_total",
     )
 
 

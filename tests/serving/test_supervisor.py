@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from anabranch.errors import BackendError
-from anabranch.serving.supervisor import Patience, Program, Supervisor
+from anabranch.serving.supervisor import Patience, Program, Supervisor, Work
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
 
@@ -30,8 +30,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/die": os._exit(7)
         if self.path == "/sick": Handler.status = 503
+        if self.path == "/stuck": Handler.stuck = True
+        if self.path == "/busy": Handler.stuck = Handler.busy = True
+        if self.path == "/metrics":
+            Handler.tokens += Handler.busy
+            self.send_response(200); self.end_headers()
+            return self.wfile.write(b'tokens_total %d' % Handler.tokens)
         self.send_response(Handler.status); self.end_headers(); self.wfile.write(str(child.pid).encode())
-Handler.status = 200
+    def do_POST(self):
+        asked = self.rfile.read(int(self.headers["Content-Length"]))
+        if Handler.stuck: time.sleep(600)
+        self.send_response(200 if asked == b'{"prompt": "1"}' else 500); self.end_headers()
+Handler.status, Handler.stuck, Handler.busy, Handler.tokens = 200, False, False, 0
 print("Opening the port", flush=True)
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
@@ -191,6 +201,43 @@ def test_a_process_that_gives_no_sign_of_life_is_started_again(running: Running)
 
     running.during(body)
     assert "it gave no sign of life for 0.5 s; starting it again in 0.05 s" in running.said
+    assert running.nothing_left()
+
+
+def given_work(running: Running) -> None:
+    address = f"http://127.0.0.1:{running.port}"
+    work = Work(f"{address}/work", {"prompt": "1"}, counters=f"{address}/metrics", counter="tokens")
+    running.supervisor.program = replace(running.program, work=work)
+
+
+def test_a_process_that_answers_but_does_no_work_is_started_again(running: Running) -> None:
+    """As vLLM does when its engine is stopped or stuck: its front end goes on to say that all is well."""
+    given_work(running)
+
+    def body() -> None:
+        running.until(lambda: bool(running.pids))
+        running.child()
+        running.get("/stuck")
+        running.until(lambda: len(running.pids) == 2)
+        running.child()
+        time.sleep(1)  # the new one works, and is left alone
+
+    running.during(body)
+    assert running.said.count("it gave no sign of life for 0.5 s; starting it again in 0.05 s") == 1
+    assert running.nothing_left()
+
+
+def test_a_process_that_is_busy_with_others_is_left_alone(running: Running) -> None:
+    given_work(running)
+
+    def body() -> None:
+        running.until(lambda: bool(running.pids))
+        running.child()
+        running.get("/busy")
+        time.sleep(2)
+
+    running.during(body)
+    assert len(running.pids) == 1
     assert running.nothing_left()
 
 
