@@ -8,9 +8,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from anabranch.characters import whole_characters
 from anabranch.errors import BudgetExceededError, ConfigurationError, QuestionError
 from anabranch.plan import Usage
-from anabranch.replies import whole_characters
 
 PlanningMode = Literal["static", "dynamic"]
 MODES: tuple[PlanningMode, ...] = ("static", "dynamic")

@@ -30,9 +30,14 @@ AnabranchError
 `PlanError` is not a `ValueError`, so pydantic lets it pass through `Plan(...)` unwrapped.
 """
 
+from anabranch.characters import whole_characters
+
 
 class AnabranchError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package. Its message can be written anywhere, whatever it quotes."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(whole_characters(str(message)))
 
 
 class UserError(AnabranchError):

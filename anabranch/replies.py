@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from anabranch.characters import whole_data
+
 NOT_FOUND = "NOT FOUND"
 REPLAN = "REPLAN:"
 
@@ -41,18 +43,6 @@ _UNREADABLE = (ValueError, TypeError, RecursionError, SyntaxError, MemoryError)
 """What the readers of JSON and literals raise; a ValueError also where a number has thousands of digits."""
 _MAX_STARTS = 200
 """Most places of a text at which JSON is looked for: each failure may cost as much as the text is long."""
-
-
-def whole_characters(text: str) -> str:
-    """Text without half characters, which JSON may hold and neither a file nor a connection can.
-
-    The halves of a character that stand side by side become it, others the replacement character.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def split_thoughts(text: str) -> tuple[str, str]:
@@ -209,6 +199,7 @@ def _scanned(text: str) -> Iterator[Any]:
         for decode in (_decoded_json, _decoded_literal, _decoded_with_comments):
             try:
                 value, place = decode(text, match.start())
+                value = whole_data(value)
             except _UNREADABLE:
                 continue
             yield value

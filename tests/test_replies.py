@@ -6,17 +6,8 @@ from anabranch.replies import (
     replan_reason,
     says_not_found,
     split_thoughts,
-    whole_characters,
     without_mark,
 )
-
-
-@pytest.mark.parametrize(
-    ("text", "whole"),
-    [("a", "a"), ("ä €", "ä €"), ("a \ud83d", "a \ufffd"), ("\ud83d\ude00", "😀"), ("\udcff", "\ufffd"), ("", "")],
-)
-def test_half_characters_are_made_whole(text: str, whole: str) -> None:
-    assert whole_characters(text) == whole
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable, RunnableBinding
 
 from anabranch.agents.final_answer import AnswerStream, Reading, read
+from anabranch.characters import WholeStream, whole_characters, whole_data
 
 REASONING = "reasoning_content"
 """Where chunks and messages have what a reply says besides the answer, as it is written."""
@@ -88,7 +89,7 @@ class AnsweringModel(BaseChatModel):
             return result
         message = first.message
         calls_tools = bool(message.tool_calls or message.invalid_tool_calls)
-        reply = read(str(message.text), self.reading, calls_tools=calls_tools)
+        reply = read(whole_characters(str(message.text)), self.reading, calls_tools=calls_tools)
         reasoning = "\n\n".join(filter(None, [reply.thoughts, reply.working]))
         said = _notes({WORKING: reply.working, UNOPENED: reply.unopened})
         kept = {**_notes({REASONING: reasoning}), **message.additional_kwargs, **said}
@@ -141,6 +142,7 @@ class _Telling:
     def __init__(self, answer: AnswerStream) -> None:
         self._answer = answer
         self._calls_tools = False
+        self._whole = WholeStream()
         self._content: Any = ""
         self._index: Any = None
 
@@ -152,19 +154,21 @@ class _Telling:
         self._calls_tools = self._calls_tools or bool(chunk.tool_call_chunks or chunk.tool_calls)
         self._index = next((b["index"] for b in _texts(chunk.content) if "index" in b), self._index)
         self._content = chunk.content or self._content
-        delta = self._answer.take(str(chunk.text))
+        delta = self._answer.take(self._whole.take(str(chunk.text)))
         update = {
             "content": _with_text(chunk.content, delta.content),
-            "additional_kwargs": {**chunk.additional_kwargs, **_notes({REASONING: delta.reasoning})},
+            "additional_kwargs": {**whole_data(chunk.additional_kwargs), **_notes({REASONING: delta.reasoning})},
             "chunk_position": None,  # the answer's rest comes after it
         }
         return ChatGenerationChunk(message=chunk.model_copy(update=update), generation_info=generation.generation_info)
 
     def rest(self) -> ChatGenerationChunk:
         """The last chunk, with what was not certain before."""
-        rest, reply = self._answer.end(calls_tools=self._calls_tools)
-        block = {"type": "text", "text": rest.content, **({} if self._index is None else {"index": self._index})}
-        content: Any = rest.content if isinstance(self._content, str) else [block] if rest.content else []
+        last = self._answer.take(self._whole.rest())
+        end, reply = self._answer.end(calls_tools=self._calls_tools)
+        rest = last.content + end.content
+        block = {"type": "text", "text": rest, **({} if self._index is None else {"index": self._index})}
+        content: Any = rest if isinstance(self._content, str) else [block] if rest else []
         extra = _notes({WORKING: reply.working, UNOPENED: reply.unopened})
         return ChatGenerationChunk(
             message=AIMessageChunk(content=content, additional_kwargs=extra, chunk_position="last")

@@ -142,7 +142,7 @@ async def call(
         CallTimeoutError: the call took longer, in all, than `Budget.call_timeout`.
         EndpointError: the model could not be reached, refused, or failed.
     """
-    ledger, prompt = current() or Ledger(), orderly(messages)
+    ledger, prompt = current() or Ledger(), [whole(message) for message in orderly(messages)]
     config: RunnableConfig = {
         "tags": [f"anabranch:{role}", *([] if reading and stream else [NOSTREAM])],
         "run_name": role,

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, BaseMessage
 
 from anabranch.agents.answering import WORKING
+from anabranch.characters import whole_data
 from anabranch.errors import ReplyError
-from anabranch.replies import split_thoughts, whole_characters
+from anabranch.replies import split_thoughts
 
 Ending = Literal["whole", "cut", "refused", "empty"]
 """`whole`; `cut` off at a token limit; `refused` by the model or a content filter; `empty`: no text, no tool call."""
@@ -28,14 +29,22 @@ _ENDINGS: Mapping[str, Ending] = {
     "guardrail_intervened": "refused",
 }
 """By the finish reasons of OpenAI, vLLM, Anthropic, Mistral, Gemini and Bedrock, in lower case."""
+_WRITTEN = ("content", "tool_calls", "invalid_tool_calls", "additional_kwargs", "name", "id", "tool_call_id")
+"""Fields of messages whose texts are kept and sent."""
 _REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
 
 
-def whole(message: AIMessage) -> AIMessage:
-    """The message without half characters in its text."""
-    if not isinstance(message.content, str) or (text := whole_characters(message.content)) is message.content:
-        return message
-    return message.model_copy(update={"content": text})
+M = TypeVar("M", bound=BaseMessage)
+
+
+def whole(message: M) -> M:
+    """The message without half characters in its content, its tool calls and what else belongs to it."""
+    update: dict[str, Any] = {}
+    for name in _WRITTEN:
+        value = getattr(message, name, None)
+        if value and (made := whole_data(value)) is not value:
+            update[name] = made
+    return message.model_copy(update=update) if update else message
 
 
 def without_thoughts(message: AIMessage) -> AIMessage:

@@ -1,6 +1,5 @@
 """`anabranch ask`: one question through the planner, watched, reviewed and kept on a thread."""
 
-import json
 import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping
@@ -21,7 +20,7 @@ from anabranch.cli.failures import NOT_WHOLE, Guard, complain
 from anabranch.cli.loop import Loop
 from anabranch.cli.options import Options
 from anabranch.cli.outcome import Outcome
-from anabranch.cli.terminal import print_answer
+from anabranch.cli.terminal import print_answer, print_json
 from anabranch.cli.text import clean, in_one_line
 from anabranch.cli.views import Silence, View
 from anabranch.config import read_settings
@@ -199,7 +198,7 @@ class Run:
 def report(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:
     """Prints the answer to standard output; what it rests on and lacks, tokens, time and cost to standard error."""
     if as_json:
-        typer.echo(json.dumps(outcome.to_json(), ensure_ascii=False))
+        print_json(outcome.to_json())
     else:
         print_answer(outcome.answer)
     if sources := outcome.sources_line():

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from anabranch import __version__
+from anabranch.characters import written_name
 from anabranch.cli.distill import distill
 from anabranch.cli.evaluate import evaluate
 from anabranch.cli.failures import Guard, complain, guarded, leave, quiet_libraries
@@ -216,7 +217,7 @@ def _watched(
             question=question,
             options=options,
             given=given,
-            thread=thread,
+            thread=None if thread is None else written_name(thread),
             checkpoints=file,
             restart=values.get("restart", False),
             as_json=values.get("as_json", False),

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from anabranch.characters import whole_data
 from anabranch.errors import ConfigurationError, DocumentError
 
 
@@ -52,7 +53,7 @@ def read_questions(path: Path) -> Questions:
 def _item(line: str, number: int) -> Item | str:
     """The question on a line, or what is wrong with it."""
     try:
-        data = json.loads(line)
+        data = whole_data(json.loads(line))
     except (json.JSONDecodeError, RecursionError):
         return f"not JSON: {line[:60]!r}"
     if isinstance(data, str):
@@ -96,7 +97,7 @@ class Answers:
 
     def add(self, item: Item, record: dict[str, Any]) -> None:
         """Writes an answer."""
-        self._file.write(json.dumps({"id": item.id, **record}, ensure_ascii=False) + "\n")
+        self._file.write(json.dumps(whole_data({"id": item.id, **record}), ensure_ascii=False) + "\n")
         self._file.flush()
 
     def _read(self) -> None:

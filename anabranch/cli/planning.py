@@ -11,6 +11,7 @@ from anabranch.cli.build import build_budget, build_decomposer, build_solver, bu
 from anabranch.cli.loop import Loop
 from anabranch.cli.options import Options
 from anabranch.cli.outcome import usage_line
+from anabranch.cli.terminal import print_json
 from anabranch.cli.text import clean
 from anabranch.cli.views import View
 from anabranch.codecs import encode_json, encode_line
@@ -43,7 +44,10 @@ def run(question: str, options: Options, view: View, *, form: str) -> None:
     seconds = time.monotonic() - started
     if draft.problems and draft.plan.is_direct:
         raise ModelError(f"the decomposer wrote no plan that can run: {draft.problems[-1]}; try another --decomposer")
-    typer.echo(formatted(draft.plan, form))
+    if form == "json":
+        print_json(json.loads(encode_json(draft.plan)), indent=2)
+    else:
+        typer.echo(formatted(draft.plan, form))
     view.note(usage_line(ledger.total, seconds))
 
 
@@ -63,9 +67,7 @@ async def _draft(question: str, options: Options, view: View) -> Draft:
 
 
 def formatted(plan: Plan, form: str) -> str:
-    """A plan as text: the lines that `--review` edits, JSON, or a Mermaid flowchart."""
-    if form == "json":
-        return json.dumps(json.loads(encode_json(plan)), indent=2, ensure_ascii=False)
+    """A plan as text: the lines that `--review` edits, or a Mermaid flowchart."""
     if form == "mermaid":
         return plan.to_mermaid().rstrip("\n")
     if plan.is_direct:

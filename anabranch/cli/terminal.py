@@ -1,10 +1,13 @@
 """Terminal input and output: the question, consoles, the answer."""
 
+import json
 import sys
+from typing import Any
 
 import typer
 from rich.console import Console
 
+from anabranch.characters import whole_data
 from anabranch.cli.text import clean
 from anabranch.errors import ConfigurationError, QuestionError
 
@@ -34,6 +37,16 @@ def need_terminal(option: str) -> None:
 def print_answer(text: str) -> None:
     """Writes the answer, and nothing else, to standard output."""
     typer.echo(clean(text) if sys.stdout.isatty() else text)
+
+
+def print_json(data: Any, *, indent: int | None = None) -> None:
+    """Writes JSON to standard output; what that cannot encode, in escapes, so that nothing is lost."""
+    text = json.dumps(whole_data(data), ensure_ascii=False, indent=indent)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(whole_data(data), indent=indent)
+    typer.echo(text)
 
 
 def read_question(argument: str) -> str:

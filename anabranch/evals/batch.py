@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, convert_to_messages
 
-from anabranch.agents.reply import whole
+from anabranch.characters import whole_data
 from anabranch.errors import DocumentError
 from anabranch.evals.records import RunFolder
 from anabranch.evals.replies import Body, ReplyStore, key_of
@@ -74,7 +74,7 @@ def _keep(store: ReplyStore, key: str, body: Body, row: Mapping[str, Any], taken
         message = _message(answer)
     except (LookupError, TypeError, ValueError) as error_:
         return f"not a chat completion: {type(error_).__name__}: {error_}"
-    store.keep(key, body, whole(message), None)
+    store.keep(key, body, message, None)
     taken.new += 1
     return None
 
@@ -102,8 +102,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except ValueError:
+            row = whole_data(json.loads(line))
+        except (ValueError, RecursionError):
             row = None
         if isinstance(row, dict):
             yield number, row

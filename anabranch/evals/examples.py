@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from anabranch.characters import whole_data
 from anabranch.errors import DocumentError, PlanError
 from anabranch.plan import SOLVE, Plan, SubQuestion, escape
 
@@ -128,13 +129,11 @@ def file_hash(path: Path) -> str:
 
 def _example(line: str, number: int) -> Example | str:
     try:
-        row = json.loads(line)
+        row = whole_data(json.loads(line))
     except (ValueError, RecursionError):
         return f"not JSON: {line[:60]!r}"
     if not isinstance(row, dict):
         return "not a JSON object"
-    if re.search(r"[\ud800-\udfff]", json.dumps(row, ensure_ascii=False)):
-        return "it holds half a character (a lone surrogate)"
     question, answer = row.get("question"), _text(row.get("answer"))
     if not isinstance(question, str) or not question.strip():
         return "there is no question in it"

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticSerializationError
 
+from anabranch.characters import whole_data, whole_json
 from anabranch.errors import ConfigurationError
 from anabranch.evals.examples import Example
 from anabranch.plan import Answer, Plan
@@ -160,7 +162,7 @@ class RunFolder:
             manifest = manifest.model_copy(update={"systems": (*kept, *manifest.systems)})
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._write("examples.jsonl", (example.model_dump_json() for example in examples))
+            self._write("examples.jsonl", (_json(example) for example in examples))
             self._write("manifest.json", [manifest.model_dump_json(indent=1)])
         except OSError as error:
             raise ConfigurationError(f"{self.path} cannot be written ({error.strerror}); name another --out") from error
@@ -234,12 +236,19 @@ class RecordFile:
 
     def add(self, record: Record) -> None:
         """Writes a record."""
-        self._file.write(record.model_dump_json() + "\n")
+        self._file.write(_json(record) + "\n")
         self._file.flush()
 
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+
+def _json(record: BaseModel) -> str:
+    try:
+        return whole_json(record.model_dump_json())
+    except PydanticSerializationError:  # half a character in what a system adds of its own
+        return json.dumps(whole_data(record.model_dump(mode="json")), ensure_ascii=False)
 
 
 def _read(path: Path, kind: type[M]) -> Iterator[M]:

@@ -22,6 +22,7 @@ from langchain_core.messages import (
     messages_from_dict,
 )
 
+from anabranch.characters import whole_characters, whole_data
 from anabranch.errors import ConfigurationError, EndpointError
 
 Body = Mapping[str, Any]
@@ -86,11 +87,12 @@ class ReplyStore:
 
     def keep(self, key: str, body: Body, message: AIMessage, seconds: float | None) -> None:
         """Keeps a reply; safe against a kill from then on."""
-        self._insert(key, body, json.dumps(message_to_dict(message), ensure_ascii=False), None, seconds)
+        kept = json.dumps(whole_data(message_to_dict(message)), ensure_ascii=False)
+        self._insert(key, body, kept, None, seconds)
 
     def keep_refusal(self, key: str, body: Body, error: str) -> None:
         """Keeps that a request was refused, so that it is not asked for again."""
-        self._insert(key, body, None, error, None)
+        self._insert(key, body, None, whole_characters(error), None)
 
     def has(self, key: str) -> bool:
         """Whether there is a reply or a refusal."""
@@ -110,7 +112,8 @@ def request_body(
     named = {name: value for name, value in arguments.items() if value is not None and name != "extra_body"}
     body = {"model": model, "messages": convert_to_openai_messages(list(messages)), **named}
     body |= arguments.get("extra_body") or {}
-    return body | ({"stop": list(stop)} if stop else {})
+    whole: Body = whole_data(body | ({"stop": list(stop)} if stop else {}))
+    return whole
 
 
 def key_of(body: Body) -> str:

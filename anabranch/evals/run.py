@@ -12,6 +12,7 @@ from langchain_core.tools import BaseTool
 
 from anabranch import __version__
 from anabranch.agents.models import RoleModel
+from anabranch.characters import written_path
 from anabranch.config import Price
 from anabranch.errors import BackendError, ConfigurationError
 from anabranch.evals.catalogue import Prices, SystemSpec, build, cross, prompts_version
@@ -116,7 +117,7 @@ def _manifest(
 ) -> Manifest:
     return Manifest(
         task=setup.task,
-        data=path.name,
+        data=written_path(path.name),
         data_hash=file_hash(path),
         seed=setup.seed,
         limit=setup.limit,

@@ -1,15 +1,23 @@
 """The planner inside another graph: what it writes there, and who keeps its threads."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import wraps
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.config import get_config
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command, StateUpdate
 from pydantic_core import to_jsonable_python
+
+from anabranch.agents.reply import whole
+from anabranch.characters import whole_data, written_name
+
+Config = TypeVar("Config", RunnableConfig, RunnableConfig | None)
 
 KEY = "anabranch"
 """The one key, besides `messages`, that a planner writes to the state of a graph around it."""
@@ -73,22 +81,69 @@ class PlannerGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Any:
         """Runs the planner; see `CompiledStateGraph.invoke`."""
-        return _outcome(super().invoke(input, config, **options), config)
+        return _outcome(super().invoke(whole_state(input), named(config), **options), config)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Any:
         """Runs the planner; see `CompiledStateGraph.ainvoke`."""
-        return _outcome(await super().ainvoke(input, config, **options), config)
+        return _outcome(await super().ainvoke(whole_state(input), named(config), **options), config)
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Iterator[Any]:
         """Runs the planner; see `CompiledStateGraph.stream`."""
-        parts = super().stream(input, config, **options)
+        parts = super().stream(whole_state(input), named(config), **options)
         # A graph around it asks for no mode and takes the last part as the outcome.
         return parts if options.get("stream_mode") else (_outcome(part, config) for part in parts)
 
     def astream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> AsyncIterator[Any]:
         """Runs the planner; see `CompiledStateGraph.astream`."""
-        parts = super().astream(input, config, **options)
+        parts = super().astream(whole_state(input), named(config), **options)
         return parts if options.get("stream_mode") else (_outcome(part, config) async for part in parts)
+
+    def get_state(self, config: RunnableConfig, **options: Any) -> Any:
+        """The state of a thread; see `CompiledStateGraph.get_state`."""
+        return super().get_state(named(config), **options)
+
+    async def aget_state(self, config: RunnableConfig, **options: Any) -> Any:
+        """The state of a thread; see `CompiledStateGraph.aget_state`."""
+        return await super().aget_state(named(config), **options)
+
+    def get_state_history(self, config: RunnableConfig, **options: Any) -> Iterator[Any]:
+        """The states of a thread; see `CompiledStateGraph.get_state_history`."""
+        return super().get_state_history(named(config), **options)
+
+    def aget_state_history(self, config: RunnableConfig, **options: Any) -> AsyncIterator[Any]:
+        """The states of a thread; see `CompiledStateGraph.aget_state_history`."""
+        return super().aget_state_history(named(config), **options)
+
+    def bulk_update_state(self, config: RunnableConfig, supersteps: Any) -> Any:
+        """Changes the state of a thread; see `CompiledStateGraph.bulk_update_state`."""
+        return super().bulk_update_state(named(config), whole_state(supersteps))
+
+    async def abulk_update_state(self, config: RunnableConfig, supersteps: Any) -> Any:
+        """Changes the state of a thread; see `CompiledStateGraph.abulk_update_state`."""
+        return await super().abulk_update_state(named(config), whole_state(supersteps))
+
+
+def whole_state(value: Any) -> Any:
+    """What goes into a graph, its messages and texts without half characters, which no checkpointer can keep."""
+    return whole_data(value, _whole_part)
+
+
+def _whole_part(value: Any) -> Any:
+    if isinstance(value, BaseMessage):
+        return whole(value)
+    if isinstance(value, Command):
+        return replace(value, resume=whole_state(value.resume), update=whole_state(value.update))
+    if isinstance(value, StateUpdate):
+        return value._replace(values=whole_state(value.values))
+    return value
+
+
+def named(config: Config) -> Config:
+    """A run's configuration with a name for its thread that a database can hold."""
+    thread = config.get("configurable", {}).get("thread_id") if config else None
+    if config is None or not isinstance(thread, str) or (name := written_name(thread)) == thread:
+        return config
+    return {**config, "configurable": {**config["configurable"], "thread_id": name}}
 
 
 def _told(function: Callable[..., Any]) -> Callable[..., Any]:

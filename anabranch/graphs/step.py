@@ -15,6 +15,7 @@ from anabranch.agents.ledger import Ledger, booking, current
 from anabranch.agents.limits import ended
 from anabranch.agents.models import RoleModel
 from anabranch.agents.solver import answer_step, check_answer, read_answer
+from anabranch.characters import whole_characters, whole_data
 from anabranch.errors import BackendError, CallTimeoutError, ModelError, NotFoundError
 from anabranch.graphs.actions import ActionProposed, act
 from anabranch.graphs.channels import Stored, plain
@@ -192,7 +193,7 @@ class StepRunner:
                 waiting = proposed.action
             except Exception as failure:
                 error, not_found = one_line(failure), isinstance(failure, NotFoundError)
-        answer = str(result.get("answer", ""))
+        answer = whole_characters(str(result.get("answer", "")))
         if not (error or waiting or answer.strip()):
             error = "the answer was empty"
         return Answer(
@@ -204,7 +205,7 @@ class StepRunner:
             error=error,
             not_found=not_found,
             arguments=waiting.arguments if waiting else notes.call.arguments if notes.call else None,
-            evidence=result.get("evidence") or notes.evidence,
+            evidence=whole_data(result.get("evidence")) or notes.evidence,
             sources=notes.call.sources if notes.call else (),
             usage=ledger.total,
             seconds=time.monotonic() - started,
@@ -223,7 +224,7 @@ def told(question: SubQuestion, inputs: Mapping[int, Answer]) -> str:
 
 def one_line(error: BaseException) -> str:
     """An exception as one line of at most 300 characters."""
-    text = " ".join(str(error).split())[:300]
+    text = whole_characters(" ".join(str(error).split())[:300])
     name = type(error).__name__
     told = isinstance(error, ModelError | ToolException)  # these are written to be read
     return text if told and text else f"{name}: {text}" if text else name

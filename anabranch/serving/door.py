@@ -14,6 +14,7 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from anabranch.characters import whole_json
 from anabranch.errors import ConfigurationError
 from anabranch.serving.failures import refusal
 from anabranch.serving.metrics import Metrics
@@ -93,7 +94,7 @@ class Door:
             # The rest of the body is not read, so the connection cannot be used again.
             await refusal(status, f"the request's body is {what}", {"Connection": "close"})(scope, receive, send)
             return
-        await self._app(scope, _replay(body, receive), send)
+        await self._app(scope, _replay(_readable(body), receive), send)
 
     async def _refused(self, scope: Scope) -> ASGIApp | None:
         headers = Headers(scope=scope)
@@ -141,6 +142,13 @@ class Door:
                         return b"".join(pieces)
         except TimeoutError:
             return "slow"
+
+
+def _readable(body: bytes) -> bytes:
+    """JSON without escapes of half characters, which nothing behind the door could write, and some parsers refuse."""
+    if b"\\u" not in body:
+        return body
+    return whole_json(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from anabranch.characters import whole_data
 from anabranch.errors import (
     AnabranchError,
     BackendError,
@@ -62,7 +63,8 @@ class Failure(HTTPException):
 
 def body_of(message: str, *, kind: str = _INVALID, code: str | None = None, param: str | None = None) -> dict[str, Any]:
     """The body of an error."""
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    body: dict[str, Any] = whole_data({"error": {"message": message, "type": kind, "param": param, "code": code}})
+    return body
 
 
 def describe(error: BaseException) -> tuple[int, dict[str, Any]]:

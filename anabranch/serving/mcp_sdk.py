@@ -6,10 +6,13 @@ environment.
 
 import os
 import sys
+from collections.abc import AsyncIterable, AsyncIterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp
+
+from anabranch.characters import whole_json
 
 VERSION = 2 if find_spec("mcp.server.mcpserver") else 1
 
@@ -59,13 +62,10 @@ def http_app(server: MCPServer[Any], *, path: str, host: str, max_body: int) -> 
 
 def run_stdio(server: MCPServer[Any]) -> None:
     """Serves over standard input and output until the client leaves; what tools print goes to standard error."""
-    if VERSION == 2:
-        server.run("stdio")
-        return
     import anyio
     from mcp.server.stdio import stdio_server
 
-    # As version 2 does it by itself: the protocol keeps the streams, and tools and their children get others.
+    # The protocol keeps the streams, and tools and their children get others.
     reading = os.fdopen(os.dup(0), encoding="utf-8", errors="replace")
     writing = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -73,8 +73,21 @@ def run_stdio(server: MCPServer[Any]) -> None:
     os.dup2(2, 1)
 
     async def serve() -> None:
-        old: Any = server._mcp_server  # type: ignore[attr-defined]
-        async with stdio_server(anyio.wrap_file(reading), anyio.wrap_file(writing)) as (read, write):
-            await old.run(read, write, old.create_initialization_options())
+        inner: Any = getattr(server, "_lowlevel_server" if VERSION == 2 else "_mcp_server")
+        lines: Any = _Lines(anyio.wrap_file(reading))
+        async with stdio_server(lines, anyio.wrap_file(writing)) as (read, write):
+            await inner.run(read, write, inner.create_initialization_options())
 
     anyio.run(serve)
+
+
+class _Lines:
+    """Lines of JSON without escapes of half characters: the SDK takes no such line, and its call gets no reply."""
+
+    def __init__(self, file: AsyncIterable[str]) -> None:
+        self._file = file
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        """The lines."""
+        async for line in self._file:
+            yield whole_json(line)

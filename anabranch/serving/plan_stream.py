@@ -9,6 +9,7 @@ from langchain_core.runnables import RunnableLambda
 
 from anabranch.agents.decomposer import Decomposer, Draft, PlanRequest, decompose
 from anabranch.agents.ledger import Ledger, booking
+from anabranch.characters import WholeStream, whole_characters, whole_data
 from anabranch.codecs import decode_line
 from anabranch.config import Budget
 from anabranch.errors import ModelError, PlanError
@@ -49,11 +50,15 @@ class Reader:
 
     def __init__(self) -> None:
         self._text = ""
+        self._whole = WholeStream()
         self._place = 0
         self._json: bool | None = None
 
     def take(self, token: str) -> list[SubQuestion]:
         """Takes a token; gives the sub-questions that are complete with it."""
+        return self._take(self._whole.take(token))
+
+    def _take(self, token: str) -> list[SubQuestion]:
         self._text += token
         if self._json is None and self._text.strip():
             self._json = not self._text.lstrip()[0].isdigit()
@@ -64,7 +69,7 @@ class Reader:
 
     def end(self, text: str) -> list[SubQuestion]:
         """Takes the whole text; gives what was not complete before: the last line, or all of it if nothing came."""
-        found = self.take(text[len(self._text) :])
+        found = self._take(whole_characters(text)[len(self._text) :])
         return found if self._json else [*found, *_read(self._text[self._place :])]
 
     def _line(self) -> str | None:
@@ -86,6 +91,7 @@ class Reader:
             return None
         try:
             value, self._place = _JSON.raw_decode(self._text, start)
+            value = whole_data(value)
         except (ValueError, RecursionError):  # not complete yet
             return None
         return value if isinstance(value, dict) else None

@@ -24,8 +24,8 @@ from langgraph.prebuilt import ToolNode
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
+from anabranch.characters import whole_characters
 from anabranch.errors import ModelError, NotFoundError
-from anabranch.replies import whole_characters
 from anabranch.scope import holding
 
 T = TypeVar("T")

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from langchain_core.documents import Document
 
+from anabranch.characters import written_path
 from anabranch.errors import DocumentError
 from anabranch.tools.markdown import read_markdown
 from anabranch.tools.outline import Heading, Outline
-from anabranch.tools.readers import SUFFIXES, file_name, read
+from anabranch.tools.readers import SUFFIXES, read
 
 MAX_BYTES = 20 * 2**20
 PASSAGE_WORDS = 120
@@ -58,7 +59,7 @@ class LoadReport:
 
 
 def _reasons(found: Sequence[tuple[Path, str]]) -> str:
-    reasons = "; ".join(f"{file_name(path.name)}: {reason}" for path, reason in found[:3])
+    reasons = "; ".join(f"{written_path(path.name)}: {reason}" for path, reason in found[:3])
     return reasons + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
 
 
@@ -86,9 +87,9 @@ def load_documents(paths: str | Path | Iterable[str | Path], *, max_bytes: int =
             try:
                 _load_file(root, root.name, report, max_bytes)
             except DocumentError as error:
-                raise DocumentError(f"{file_name(str(root))} cannot be used: {error}") from error
+                raise DocumentError(f"{written_path(root)} cannot be used: {error}") from error
         else:
-            raise DocumentError(f"there is no {file_name(str(root))!r}; check the path")
+            raise DocumentError(f"there is no '{written_path(root)}'; check the path")
     return report
 
 
@@ -102,11 +103,11 @@ def _load_folder(folder: Path, report: LoadReport, max_bytes: int, prefix: str) 
     if len(report.loaded) == loaded:
         found = report.skipped[skipped:]
         hint = f"put {', '.join(SUFFIXES)} files into it"
-        name = file_name(str(folder))
+        name = written_path(folder)
         if not found:
-            raise DocumentError(f"the folder {name!r} is empty; {hint}")
-        first = f"{file_name(found[0][0].name)}: {found[0][1]}"
-        raise DocumentError(f"none of the {len(found)} files in {name!r} can be read ({first}); {hint}")
+            raise DocumentError(f"the folder '{name}' is empty; {hint}")
+        first = f"{written_path(found[0][0].name)}: {found[0][1]}"
+        raise DocumentError(f"none of the {len(found)} files in '{name}' can be read ({first}); {hint}")
 
 
 def _files(folder: Path, report: LoadReport) -> Iterator[Path]:
@@ -147,7 +148,7 @@ def _load_file(path: Path, source: str, report: LoadReport, max_bytes: int) -> N
     report.loaded.append(path)
     report.notes.extend((path, note) for note in content.notes)
     for page in content.pages:
-        metadata = {"source": file_name(source), "title": content.title, "page": page.number}
+        metadata = {"source": written_path(source), "title": content.title, "page": page.number}
         report.documents.append(ReadDocument(page_content=page.text, metadata=metadata, headings=page.headings))
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from anabranch.characters import whole_characters
 from anabranch.errors import DocumentError
-from anabranch.replies import whole_characters
 from anabranch.tools.encodings import decode, decode_html
 from anabranch.tools.markdown import read_markdown
 from anabranch.tools.outline import Heading

@@ -160,7 +160,7 @@ def _found(query: str, passages: list[Document]) -> Found:
 
 
 def _label(passage: Document) -> str:
-    source = str(passage.metadata.get("source") or passage.metadata.get("title") or "document")
+    source = " ".join(str(passage.metadata.get("source") or passage.metadata.get("title") or "document").split())
     page = passage.metadata.get("page")
     return f"{source}, page {page}" if page is not None else source
 

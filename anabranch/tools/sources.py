@@ -5,6 +5,7 @@ from typing import Any
 
 from langchain_core.documents import Document
 
+from anabranch.characters import whole_data
 from anabranch.plan import Source
 from anabranch.tools.terms import STOP_WORDS, tokenize
 
@@ -28,7 +29,8 @@ def sources_of(
     shared: dict[str, Any] = {"sub_question": sub_question, "tool": tool, "arguments": dict(arguments)}
     if not passages:
         return (Source(text=_excerpt(text), **shared),)
-    return tuple(Source(text=_excerpt(p.page_content), **_place(p.metadata), **shared) for p in passages)
+    told = (whole_data({"text": _excerpt(p.page_content), **_place(p.metadata)}) for p in passages)
+    return tuple(Source(**place, **shared) for place in told)
 
 
 def _place(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.documents import Document
 
+from anabranch.characters import path_of
 from anabranch.errors import DocumentError
 from anabranch.tools.documents import LoadReport, ReadDocument, count_words, load_documents, split_passages
 from anabranch.tools.outline import Heading
@@ -135,8 +136,9 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     path.write_text("Text.")
     (tmp_path / "caf.png").write_text("x")
     report = load_documents(tmp_path)
-    assert [d.metadata for d in report.documents] == [{"source": "café.txt", "title": "café", "page": None}]
+    assert [d.metadata for d in report.documents] == [{"source": r"caf\xe9.txt", "title": "café", "page": None}]
     assert report.loaded == [path]
+    assert (tmp_path / path_of(report.documents[0].metadata["source"])).read_text() == "Text."
     path.rename(path.with_suffix(".png"))
     with pytest.raises(DocumentError) as caught:
         load_documents(path.with_suffix(".png"))

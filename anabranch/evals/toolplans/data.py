@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from anabranch.characters import whole_data
 from anabranch.errors import DocumentError
 from anabranch.plan import ROUTE_PATTERN, SOLVE
 from anabranch.tools.catalogue import ToolCard, first_sentence
@@ -139,13 +140,11 @@ def _text_of(path: Path) -> str:
 
 
 def _parsed(text: str) -> Any:
-    """Parsed JSON; None where it is none, or where it holds half a character (a lone surrogate)."""
+    """Parsed JSON; None where it is none."""
     try:
-        value = json.loads(text)
-        json.dumps(value, ensure_ascii=False).encode()
+        return whole_data(json.loads(text))
     except (ValueError, RecursionError):
         return None
-    return value
 
 
 def _request(row: Any, number: int) -> ToolRequest | str:
