@@ -14,6 +14,7 @@ from typing import Literal
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from anabranch.agents import prompts
+from anabranch.agents.leaning import MARKS, form_of
 from anabranch.agents.messages import is_system
 from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import ending
@@ -83,7 +84,7 @@ async def taken_as(question: str, messages: Sequence[BaseMessage]) -> Understood
 async def understand(model: RoleModel, messages: Sequence[BaseMessage]) -> Understood:
     """Finds out what the last human message of a conversation asks, with at most one call of the model.
 
-    No model is called where there are no earlier turns, and for thanks and greetings.
+    No model is called where there are no earlier turns, for thanks and greetings, and for what stands by itself.
 
     Args:
         model: the solver, which rewrites a question that leans on earlier turns.
@@ -100,6 +101,8 @@ async def understand(model: RoleModel, messages: Sequence[BaseMessage]) -> Under
     if is_small_talk(asked) and not _asks_back(turns):
         return Understood(asked, asked, "conversation")
     words, pasted = split_pasted(asked)
+    if words and form_of(words, asked_back=_asks_back(turns)) == "alone":
+        return Understood(asked, asked)
     if not words or model.small:
         return Understood(asked, asked, "follow_up")
     shown = prompts.standalone_messages(transcript(turns), words, pasted=bool(pasted))
@@ -112,7 +115,7 @@ async def understand(model: RoleModel, messages: Sequence[BaseMessage]) -> Under
 
 def own_words(asked: str, turns: Sequence[BaseMessage]) -> Understood:
     """A message that nobody could rewrite; the answer to a question of the assistant's, after what it is about."""
-    asks = any(mark in asked for mark in _MARKS)
+    asks = any(mark in asked for mark in MARKS)
     if asks or not _asks_back(turns) or len(asked) > MAX_REPLY_CHARS:
         return Understood(asked, asked, "follow_up")
     return Understood(asked, _after_the_last(turns, asked))
@@ -146,7 +149,7 @@ def read_reply(text: str, asked: str, turns: Sequence[BaseMessage]) -> Understoo
         return own_words(asked, turns) if few else Understood(asked, asked)
     if few and any(_same(question, str(turn.text)) for turn in turns):
         # Nothing could be added to what was said before: most often a remark, or a wish about the last answer.
-        asks = any(mark in words for mark in _MARKS) or _NUMBER.search(words) or _asks_back(turns)
+        asks = any(mark in words for mark in MARKS) or _NUMBER.search(words) or _asks_back(turns)
         return Understood(asked, _after_the_last(turns, asked)) if asks else Understood(asked, asked, "conversation")
     if not _stands(question, words, turns):
         return own_words(asked, turns)
@@ -156,7 +159,6 @@ def read_reply(text: str, asked: str, turns: Sequence[BaseMessage]) -> Understoo
 # What is checked of a rewritten question
 
 
-_MARKS = "?？؟;；⸮"
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"\d+")
 _IN_PAIRS = re.compile(f"[{UNSPACED}\uac00-\ud7a3]")
@@ -172,8 +174,8 @@ def _stands(question: str, words: str, turns: Sequence[BaseMessage]) -> bool:
     numbers, told = set(_NUMBER.findall(question)), {n for n in _NUMBER.findall(words) if len(n) > 1}
     if not numbers <= set(_NUMBER.findall(said)) or (told and not told & numbers):
         return False
-    if question[-1] not in _MARKS:
-        wanted = any(mark in words for mark in _MARKS)
+    if question[-1] not in MARKS:
+        wanted = any(mark in words for mark in MARKS)
         if wanted or not (_asks_back(turns) or _stems(question) & _stems(words)):
             return False
     stems = _stems(question)
@@ -203,7 +205,7 @@ def _same(text: str, other: str) -> bool:
 
 def _asks_back(turns: Sequence[BaseMessage]) -> bool:
     """Whether the assistant's last words were a question, so that "ok" may be its answer."""
-    return str(turns[-1].text).rstrip(" *)\"'").endswith(tuple(_MARKS))
+    return str(turns[-1].text).rstrip(" *)\"'").endswith(tuple(MARKS))
 
 
 # Earlier turns

@@ -13,13 +13,13 @@ def is_small_talk(text: str) -> bool:
     """Whether a text is nothing but greetings, thanks and the like."""
     if len(text) > _MAX_CHARS:
         return False
-    left = _SPACED.sub("", f" {' '.join(_words(text))} ")
+    left = _SPACED.sub("", f" {' '.join(words_of(text))} ")
     return not _UNSPACED.sub("", left).strip()
 
 
 def courtesy(text: str) -> str:
     """What is said to small talk: thanks are answered in their language, all else is wished or said back."""
-    said = f" {' '.join(_words(text))} "
+    said = f" {' '.join(words_of(text))} "
     for thanks, reply in _WELCOME:
         if thanks.search(said):
             return reply
@@ -28,14 +28,21 @@ def courtesy(text: str) -> str:
 
 def begins_a_question(text: str) -> bool:
     """Whether a short text asks something: it begins with a question word, or its script says much in few letters."""
-    words = _words(text)
+    words = words_of(text)
     unspaced = len(re.findall(f"[{UNSPACED}]", text))
     return unspaced >= _MIN_UNSPACED or bool(_ASKING.search(text)) or (len(words) > 1 and words[0] in _QUESTION_WORDS)
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """The words of a text in lower case, without accents."""
     folded = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
     return re.findall(r"[^\W_]+", unicodedata.normalize("NFC", folded))
+
+
+def alternatives(phrases: str) -> str:
+    """The phrases as one pattern, the longest first, spelt as `words_of` spells them."""
+    plain = {" ".join(words_of(phrase)) for phrase in re.split(r"[|\n]", phrases)}
+    return "|".join(sorted(filter(None, plain), key=len, reverse=True))
 
 
 _GREETINGS = """
@@ -110,21 +117,15 @@ ne nerede ποιος τι ποτε που من ما متى أين كم מי מה
 _ASKING = re.compile("谁|誰|什么|什麼|何|哪|怎|多少|吗|嗎|なぜ|どこ|いつ|누구|무엇|어디|언제|왜|ใคร|อะไร|ไหน|เมื่อไ|ทำไม")
 
 
-def _alternatives(phrases: str) -> str:
-    """The phrases as one pattern, the longest first, spelt as `_words` spells them."""
-    plain = {" ".join(_words(phrase)) for phrase in re.split(r"[|\n]", phrases)}
-    return "|".join(sorted(filter(None, plain), key=len, reverse=True))
-
-
-_QUESTION_WORDS = frozenset(word for text in _QUESTIONS.split() for word in _words(text)[:1])
-_SPACED = re.compile(rf"(?<= )(?:{_alternatives(f'{_GREETINGS}|{_FILLERS}')})(?= )")
-_UNSPACED = re.compile(_alternatives(_UNSPACED_GREETINGS))
+_QUESTION_WORDS = frozenset(word for text in _QUESTIONS.split() for word in words_of(text)[:1])
+_SPACED = re.compile(rf"(?<= )(?:{alternatives(f'{_GREETINGS}|{_FILLERS}')})(?= )")
+_UNSPACED = re.compile(alternatives(_UNSPACED_GREETINGS))
 
 
 def _welcome(lines: str, around: str) -> list[tuple[re.Pattern[str], str]]:
     """For each line, what its thanks look like, and what is said to them."""
     split = [line.split("|", 1) for line in lines.split("\n") if line]
-    return [(re.compile(around.format(_alternatives(thanks))), reply) for reply, thanks in split]
+    return [(re.compile(around.format(alternatives(thanks))), reply) for reply, thanks in split]
 
 
 _WELCOME = [*_welcome(_REPLIES_TO_THANKS, " (?:{}) "), *_welcome(_UNSPACED_REPLIES_TO_THANKS, "{}")]

@@ -51,6 +51,11 @@ async def test_thanks_and_greetings_are_about_the_conversation(asked: str) -> No
     assert await understood(asked) == Understood(asked, asked, "conversation")
 
 
+async def test_for_a_question_that_stands_by_itself_no_model_is_called() -> None:
+    asked = "How many people live in Trondheim?"
+    assert await understood(asked) == Understood(asked, asked)
+
+
 async def test_ok_after_a_question_of_the_assistant_may_be_its_answer() -> None:
     turns: list[BaseMessage] = [HumanMessage("Who runs it?"), AIMessage("Shall I look up who runs the lighthouse?")]
     found = await understood("ok", "QUESTION: Who runs the lighthouse?", turns=turns)

@@ -1,0 +1,105 @@
+"""How a message leans on what was said before, told by its words, before any model is asked.
+
+Only closed classes of words are looked at: pronouns, articles, conjunctions, question words. They are few, they hardly
+change, and nobody can lean on earlier turns in English, German or French without one of them, unless by leaving words
+out. Other languages leave the subject out of whole sentences, so that their messages never count as standing alone.
+"""
+
+import re
+from typing import Literal
+
+from anabranch.agents.small_talk import alternatives, begins_a_question, words_of
+from anabranch.tools.terms import UNSPACED
+
+Form = Literal["alone", "question", "fragment", "reply"]
+"""What a message looks like: a question that stands by itself; one that may lean on earlier turns; a few words, or a
+correction, whose sentence is in an earlier turn; what answers a question of the assistant's."""
+MARKS = "?？؟;；⸮"
+_FEW_WORDS = 3
+_WORDS_OF_A_SENTENCE = 6
+
+
+def form_of(words: str, *, asked_back: bool) -> Form:
+    """What a message looks like.
+
+    Args:
+        words: the message.
+        asked_back: whether the assistant's last words were a question.
+    """
+    asks = asks_something(words)
+    if asked_back and not asks:
+        return "reply"
+    length = _length(words)
+    begins = asks_something(words.rstrip(f" {MARKS}"))
+    if length < _FEW_WORDS or _says_what_differs(words) or (not begins and length <= _WORDS_OF_A_SENTENCE):
+        return "fragment"
+    return "alone" if begins and length > _FEW_WORDS and not _refers(words) else "question"
+
+
+def asks_something(words: str) -> bool:
+    """Whether a message is a question, by its mark or its first word."""
+    first = next(iter(words_of(words)), "")
+    return any(mark in words for mark in MARKS) or begins_a_question(words) or first in _FIRST_WORDS
+
+
+def _length(words: str) -> int:
+    """Number of words; two characters count as one in scripts without spaces."""
+    return sum(max(1, (len(_UNSPACED.findall(word)) + 1) // 2) for word in words_of(words))
+
+
+def _says_what_differs(words: str) -> bool:
+    """Whether a message names what is different from the question before: "and in May?", "no, the red one"."""
+    said = f" {' '.join(words_of(words))} "
+    return bool(_OPENING.match(said) or _CORRECTING.search(said))
+
+
+def _refers(words: str) -> bool:
+    """Whether a question in English, German or French has a word that may refer to earlier turns, or is in another
+    language.
+    """
+    said = words_of(words)
+    if said[0] not in _ASKING or not _REFERRING.isdisjoint(said):
+        return True
+    # "The company" is one that was named before; "the Golden Gate Bridge" and "the price of bread" need not be.
+    articles = _ARTICLE.finditer(words)
+    return any(not (_NAMED_IN_GERMAN if found[1] else _NAMED).match(words, found.end()) for found in articles)
+
+
+_ASKING_WORDS = """
+who whom whose what when where which why how whats wheres whos hows is are was were do does did can could should would
+will shall has have had may might isn aren doesn don didn wer wen wem was wann wo wie warum wieso weshalb wohin woher
+welche welcher welches welchen welchem ist sind war hat haben kann konnen konnte muss darf soll sollte gibt wird qui que
+quoi quand ou comment combien quel quelle quels quelles pourquoi est sont peut peux puis dois faut
+"""
+_SPANISH_VERBS = "hay es son puedo puede tiene"
+_REFERRING_WORDS = """
+he she it him her his hers its they them their theirs this that these those there here then one ones same such other
+others another else both neither either former latter too also instead again answer answers reply explanation summary
+conversation question you your er sie es ihn ihm ihr ihre ihren ihrem ihrer ihres sein seine seinen seinem seiner seines
+deren dessen dies diese dieser dieses diesem diesen da dort dann hier dabei dafur damit daran darauf daraus davon dazu
+dagegen dadurch darin daruber darum danach davor auch noch andere anderen anderer anderes beide beiden solche eins
+antwort frage du dein deine il elle ils elles lui leur leurs son sa ses ce cet cette ces cela ca ceci celui celle ceux
+celles y en l alors aussi autre autres meme ici eux reponse tu vous ta ton votre
+"""
+_ASKING = frozenset(_ASKING_WORDS.split())
+_FIRST_WORDS = _ASKING.union(_SPANISH_VERBS.split())
+_REFERRING = frozenset(_REFERRING_WORDS.split())
+_ARTICLE = re.compile(r"\b(?:the|le|la|les|du|au|aux|(der|die|das|den|dem|des))\s+", re.IGNORECASE)
+_OF = r"[^\W_]+\s+(?i:of|for|between|von|für|de|des|du)\s"
+# All nouns of German have a capital letter.
+_NAMED = re.compile(rf"(?:[^\W_]+[\s-]+){{0,2}}(?:[A-ZÀ-Þ]|{_OF})")
+_NAMED_IN_GERMAN = re.compile(rf"(?:[^\W_]+[\s-]+){{0,2}}{_OF}")
+_INTERJECTIONS = "oh|ah|well|ok|okay|hm|hmm|ach"
+_OPENINGS = """
+and|or|but|no|nope|not|sorry|wait|oops|actually|what about|how about|what if|why not|und|oder|aber|nein|nicht|doch
+moment|wie ware|was ist mit|et|mais|non|pas|pardon|qu en est il|y|o|pero|perdon|que tal|e|ed|oppure|maar|nee|niet|och
+eller|и|а|или|нет|не|ve|ya
+"""
+_CORRECTIONS = """
+i mean|i meant|i was asking|i asked|i didn t ask|i did not ask|i said|i should have said|actually|instead|wrong|oops
+ich meine|ich meinte|ich wollte|stattdessen|je veux dire|je voulais|quise decir|queria decir|me refiero|digo|intendo
+volevo dire|quero dizer|bedoel|bedoelde
+"""
+_OPENING = re.compile(f" (?:(?:{alternatives(_INTERJECTIONS)}) )*(?:{alternatives(_OPENINGS)}) ")
+_CORRECTING = re.compile(f" (?:{alternatives(_CORRECTIONS)}) |呢 $|^ 不|不是|不对|我是说|我问|我指")
+_UNSPACED = re.compile(f"[{UNSPACED}]")
