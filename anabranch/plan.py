@@ -149,6 +149,7 @@ class Answer(BaseModel):
         status: `done`; `failed` with the reason in `error`; or `waiting` for a person's decision on an action.
         route: who answered it: `solve` or a tool's name.
         question: the sub-question as it was asked, with the answers that it depends on filled in.
+        cut: whether the reply that it stands in was cut off.
         error: one line on why it failed.
         not_found: whether it failed because a look-up found nothing, and for no other reason.
         arguments: what the tool was called with, or is to be called with; None if no tool was called.
@@ -166,6 +167,7 @@ class Answer(BaseModel):
     status: Literal["done", "failed", "waiting"] = "done"
     route: str = SOLVE
     question: str = ""
+    cut: bool = False
     error: str | None = None
     not_found: bool = False
     arguments: dict[str, Any] | None = None

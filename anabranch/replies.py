@@ -192,6 +192,15 @@ def json_values(text: str) -> list[Any]:
     return list(_scanned(text))
 
 
+def begins_with_json(text: str) -> bool:
+    """Whether the first object or array that begins in a text is whole."""
+    start = re.search(r"[{\[]", text)
+    try:
+        return start is not None and bool(_decoded_json(text, start.start()))
+    except _UNREADABLE:
+        return False
+
+
 def _scanned(text: str) -> Iterator[Any]:
     place, starts = 0, 0
     while starts < _MAX_STARTS and (match := re.compile(r"[{\[]").search(text, place)):

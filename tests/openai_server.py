@@ -6,6 +6,8 @@ server from a fixture that requests `socket_enabled`.
 """
 
 import json
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -48,7 +50,20 @@ class Drip:
     pause: float = 0.02
 
 
-Reply = str | dict[str, Any] | tuple[int, Any] | tuple[int, Any, dict[str, str]] | Hang | Die | Drip
+@dataclass(frozen=True)
+class Raw:
+    """These bytes, from the status line on, and then the end of the connection.
+
+    Attributes:
+        sent: the bytes.
+        reset: whether the connection is reset in place of closed.
+    """
+
+    sent: bytes
+    reset: bool = False
+
+
+Reply = str | dict[str, Any] | tuple[int, Any] | tuple[int, Any, dict[str, str]] | Hang | Die | Drip | Raw
 """A text, a whole message such as `{"content": ..., "tool_calls": [...]}` (with `finish_reason` if not `stop`), an
 HTTP status with its body and headers, or a failure."""
 Script = Callable[[dict[str, Any]], Reply]
@@ -171,6 +186,9 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(reply, Drip):
             self._drip(reply)
             return
+        if isinstance(reply, Raw):
+            self._raw(reply)
+            return
         part = reply.part if isinstance(reply, Die) else 1.0
         text = reply.text if isinstance(reply, Die) else reply
         message = {"content": text} if isinstance(text, str) else dict(text)
@@ -182,6 +200,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(reply.begin)
             while not self.server_owner.closing.wait(reply.pause):
                 self.wfile.write(reply.more)
+
+    def _raw(self, reply: Raw) -> None:
+        self.close_connection = True
+        with suppress(OSError):
+            self.wfile.write(reply.sent)
+            if reply.reset:
+                time.sleep(0.05)  # so that what was sent arrives before
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
 
     def _reply(self, request: dict[str, Any], message: dict[str, Any], part: float) -> None:
         finish = message.pop("finish_reason", "stop")

@@ -33,17 +33,21 @@ class AnsweringModel(BaseChatModel):
         inner: the model.
         reading: how its replies are read.
         thinks: whether its replies are known to begin with thoughts whose `<think>` is missing.
+        streaming: whether it always streams, if it says so.
     """
 
     inner: BaseChatModel
     reading: Reading
     thinks: bool = False
+    streaming: bool = False
 
     @classmethod
     def over(cls, inner: BaseChatModel, reading: Reading, *, thinks: bool = False) -> "AnsweringModel":
         """The stand-in for a model, with all that concerns its calls."""
         shared = ("cache", "callbacks", "tags", "metadata", "rate_limiter", "disable_streaming", "output_version")
         taken = {name: getattr(inner, name) for name in shared}
+        if "streaming" in inner.model_fields_set:
+            taken["streaming"] = inner.streaming  # type: ignore[attr-defined]
         # Built without validation: all of it was validated with the model itself.
         return cls.model_construct(inner=inner, reading=reading, thinks=thinks, profile=inner.profile, **taken)
 

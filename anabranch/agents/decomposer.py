@@ -10,9 +10,10 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from anabranch.agents import prompts
 from anabranch.agents.models import RoleModel, call, call_for_json, resolve_model
+from anabranch.agents.reply import ending, text_of
 from anabranch.codecs import DIRECT, DONE, LineGrammar, decode_json, decode_lines, json_schema
 from anabranch.config import PlanningMode, read_settings
-from anabranch.errors import MissingExtraError, PlanError, PlanReferenceError
+from anabranch.errors import MissingExtraError, PlanError, PlanReferenceError, ReplyError
 from anabranch.on_demand import asks
 from anabranch.plan import Answer, Plan
 from anabranch.tools.catalogue import ToolCard
@@ -174,10 +175,15 @@ class LineDecomposer:
                 return text, cut
 
     async def _reply(self, messages: Sequence[BaseMessage], **arguments: Any) -> tuple[str, bool]:
-        """The model's text, and whether it was cut off at the token limit."""
+        """The model's text, and whether it was cut off at the token limit.
+
+        Raises:
+            ReplyError: it was refused.
+        """
         runnable = self.model.chat.bind(max_tokens=self.max_tokens, **arguments)
         reply = await call(self.model, messages, role="decomposer", runnable=runnable)
-        return str(reply.text), reply.response_metadata.get("finish_reason") == "length"
+        how = ending(reply)
+        return text_of(reply, "decomposer") if how == "refused" else str(reply.text), how == "cut"
 
     def read(self, text: str, request: PlanRequest) -> Plan:
         """Reads lines."""
@@ -302,12 +308,12 @@ async def decompose(decomposer: Decomposer, request: PlanRequest, *, repairs: in
     problems: list[str] = []
     notes: tuple[str, ...] = ()
     for _ in range(repairs + 1):
-        text = await decomposer.write(request)
-        notes = getattr(text, "notes", ())
         try:
+            text = await decomposer.write(request)
+            notes = getattr(text, "notes", ())
             plan = decomposer.read(text, request)
             _check_new(plan, request)
-        except PlanError as error:
+        except (PlanError, ReplyError) as error:
             problems.append(str(error))
             request = replace(request, feedback=str(error))
         else:

@@ -2,9 +2,11 @@
 
 import asyncio
 import importlib
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -14,13 +16,23 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
-from openai import DefaultAsyncHttpxClient, LengthFinishReasonError, Timeout
+from openai import DefaultAsyncHttpxClient, Timeout
 from openai.types import CompletionUsage
 from pydantic import BaseModel, PrivateAttr
 
 from anabranch.agents.models import SERVED_TYPE
-from anabranch.agents.wire import MAX_REPLY_BYTES, check_encoding, error_status, is_odd, put_right, whole_usage
+from anabranch.agents.wire import (
+    MAX_REPLY_BYTES,
+    check_encoding,
+    error_in,
+    error_status,
+    is_odd,
+    put_right,
+    refusal_in,
+    whole_usage,
+)
 from anabranch.errors import EndpointError
+from anabranch.scope import holding
 
 CONNECT_SECONDS = 5.0
 POOL_CALLS = 32
@@ -36,6 +48,7 @@ class EndpointChatModel(ChatOpenAI):
     Replies in other forms than OpenAI's are put right (see `anabranch/agents/wire.py`).
 
     A reply that is cut off at the token limit is a reply, with `finish_reason` `length`, also where JSON was asked for.
+    A stream that ends with neither a reason nor `[DONE]` has no `finish_reason`: it was broken off.
 
     The client retries what is worth it (no connection, 408, 409, 429, 5xx), with jitter, and waits as long as the
     server's Retry-After says.
@@ -73,6 +86,10 @@ class EndpointChatModel(ChatOpenAI):
         # Servers such as Ollama and TGI know a limit by its older name alone, which OpenAI's refuses.
         if "max_completion_tokens" in payload and not _is_openai(str(self.openai_api_base or "")):
             payload["max_tokens"] = payload["max_completion_tokens"]
+        if isinstance(payload.get("response_format"), dict) and "messages" in payload:
+            # Past the client's own reading of JSON, which takes a reply that was cut off or refused for a failure.
+            held = {"response_format": payload.pop("response_format")}
+            payload["extra_body"] = {**(payload.get("extra_body") or {}), **held}
         return payload
 
     async def aclose(self) -> None:
@@ -88,27 +105,25 @@ class EndpointChatModel(ChatOpenAI):
         **kwargs: Any,
     ) -> ChatResult:
         with self._pool().lent() as model:
-            try:
-                return await ChatOpenAI._agenerate(model, messages, stop, run_manager, **kwargs)
-            except LengthFinishReasonError as error:
-                # With a `response_format`, the client takes a reply that was cut off for a failure. It is one of the
-                # model, as without: its text does not parse, and its tokens count.
-                return self._create_chat_result(error.completion)
+            return await ChatOpenAI._agenerate(model, messages, stop, run_manager, **kwargs)
 
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
-        replied = False
+        replied, end = False, _End()
         with self._pool().lent() as model:
-            try:
-                async for chunk in ChatOpenAI._astream(model, *args, **kwargs):
-                    replied = replied or _says_anything(chunk)
-                    yield chunk
-            except AssertionError:
-                # Where JSON was asked for, the client makes a whole of the events; there may have been none.
-                if replied:
-                    raise
+            chunks: Any = ChatOpenAI._astream(model, *args, **kwargs)
+            with holding(_end, end):  # while the request is made, so that its response knows where to tell
+                chunk = await anext(chunks, None)
+            while chunk:
+                replied = replied or _says_anything(chunk)
+                end.reason = end.reason or bool((chunk.generation_info or {}).get("finish_reason"))
+                yield chunk
+                chunk = await anext(chunks, None)
         if not replied:
             # The server does not stream, or answered with something else, which is then told.
             yield await self._at_once(*args, **kwargs)
+        elif end.done and not end.reason:
+            # One that never gives a reason, but says that it is done.
+            yield ChatGenerationChunk(message=AIMessageChunk(content=""), generation_info={"finish_reason": "stop"})
 
     async def _at_once(
         self,
@@ -120,6 +135,7 @@ class EndpointChatModel(ChatOpenAI):
         **kwargs: Any,
     ) -> ChatGenerationChunk:
         """The reply without streaming, as one chunk."""
+        kwargs.pop("stream", None)
         (found,) = (await self._agenerate(messages, stop, **kwargs)).generations[:1]
         message = AIMessageChunk.model_validate(found.message.model_dump(exclude={"type"}))
         chunk = ChatGenerationChunk(message=message, generation_info=found.generation_info)
@@ -137,7 +153,12 @@ class EndpointChatModel(ChatOpenAI):
         return super()._create_chat_result(response, generation_info)
 
     def _convert_chunk_to_generation_chunk(self, chunk: dict[str, Any], *args: Any) -> ChatGenerationChunk | None:
-        return super()._convert_chunk_to_generation_chunk(put_right(chunk), *args)
+        if told := error_in(chunk):
+            raise EndpointError(f"the server failed while it wrote its reply: {told}; see its log")
+        found = super()._convert_chunk_to_generation_chunk(put_right(chunk), *args)
+        if found and (refused := refusal_in(chunk)):
+            found.message.additional_kwargs["refusal"] = refused  # the pieces are joined like those of the text
+        return found
 
 
 def _whole_usage(usage: Any) -> CompletionUsage | None:
@@ -176,24 +197,46 @@ def _says_anything(chunk: ChatGenerationChunk) -> bool:
     return bool(message.content or message.additional_kwargs or calls or info.get("finish_reason"))
 
 
+@dataclass
+class _End:
+    """What was seen of a stream's end.
+
+    Attributes:
+        done: whether the server said `[DONE]`.
+        reason: whether it gave a reason.
+    """
+
+    done: bool = False
+    reason: bool = False
+
+
+_end: ContextVar[_End | None] = ContextVar("anabranch_stream_end", default=None)
+_DONE = re.compile(rb"(?:^|[\r\n])data: ?\[DONE\]")
+
+
 async def _bounded(response: Any) -> None:
-    """Ends the reading of a reply that has more bytes than any that is of use."""
+    """Ends the reading of a reply that has more bytes than any that is of use, and notes the end of a stream."""
     check_encoding(response.headers)
-    response.stream = _bounded_stream()(response.stream)
+    response.stream = _bounded_stream()(response.stream, _end.get())
 
 
 @cache
 def _bounded_stream() -> Any:
     class Bounded(_library().AsyncByteStream):  # type: ignore[misc]
-        def __init__(self, stream: Any) -> None:
+        def __init__(self, stream: Any, end: _End | None) -> None:
             self.stream = stream
+            self.end = end
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            seen = 0
+            seen, before = 0, b""
             async for chunk in self.stream:
                 seen += len(chunk)
                 if seen > MAX_REPLY_BYTES:
                     raise EndpointError(f"the server's reply has more than {MAX_REPLY_BYTES:,} bytes; see its log")
+                if self.end:
+                    last = before + chunk
+                    self.end.done = b"DONE]" in last and _DONE.search(last) is not None
+                    before = last[-16:]
                 yield chunk
 
         async def aclose(self) -> None:

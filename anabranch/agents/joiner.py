@@ -9,7 +9,7 @@ from anabranch.agents import prompts
 from anabranch.agents.answering import WORKING
 from anabranch.agents.final_answer import Reading
 from anabranch.agents.models import RoleModel, call
-from anabranch.agents.reply import Final, final_of
+from anabranch.agents.reply import Final, final_of, refusal
 from anabranch.config import AnswerForm
 from anabranch.errors import ReplyError
 from anabranch.plan import Answer, Plan
@@ -60,7 +60,8 @@ async def join(
         grounded: whether nothing may be said that was not found; then the answer is not streamed, as it is to be
             checked first.
 
-    A reply that is empty, or asks for a plan that may not be, is replaced by the last answers.
+    A reply that is empty, or asks for a plan that may not be, is replaced by the last answers; to a refusal without
+    words, what was found is added.
 
     Raises:
         BudgetExceededError, EndpointError: as `call`.
@@ -81,9 +82,12 @@ async def join(
         return Joined(missing=reason) if may_replan else join_last(plan, answers)
     try:
         final = final_of(reply, "joiner")
-        return Joined(replace(final, message_id=None) if grounded else final)
     except ReplyError:
-        return join_last(plan, answers)
+        last = join_last(plan, answers).text
+        return Joined(Final(last, ending="empty"))
+    if final.ending == "refused" and not (refusal(reply) or str(reply.text).strip()):
+        final = replace(final, text=f"{final.text}. {known(answers)}".strip())
+    return Joined(replace(final, message_id=None) if grounded else final)
 
 
 def join_last(plan: Plan, answers: Mapping[int, Answer], *, may_replan: bool = False) -> Joined:
@@ -95,12 +99,17 @@ def join_last(plan: Plan, answers: Mapping[int, Answer], *, may_replan: bool = F
     found = [answer.text for answer in last if answer.ok]
     if found:
         return Joined(Final("\n".join(found)))
-    known = [answer.text for answer in results if answer.ok]
-    partial = f" What was found: {'; '.join(known)}." if known else ""
+    partial = f" {known(answers)}".rstrip()
     lost = [answer for answer in answers.values() if not answer.ok]
     # That nothing stands there is all there is to say; which sub-questions looked for it is told in the answers.
     why = "" if lost and all(answer.not_found for answer in lost) else f": {failures(answers)}"
     return Joined(Final(f"No answer was found{why}.{partial}"))
+
+
+def known(answers: Mapping[int, Answer]) -> str:
+    """What was found, in one line; empty if it is nothing."""
+    texts = [answer.text for answer in answers.values() if answer.ok]
+    return f"What was found: {'; '.join(texts)}." if texts else ""
 
 
 def failures(answers: Mapping[int, Answer]) -> str:

@@ -31,6 +31,7 @@ class Ledger:
 
     Attributes:
         started_at: when the question came in.
+        cut: whether a reply that was taken was cut off.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Ledger:
         self._budget = budget
         self.started_at = time.time() if started_at is None else started_at
         self._parent = parent
+        self.cut = False
         self._under_way: list[Usage] = []
 
     def add(self, role: str, usage: Usage) -> None:

@@ -21,7 +21,7 @@ from anabranch.agents.ledger import Ledger, current
 from anabranch.agents.limits import answer_limit, blocks, ended, expected_usage, limited, usage_of
 from anabranch.agents.listing import listed_model
 from anabranch.agents.messages import orderly, without_system
-from anabranch.agents.reply import whole, without_thoughts
+from anabranch.agents.reply import ended_early, json_of, whole, without_thoughts
 from anabranch.agents.wire import refuses_roles, words_of
 from anabranch.config import Price, read_settings
 from anabranch.errors import AnabranchError, CallTimeoutError, ConfigurationError, EndpointError, MissingExtraError
@@ -43,6 +43,8 @@ _ADVICE = {
     "RateLimitError": "wait, or lower the concurrency",
     "ContextOverflowError": "the prompt is too long for this model; shorten it or use another",
     "InternalServerError": "the server failed; see its log",
+    "APIStatusError": "check the model's settings",
+    "APIError": "the server failed; see its log",
     "JSONDecodeError": "check that the address is that of an OpenAI-compatible server",
 }
 _FORMS = "use local, openai:MODEL, an address such as http://host:8000/v1, or PROVIDER:MODEL"
@@ -158,7 +160,8 @@ async def call(
         except (AnabranchError, GraphBubbleUp, asyncio.CancelledError):
             raise
         except Exception as error:
-            raise _own(error) or EndpointError(explain(role, error)) from error
+            if (message := ended_early(error)) is None:
+                raise _own(error) or EndpointError(explain(role, error)) from error
         if not isinstance(message, AIMessage):
             kind = type(message).__name__
             raise EndpointError(f"the {role} returned {kind} instead of a chat message; check the model")
@@ -226,21 +229,21 @@ async def call_for_json(
         What the model wrote; not checked against the schema.
 
     Raises:
+        ReplyError: the reply is empty, was refused, or was cut off before the JSON ended.
         BudgetExceededError, EndpointError: as `call`.
     """
     arguments = structured_arguments(model.chat, schema, strict=strict)
     if not arguments or model.refused.issuperset(arguments):
-        return str((await call(model, messages, role=role)).text)
+        return json_of(await call(model, messages, role=role), role)
     try:
         message = await call(model, messages, role=role, runnable=model.chat.bind(**arguments))
     except EndpointError as error:
         if getattr(error.__cause__, "status_code", None) not in (400, 422):
             raise
         # A server without structured outputs, or with another notion of them.
-        reply = str((await call(model, messages, role=role)).text)
+        message = await call(model, messages, role=role)
         model.refused.update(arguments)
-        return reply
-    return str(message.text)
+    return json_of(message, role)
 
 
 def structured_arguments(model: BaseChatModel, schema: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """How a model's reply ended, and what it says. One place decides for all callers, streamed or not."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -7,20 +8,41 @@ from typing import Any, Literal, TypeVar
 from langchain_core.messages import AIMessage, BaseMessage
 
 from anabranch.agents.answering import WORKING
+from anabranch.agents.wire import whole_usage
 from anabranch.characters import whole_data
 from anabranch.errors import ReplyError
-from anabranch.replies import split_thoughts
+from anabranch.replies import begins_with_json, split_thoughts
 
 Ending = Literal["whole", "cut", "refused", "empty"]
-"""`whole`; `cut` off at a token limit; `refused` by the model or a content filter; `empty`: no text, no tool call."""
+"""`whole`; `cut` off, at a token limit or since the server broke off; `refused` by the model or a content filter;
+`empty`: no text, no tool call."""
 
 _ENDINGS: Mapping[str, Ending] = {
     "length": "cut",
     "max_tokens": "cut",
+    "max_output_tokens": "cut",
+    "max_new_tokens": "cut",
+    "max_length": "cut",
+    "token_limit": "cut",
+    "error_limit": "cut",
     "model_length": "cut",
     "model_context_window_exceeded": "cut",
     "incomplete": "cut",
+    "abort": "cut",
+    "aborted": "cut",
+    "cancelled": "cut",
+    "user_cancel": "cut",
+    "error": "cut",
+    "failed": "cut",
+    "network_error": "cut",
+    "time_limit": "cut",
+    "timeout": "cut",
+    "insufficient_system_resource": "cut",
     "content_filter": "refused",
+    "content_filtered": "refused",
+    "error_toxic": "refused",
+    "sensitive": "refused",
+    "spii": "refused",
     "refusal": "refused",
     "safety": "refused",
     "recitation": "refused",
@@ -28,10 +50,14 @@ _ENDINGS: Mapping[str, Ending] = {
     "blocklist": "refused",
     "guardrail_intervened": "refused",
 }
-"""By the finish reasons of OpenAI, vLLM, Anthropic, Mistral, Gemini and Bedrock, in lower case."""
+"""By the finish reasons of OpenAI, vLLM, TGI, Anthropic, Mistral, Gemini, Bedrock, Cohere and DeepSeek, in lower case.
+All that are not here, such as `stop`, `end_turn`, `eos_token` and `tool_calls`, are those of a whole reply."""
 _WRITTEN = ("content", "tool_calls", "invalid_tool_calls", "additional_kwargs", "name", "id", "tool_call_id")
 """Fields of messages whose texts are kept and sent."""
 _REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
+_TELLING = frozenset({"openai", "azure", "anthropic", "deepseek", "xai", "groq"})
+"""What LangChain calls the providers whose streams end with a reason: one without was broken off."""
+_TWICE = re.compile(r"(.+?)\1+")
 
 
 M = TypeVar("M", bound=BaseMessage)
@@ -64,10 +90,45 @@ def ending(message: AIMessage) -> Ending:
     if refusal(message):
         return "refused"
     reasons = [str(message.response_metadata[name]).lower() for name in _REASONS if name in message.response_metadata]
-    found: Ending = next((_ENDINGS[reason] for reason in reasons if reason in _ENDINGS), "whole")
+    found: Ending = next((_ENDINGS[reason] for reason in map(_once, reasons) if reason in _ENDINGS), "whole")
+    if broken_off(message):
+        return "cut"
     if found == "whole" and not str(message.text).strip() and not message.tool_calls and not message.invalid_tool_calls:
         return "empty"
     return found
+
+
+def _once(reason: str) -> str:
+    """A reason that a server gave in more than one chunk; LangChain joins them to one word."""
+    twice = _TWICE.fullmatch(reason[:64]) if reason not in _ENDINGS else None
+    return twice[1] if twice else reason
+
+
+def broken_off(message: AIMessage) -> bool:
+    """Whether a streamed reply ended without the reason that its provider's streams end with."""
+    told = message.response_metadata
+    return told.get("model_provider") in _TELLING and not any(name in told for name in _REASONS)
+
+
+def ended_early(error: Exception) -> AIMessage | None:
+    """The reply that OpenAI's client takes for a failure, as it was cut off or refused where JSON was asked for."""
+    reason = {"LengthFinishReasonError": "length", "ContentFilterFinishReasonError": "content_filter"}
+    if (told := reason.get(type(error).__name__)) is None:
+        return None
+    completion: Any = getattr(error, "completion", None)
+    first: Any = next(iter(getattr(completion, "choices", None) or ()), None)
+    said = getattr(first, "message", None)
+    usage = getattr(completion, "usage", None)
+    counts: Any = {}
+    if read := usage and whole_usage(usage.model_dump(warnings=False)):
+        given, written = read.get("prompt_tokens", 0), read.get("completion_tokens", 0)
+        counts = {"input_tokens": given, "output_tokens": written, "total_tokens": given + written}
+    return AIMessage(
+        str(getattr(said, "content", None) or ""),
+        additional_kwargs={"refusal": refused} if (refused := getattr(said, "refusal", None)) else {},
+        response_metadata={"finish_reason": told, "model_name": getattr(completion, "model", "")},
+        usage_metadata=counts or None,
+    )
 
 
 def refusal(message: AIMessage) -> str:
@@ -111,6 +172,23 @@ def final_of(message: AIMessage, role: str) -> Final:
     return Final(text, str(message.additional_kwargs.get(WORKING, "")), message.id, ending(message))
 
 
+def json_of(message: AIMessage, role: str) -> str:
+    """The text of a reply that is to be JSON.
+
+    Args:
+        message: the reply, as `call` gives it.
+        role: who wrote it, for the error.
+
+    Raises:
+        ReplyError: it is empty, was refused, or was cut off before the JSON ended.
+    """
+    text = text_of(message, role)
+    # Models that are held to JSON may go on with white space after it, until they are stopped.
+    if ending(message) == "cut" and not begins_with_json(text):
+        raise ReplyError(f"the {role}'s reply was cut off ({_advice(message, 'cut')})", ending="cut")
+    return text
+
+
 def text_of(message: AIMessage, role: str) -> str:
     """The text of a reply, without white space around it; that of a reply that was cut off, too.
 
@@ -128,5 +206,10 @@ def text_of(message: AIMessage, role: str) -> str:
     if text:
         return text
     thought = "all of it was thoughts; " if message.additional_kwargs.get("reasoning_content") else ""
-    advice = "give it more tokens" if how == "cut" else "ask again, or check the model"
-    raise ReplyError(f"the {role}'s reply was empty ({thought}{advice})", ending=how)
+    raise ReplyError(f"the {role}'s reply was empty ({thought}{_advice(message, how)})", ending=how)
+
+
+def _advice(message: AIMessage, how: Ending) -> str:
+    if broken_off(message):
+        return "the server broke off; see its log"
+    return "give it more tokens" if how == "cut" else "ask again, or check the model"

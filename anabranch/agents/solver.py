@@ -13,8 +13,9 @@ from anabranch.agents import prompts
 from anabranch.agents.answering import WORKING
 from anabranch.agents.final_answer import Reading
 from anabranch.agents.grounding import out_of_thin_air
+from anabranch.agents.ledger import current
 from anabranch.agents.models import RoleModel, call
-from anabranch.agents.reply import Final, final_of, refusal, text_of
+from anabranch.agents.reply import Final, ending, final_of, refusal, text_of
 from anabranch.agents.tool_calls import read_calls
 from anabranch.config import AnswerForm
 from anabranch.errors import BudgetExceededError, NotFoundError
@@ -69,7 +70,7 @@ async def _solve_with_tools(
     said: list[AIMessage] = []
     for _ in range(MAX_TOOL_ROUNDS):
         reply, wrong = read_calls(await call(model, messages, role="solver", reading=reading, runnable=runnable), tools)
-        if not reply.tool_calls:
+        if not reply.tool_calls or ending(reply) == "refused":
             return _answer(reply, said)
         messages = [*messages, _as_written(reply)]
         said.append(reply)
@@ -119,8 +120,15 @@ async def answer_step(model: RoleModel, text: str) -> str:
         ReplyError: the reply is empty or a refusal.
         BudgetExceededError, EndpointError: as `call`.
     """
-    reply = text_of(await call(model, prompts.step_messages(text), role="solver"), "solver")
-    return short_reply(reply)
+    return short_reply(_taken(await call(model, prompts.step_messages(text), role="solver")))
+
+
+def _taken(message: AIMessage) -> str:
+    """The text of a reply that is to be the answer of a sub-question; that it was cut off is noted on the ledger."""
+    text = text_of(message, "solver")
+    if ending(message) == "cut" and (ledger := current()):
+        ledger.cut = True
+    return text
 
 
 async def check_answer(model: RoleModel, text: str, answer: str, passages: Sequence[str], result: str) -> None:
@@ -160,7 +168,7 @@ async def read_answer(model: RoleModel, text: str, evidence: str) -> str:
         BudgetExceededError, EndpointError: as `call`.
     """
     message = await call(model, prompts.read_messages(text, evidence), role="solver")
-    reply = text_of(message, "solver")
+    reply = _taken(message)
     if says_not_found(reply):
         raise NotFoundError("the tool's result does not hold the answer")
     return short_reply(reply)

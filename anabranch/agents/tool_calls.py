@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, ToolCall
 from langchain_core.tools import BaseTool
 
 from anabranch.agents.arguments import arguments_in, parameters_of
+from anabranch.agents.reply import ending
 from anabranch.replies import json_values
 
 _IN_TEXT = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)|\[TOOL_CALLS\](.*)", re.DOTALL)
@@ -29,7 +30,8 @@ def read_calls(message: AIMessage, tools: Mapping[str, BaseTool]) -> tuple[AIMes
 
     Returns:
         The message with all its calls in order: each with an id of its own, and arguments read however they were
-        written. And, by id, what was wrong with calls whose arguments cannot be read; these have none.
+        written. And, by id, what was wrong with calls whose arguments cannot be read; these have none. The last call of
+        a message that was cut off is one of them: what is there of its arguments may look whole.
     """
     written: list[Mapping[str, Any]] = [*message.tool_calls, *message.invalid_tool_calls]
     in_text = [] if written else list(_calls_in(str(message.text), tools))
@@ -43,6 +45,9 @@ def read_calls(message: AIMessage, tools: Mapping[str, BaseTool]) -> tuple[AIMes
         if arguments is None:
             wrong[id_] = f"the arguments are not a JSON object: {str(call.get('args'))[:200]}"
         calls.append(ToolCall(name=name, args=arguments or {}, id=id_, type="tool_call"))
+    if calls and ending(message) == "cut":
+        calls[-1]["args"] = {}
+        wrong[str(calls[-1]["id"])] = "the call was cut off before its end; write it again, and shorter"
     if calls == message.tool_calls:
         return message, wrong
     changes: dict[str, Any] = {"content": ""} if in_text else {}

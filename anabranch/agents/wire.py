@@ -81,14 +81,33 @@ def is_odd(reply: Any) -> bool:
     return any(m is None or m.role != "assistant" or m.tool_calls or m.function_call for m in messages)
 
 
+def error_in(chunk: Mapping[str, Any]) -> str:
+    """What a chunk of a stream says of an error in another form than OpenAI's; empty if it is none."""
+    if chunk.get("choices") or not (told := next((chunk[key] for key in _ERROR_KEYS if chunk.get(key)), "")):
+        return ""
+    words = told if isinstance(told, str) else json.dumps(told, default=str)
+    return " ".join(words.split())[:300]
+
+
+def refusal_in(chunk: Mapping[str, Any]) -> str:
+    """The piece of a refusal that a chunk of a stream has, which LangChain drops."""
+    delta = next((choice.get("delta") or {} for choice in chunk.get("choices") or []), {})
+    refused = delta.get("refusal")
+    return refused if isinstance(refused, str) else ""
+
+
 def put_right(reply: dict[str, Any]) -> dict[str, Any]:
     """A reply, or a chunk of one, in OpenAI's form; changes it in place.
+
+    Of a chunk, only what belongs to the first choice is kept: LangChain would join those of all to one text.
 
     Ids become texts. Arguments become the text of a JSON object; what is JSON but no object becomes a text that is no
     JSON, so that LangChain takes the call for an invalid one instead of failing.
     """
     if "usage" in reply:
         reply["usage"] = whole_usage(reply["usage"])
+    if any(choice.get("index") and "delta" in choice for choice in reply.get("choices") or []):
+        reply["choices"] = [choice for choice in reply["choices"] if not choice.get("index")]
     for choice in reply.get("choices") or []:
         if "delta" not in choice:
             message = choice["message"] = choice.get("message") or {"content": choice.get("text")}

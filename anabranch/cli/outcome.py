@@ -31,7 +31,7 @@ class Outcome:
         answers: their answers.
         usage: tokens and cost by role.
         seconds: wall time.
-        cut: whether the answer was cut off at a token limit.
+        cut: whether the answer was cut off, at a token limit or by its server.
     """
 
     question: str
@@ -80,7 +80,8 @@ class Outcome:
         """What the answer lacks, in one line; empty if it lacks nothing."""
         if self.status in ("answered", None):
             return ""
-        why = ["it was cut off at the token limit"] if self.cut else []
+        why = ["it was cut off"] if self.cut else []
+        why += [f"the answer of sub-question {a.id} was cut off" for a in self.answers.values() if a.cut]
         why += [f"sub-question {a.id} failed: {a.error}" for a in self.answers.values() if not a.ok]
         told = f" ({'; '.join(why)})" if why and self.status != "refused" else ""
         return f"{_STATUS_WORDS[self.status]}{told}"

@@ -11,6 +11,7 @@ from langchain_core.messages import convert_to_messages
 
 from anabranch.agents.adapters import Role
 from anabranch.agents.models import LOCAL_TYPE, RoleModel, call, resolve_model
+from anabranch.agents.reply import ending
 from anabranch.config import Price
 from anabranch.distill.batch import CONCURRENCY, Ask, Job, Replies, Sampling, Server, read_replies, run_jobs
 from anabranch.errors import ConfigurationError
@@ -53,7 +54,7 @@ class Chat:
                 options["top_p"] = sampling.top_p
             reply = await call(self.model, messages, role=self.role, runnable=self.model.chat.bind(**options))
             texts.append(str(reply.text))
-            finished.append(reply.response_metadata.get("finish_reason") != "length")
+            finished.append(ending(reply) != "cut")
             usage = reply.usage_metadata or {"input_tokens": 0, "output_tokens": 0}
             tokens = (tokens[0] + usage["input_tokens"], tokens[1] + usage["output_tokens"])
         return Replies(id=job.id, texts=texts, finished=finished, input_tokens=tokens[0], output_tokens=tokens[1])

@@ -24,7 +24,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from anabranch.agents.adapters import Role
 from anabranch.agents.decomposer import Decomposer, Grammar, LineDecomposer, resolve_decomposer
 from anabranch.agents.models import SERVED_TYPE, RoleModel, resolve_model
-from anabranch.agents.reply import whole
+from anabranch.agents.reply import ending, whole
 from anabranch.agents.served import structured_outputs
 from anabranch.config import Price
 from anabranch.errors import ConfigurationError, EndpointError, MissingReplyError
@@ -139,7 +139,7 @@ class KeptChatModel(BaseChatModel):
             return
         used = message.usage_metadata
         tokens = (used["input_tokens"], used["output_tokens"]) if used else (0, 0)
-        cut = message.response_metadata.get("finish_reason") == "length"
+        cut = ending(message) == "cut"
         calls.append(Call(self.role, *tokens, seconds=seconds, kept=kept, cut_off=cut))
 
 

@@ -24,7 +24,7 @@ def status_of(
     Args:
         plan: all sub-questions that were asked.
         answers: their answers; none where the plan only guided the answer, or there was none.
-        ending: how the reply with the final answer ended.
+        ending: how the reply with the final answer ended; after one that was `empty`, the last answers are shown.
         begun: sub-questions of earlier plans; what failed of them counts if the last plan did not make up for it.
         exhausted: whether a budget ran out.
     """
@@ -36,7 +36,8 @@ def status_of(
     looked_up = [answer for answer in given if is_look_up(answer.route)]
     if looked_up and all(answer.not_found for answer in looked_up):
         return "not_found"
-    if ending == "cut" or exhausted or open_failures(plan, answers, begun=begun):
+    lacks = ending in ("cut", "empty") or any(answer.cut for answer in given)
+    if lacks or exhausted or open_failures(plan, answers, begun=begun):
         return "partial"
     return "answered"
 

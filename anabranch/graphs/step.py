@@ -202,6 +202,7 @@ class StepRunner:
             status="waiting" if waiting else "failed" if error else "done",
             route=question.route,
             question=text,
+            cut=ledger.cut and not error,
             error=error,
             not_found=not_found,
             arguments=waiting.arguments if waiting else notes.call.arguments if notes.call else None,

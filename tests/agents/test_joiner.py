@@ -169,7 +169,7 @@ def test_failures_in_one_line() -> None:
 @pytest.mark.parametrize("reply", ["", " \n", "<think>It is all thought"])
 async def test_an_empty_reply_does_not_lose_the_answers(reply: str) -> None:
     joined = await join(RoleModel(scripted(reply)), "When?", PLAN, ALL_DONE, may_replan=True)
-    assert joined == Joined(Final("London\n1815"))
+    assert joined == Joined(Final("London\n1815", ending="empty"))
 
 
 async def test_a_wish_for_a_plan_that_may_not_be_is_never_shown() -> None:

@@ -28,11 +28,35 @@ def reply(content: Any = "", reason: str | None = None, name: str = "finish_reas
         (reply("a", "refusal", "stop_reason"), "refused"),
         (reply("", additional_kwargs={"refusal": "no"}), "refused"),
         (reply([{"type": "refusal", "refusal": "no"}]), "refused"),
+        (reply("a", "lengthlength"), "cut"),
+        (reply("a", "stopstop"), "whole"),
+        (reply("a", "eos_token"), "whole"),
         (reply(" "), "empty"),
         (reply([]), "empty"),
     ],
 )
 def test_how_a_reply_ended(message: AIMessage, how: Ending) -> None:
+    assert ending(message) == how
+
+
+def told(provider: str, **more: str) -> AIMessage:
+    return AIMessage("a", response_metadata={"model_provider": provider, **more})
+
+
+@pytest.mark.parametrize(
+    ("message", "how"),
+    [
+        (told("openai"), "cut"),
+        (told("anthropic"), "cut"),
+        (told("openai", finish_reason="stop"), "whole"),
+        (told("openai", status="completed"), "whole"),
+        (told("openai", status="incomplete"), "cut"),
+        (told("anthropic", stop_reason="end_turn"), "whole"),
+        (AIMessage("a", response_metadata={"model_provider": "openai", "finish_reason": None}), "whole"),
+        (told("mill"), "whole"),
+    ],
+)
+def test_a_reply_without_the_reason_that_its_provider_gives_was_broken_off(message: AIMessage, how: Ending) -> None:
     assert ending(message) == how
 
 

@@ -306,7 +306,6 @@ async def test_arguments_may_be_objects() -> None:
 @pytest.mark.parametrize(
     "reply",
     [
-        "",
         "no",
         "[1, 2]",
         "null",

@@ -28,7 +28,7 @@ def ended(status: Status, finish_reason: str = "stop", answers: dict[int, Answer
         (ended("answered", answers=FAILED), ""),
         (
             ended("partial", "length"),
-            "partial: something is missing from this answer (it was cut off at the token limit)",
+            "partial: something is missing from this answer (it was cut off)",
         ),
         (ended("failed", answers=FAILED), "failed: there is no answer (sub-question 1 failed: out of order)"),
         (ended("refused", "content_filter"), "refused: the model would not answer"),

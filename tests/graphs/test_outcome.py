@@ -27,6 +27,10 @@ def done(id_: int, route: str = "search") -> Answer:
     return Answer(id=id_, text="x", route=route)
 
 
+def cut(id_: int) -> Answer:
+    return Answer(id=id_, text="x", cut=True)
+
+
 def failed(id_: int, *, not_found: bool = False) -> Answer:
     return Answer(id=id_, status="failed", route="search", error="e", not_found=not_found)
 
@@ -37,6 +41,8 @@ def failed(id_: int, *, not_found: bool = False) -> Answer:
         ([], {}, "answered"),
         ([], {"ending": "cut"}, "partial"),
         ([], {"ending": "refused"}, "refused"),
+        ([done(1), cut(2)], {}, "partial"),
+        ([done(1), done(2)], {"ending": "empty"}, "partial"),
         ([done(1), done(2, "solve"), done(3)], {}, "answered"),
         ([done(1), done(2, "solve"), done(3)], {"exhausted": True}, "partial"),
         ([done(1), done(2, "solve"), failed(3)], {}, "partial"),
@@ -139,6 +145,28 @@ def test_how_the_reply_ended(message: AIMessage, ending: Ending, status: str, fi
     result = planner([plan_json()], [message], []).invoke(ask())
     assert result["status"] == status
     assert result["messages"][-1].response_metadata["finish_reason"] == finish
+
+
+def test_a_part_that_was_cut_off_is_told() -> None:
+    plan = plan_json(("solve", "Who founded it?", []), ("solve", "When was {1} born?", [1]))
+    cut_off = AIMessage("Craig", response_metadata={"finish_reason": "length"})
+    result = planner([plan], [cut_off, "1952", "In 1952."], [], protocol="per_node").invoke(ask())
+    assert [each.cut for each in result["answers"].values()] == [True, False]
+    assert (result["answer"], result["status"]) == ("In 1952.", "partial")
+
+
+def test_a_joiner_without_words_leaves_what_was_found() -> None:
+    def joined(message: AIMessage) -> dict[str, Any]:
+        plan = plan_json(("solve", "Who founded it?", []), ("solve", "When was {1} born?", [1]))
+        made = planner([plan], ["Craig", "1952", message], [], protocol="per_node")
+        found: dict[str, Any] = made.invoke(ask())
+        return found
+
+    empty = joined(AIMessage("", response_metadata={"finish_reason": "stop"}))
+    assert (empty["answer"], empty["status"]) == ("1952", "partial")
+    refused = joined(AIMessage("", response_metadata={"finish_reason": "content_filter"}))
+    assert refused["status"] == "refused"
+    assert "What was found: Craig; 1952." in refused["answer"]
 
 
 def test_a_budget_that_ran_out_leaves_a_part() -> None:
