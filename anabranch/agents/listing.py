@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import ssl
 import threading
 from concurrent.futures import Future
+from functools import cache
 from typing import Any
 
 import httpx
@@ -67,7 +69,7 @@ async def status_of(address: str, key: str, seconds: float) -> int:
     """
     async with (
         asyncio.timeout(seconds),
-        httpx.AsyncClient(timeout=seconds) as client,
+        httpx.AsyncClient(timeout=seconds, verify=_trusted(address)) as client,
         client.stream("GET", _url(address), headers=_headers(key)) as response,
     ):
         return response.status_code
@@ -76,7 +78,7 @@ async def status_of(address: str, key: str, seconds: float) -> int:
 async def _body(address: str, key: str) -> bytes:
     async with (
         asyncio.timeout(LISTING_SECONDS),
-        httpx.AsyncClient(timeout=LISTING_SECONDS) as client,
+        httpx.AsyncClient(timeout=LISTING_SECONDS, verify=_trusted(address)) as client,
         client.stream("GET", _url(address), headers=_headers(key)) as response,
     ):
         response.raise_for_status()
@@ -87,6 +89,16 @@ async def _body(address: str, key: str) -> bytes:
             if len(body) > MAX_REPLY_BYTES:
                 raise EndpointError(f"the list of models has more than {MAX_REPLY_BYTES:,} bytes")
         return bytes(body)
+
+
+def _trusted(address: str) -> ssl.SSLContext | bool:
+    """The certificates that are trusted, where they are needed: reading them takes longer than to ask."""
+    return _certificates() if address.lower().startswith("https:") else False
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
 
 
 def _url(address: str) -> str:

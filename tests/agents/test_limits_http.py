@@ -133,7 +133,7 @@ def test_a_list_of_models_without_end_is_not_kept() -> None:
 
 
 async def test_whether_a_server_is_there_is_told_by_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anabranch.serving.health.PROBE_SECONDS", 0.1)
+    monkeypatch.setattr("anabranch.serving.health.PROBE_SECONDS", 0.3)
     for kind, state in (("headers", "away"), ("body", "ready")):
         with OpenAIServer(lambda _request: "a", models=LISTINGS[kind]) as server:
             model = resolve_model(f"{server.url}#m")
