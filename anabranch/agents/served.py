@@ -34,7 +34,7 @@ class ServedDecomposer(LineDecomposer):
     """A distilled decomposer behind an OpenAI-compatible address, held to valid plans by vLLM's structured outputs.
 
     It writes freely, and only what fits no plan is put right under the grammar: a trained decomposer rarely needs it,
-    and on a busy server the grammar halves the plans a second (see docs/results.md).
+    and on a busy server the grammar halves the plans a second (see docs/lab/notebook.md).
 
     Where the server is away (no connection, no reply in time, 408, 429, 5xx, or a reply that cannot be read, each after
     the client's own retries), the fallback takes over, and after several such failures in a row the server is left

@@ -1,7 +1,7 @@
 """Demonstrations over a passage that comes with the question, as in reading tasks.
 
 There nothing needs to be looked up: what would be a search is reading, so it is left to the solver. What such rows are
-worth is in docs/results.md: so far, nothing to a solver that reads the passage anyway.
+worth is in docs/lab/notebook.md: so far, nothing to a solver that reads the passage anyway.
 """
 
 import re

@@ -1,7 +1,7 @@
 """How a plan is run, decided by measurement, in one function.
 
 GSM8K, solver of 1.5B parameters. Along plans written with the solution in sight, on 360 tuning rows (standard error 2.4
-points, docs/results.md): one guided call 71.4, no plan 69.2, one program along the plan 62.2. One call for each of
+points, docs/lab/notebook.md): one guided call 71.4, no plan 69.2, one program along the plan 62.2. One call for each of
 people's sub-questions, on the test rows: 21 to 29, with or without a calculator. So a plan guides one call unless
 its tools bring in what the solver cannot have: look-ups and actions. A solver too small for arithmetic in its head
 is the exception: its calculator steps are run.

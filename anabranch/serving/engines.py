@@ -1,7 +1,7 @@
 """Several vLLM engines that share one GPU behind one address.
 
 One engine of a small model keeps one core of the processor busy, and the GPU waits for it: four write more than twice
-its plans (`docs/results.md`). To vLLM each is a node of its own of a data-parallel deployment, since on one node it
+its plans (`docs/lab/notebook.md`). To vLLM each is a node of a data-parallel deployment, since on one node it
 would want a GPU for each; the first has the front end, which spreads requests over all.
 
 Source: https://docs.vllm.ai/en/latest/serving/data_parallel_deployment

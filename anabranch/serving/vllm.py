@@ -24,7 +24,7 @@ OLD_COMMAND = ("-m", "vllm.entrypoints.openai.api_server", "--model")
 """Where the command does not work: CPU builds that are distributed under another name than `vllm`."""
 PYTHON_VARIABLE = "ANABRANCH_VLLM_PYTHON"
 RUST_VARIABLE = "VLLM_USE_RUST_FRONTEND"
-"""With 1, vLLM's front end in Rust takes the requests: more plans a second with a small model (docs/results.md)."""
+"""With 1, vLLM's front end in Rust takes the requests: faster with a small model (docs/lab/notebook.md)."""
 INSTEAD = "or plan in process: anabranch serve app --decomposer local"
 PHASES = {
     "Resolved architecture": "reading the configuration",

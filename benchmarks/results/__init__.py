@@ -1,4 +1,4 @@
-"""Everything behind docs/results.md, from the data sets to the tables, on one machine with a GPU.
+"""Everything behind docs/lab/notebook.md, from the data sets to the tables, on one machine with a GPU.
 
 ```
 python -m benchmarks.results.prepare DATASETS data --teacher http://host:8000/v1#MODEL   # anywhere; needs anabranch

@@ -1,4 +1,4 @@
-"""Turns evaluations into the tables of docs/results.md: `python -m benchmarks.results.tables FOLDER [--out FILE]`.
+"""Turns evaluations into the tables of docs/lab/notebook.md: `python -m benchmarks.results.tables FOLDER [--out FILE]`.
 
 FOLDER holds GROUP.tgz, GROUP.2.tgz, ... of `evaluations.py` (unpacked into FOLDER/unpacked first) or
 GROUP/NAME/report.json.

@@ -1,4 +1,4 @@
-"""The schedule behind docs/results.md, on stages that are trivial commands."""
+"""The schedule behind docs/lab/notebook.md, on stages that are trivial commands."""
 
 import argparse
 import json
