@@ -44,7 +44,7 @@ def server(socket_enabled: None) -> Iterator[OpenAIServer]:
     def reply(request: dict[str, Any]) -> str:
         prompt = prompt_of(request)
         if "Reply with JSON only" in prompt:
-            return CRAIGSLIST.replace('"search"', '"document_search"')
+            return CRAIGSLIST
         return "Craig Newmark" if "founded by" in prompt else "1952"
 
     with OpenAIServer(reply) as running:
