@@ -1,6 +1,7 @@
 import asyncio
 import logging
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from langchain_core.tools import ToolException
 from anabranch.errors import ConfigurationError, DocumentError
 from anabranch.tools.catalogue import Catalogue
 from anabranch.tools.readers import SUFFIXES
-from anabranch.tools.search import document_search, retriever_search
+from anabranch.tools.search import PassageIndex, document_search, retriever_search
 from tests.tools.files import write_pdf
 
 VALLEY = Path(__file__).parents[2] / "examples" / "documents"
@@ -216,3 +217,18 @@ async def test_wraps_any_retriever() -> None:
         tool.invoke("xyzzy")
     with pytest.raises(ToolException, match="no passage found"):
         await tool.ainvoke("xyzzy")
+
+
+def test_the_best_are_those_of_a_whole_sort() -> None:
+    chance = random.Random(3)
+    words = ["ferry", "bridge", "tower", "harbour", "museum"]
+    passages = [Document(" ".join(chance.choices(words, k=chance.randint(1, 9)))) for _ in range(200)]
+    index = PassageIndex(passages)
+    everything = index.search("bridge tower", len(passages))
+    for k in (1, 2, 7, 150, 1000):
+        assert index.search("bridge tower", k) == everything[:k]
+    assert not any({"bridge", "tower"}.isdisjoint(passage.page_content.split()) for passage in everything)
+    assert len(everything) == sum(not {"bridge", "tower"}.isdisjoint(p.page_content.split()) for p in passages)
+    # Of passages that fit as well, the earlier ones come first.
+    same = PassageIndex([Document("a ferry", metadata={"source": str(n)}) for n in range(9)] + [Document("a bridge")])
+    assert [passage.metadata["source"] for passage in same.search("ferry", 3)] == ["0", "1", "2"]
