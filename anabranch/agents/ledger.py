@@ -1,6 +1,5 @@
 """Counts what model calls consume, by role, and refuses the next call once a budget is used up."""
 
-import asyncio
 import math
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -8,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from anabranch.agents.limits import ended
+from anabranch.agents.limits import TimeIsUp, within
 from anabranch.config import Budget, used_up
 from anabranch.errors import BudgetExceededError
 from anabranch.plan import Usage
@@ -43,22 +42,25 @@ class Ledger:
         parent: "Ledger | None" = None,
     ) -> None:
         self.by_role = dict(used or {})
-        self._budget = budget
         self.started_at = time.time() if started_at is None else started_at
         self._parent = parent
         self.cut = False
         self._under_way: list[Usage] = []
+        above = parent._limited if parent else ()
+        self._limited: tuple[tuple[Ledger, Budget], ...] = ((self, budget), *above) if budget else above
 
     def add(self, role: str, usage: Usage) -> None:
         """Books a call."""
-        self.by_role[role] = self.by_role.get(role, Usage()) + usage
+        known = self.by_role.get(role)
+        self.by_role[role] = known + usage if known else usage
         if self._parent:
             self._parent.add(role, usage)
 
     @property
     def total(self) -> Usage:
         """Usage over all roles."""
-        return sum(self.by_role.values(), Usage())
+        first, *others = [*self.by_role.values()] or [Usage()]
+        return sum(others, first)
 
     def check(self) -> None:
         """Refuses to go on once a budget is used up.
@@ -66,9 +68,8 @@ class Ledger:
         Raises:
             BudgetExceededError: a limit is reached, here or in a parent.
         """
-        for one in self._line():
-            if one._budget:
-                one._budget.check(one._taken, one.started_at)
+        for one, budget in self._limited:
+            budget.check(one._taken, one.started_at)
 
     @property
     def _taken(self) -> Usage:
@@ -87,36 +88,32 @@ class Ledger:
         Raises:
             BudgetExceededError: as `check`.
         """
+        if not self._limited:
+            yield
+            return
         self.check()
-        held = list(self._line())
-        counted = any(ledger._budget and ledger._budget.counts_tokens for ledger in held)
+        counted = any(budget.counts_tokens for _, budget in self._limited)
         least = expected() if counted else Usage(calls=1)
-        for ledger in held:
-            ledger._under_way.append(least)
+        for one, _ in self._limited:
+            one._under_way.append(least)
         try:
             yield
         finally:
-            for ledger in held:
-                ledger._under_way.remove(least)
-
-    def _line(self) -> Iterator["Ledger"]:
-        """This ledger, its parent, and so on."""
-        yield self
-        if self._parent:
-            yield from self._parent._line()
+            for one, _ in self._limited:
+                one._under_way.remove(least)
 
     @property
     def budget(self) -> Budget:
         """The limits of one call: of this ledger's budget, or the next parent's that has one."""
-        return next((one._budget for one in self._line() if one._budget), _NO_BUDGET)
+        return self._limited[0][1] if self._limited else _NO_BUDGET
 
     def tokens_left(self) -> float:
         """Tokens that the reply of a call under way may have; infinite without a limit."""
-        return min(one._budget.tokens_left(one._taken) if one._budget else math.inf for one in self._line())
+        return min((budget.tokens_left(one._taken) for one, budget in self._limited), default=math.inf)
 
     def seconds_left(self) -> float:
         """Seconds until the budget's time is up, here or in a parent; infinite without a limit, never below 0."""
-        return min(one._budget.seconds_left(one.started_at) if one._budget else math.inf for one in self._line())
+        return min((budget.seconds_left(one.started_at) for one, budget in self._limited), default=math.inf)
 
     async def in_time(self, work: Coroutine[Any, Any, T]) -> T:
         """Awaits work, and ends it when the budget's time is up.
@@ -124,14 +121,14 @@ class Ledger:
         Raises:
             BudgetExceededError: it was ended.
         """
-        task = asyncio.create_task(work)
-        if not await ended(task, self.seconds_left()):
-            raise self.time_is_up()
-        return task.result()
+        try:
+            return await within(work, self.seconds_left())
+        except TimeIsUp:
+            raise self.time_is_up() from None
 
     def time_is_up(self) -> BudgetExceededError:
         """The error for work that was ended because the budget's time was up."""
-        limits = (one._budget.max_seconds for one in self._line() if one._budget)
+        limits = (budget.max_seconds for _, budget in self._limited)
         return used_up("max_seconds", min((limit for limit in limits if limit), default=0))
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
@@ -14,11 +15,20 @@ from anabranch.agents.wire import whole_number
 from anabranch.config import ANSWER_TOKENS, Price
 from anabranch.plan import Usage
 
+T = TypeVar("T")
 _FIELDS = ("max_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
 """What chat models call the most tokens of a reply; the first is LangChain's standard name."""
 _BYTES_PER_TOKEN = 4.0
 _PATIENCE = (0.01, 0.02, 0.03, 0.05, 0.07, 0.11, 0.13)
 """Seconds after each cancellation; uneven, so that they do not all come at the same moment as a token."""
+_SOONER = 0.05
+"""Seconds by which an outer time limit has to end before an inner one, so that the inner one can do nothing."""
+_ends: "WeakKeyDictionary[asyncio.Task[Any], float]" = WeakKeyDictionary()
+"""When the tasks that `within` waits for are ended, in their loop's time."""
+
+
+class TimeIsUp(Exception):  # noqa: N818 - callers say what it means
+    """Work was ended, since its time was up."""
 
 
 def answer_limit(runnable: Runnable[Any, Any], wanted: int | None, left: float) -> int | None:
@@ -61,6 +71,25 @@ def limited(runnable: Runnable[Any, Any], most: int, *, at_call: bool) -> Runnab
         return runnable
     copied: Runnable[Any, Any] = chat.model_copy(update={field: most})
     return runnable.model_copy(update={"bound": copied}) if isinstance(runnable, RunnableBinding) else copied
+
+
+async def within(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """Awaits work, and ends it after so many seconds, as `ended` does.
+
+    Raises:
+        TimeIsUp: it was ended.
+        Exception: whatever it raises.
+    """
+    loop = asyncio.get_running_loop()
+    here, ends = asyncio.current_task(), loop.time() + seconds
+    if here is not None and _ends.get(here, math.inf) < ends - _SOONER:
+        # The task that this runs in is ended sooner, and by the same means: another task would only take time.
+        return await work
+    task = loop.create_task(work)
+    _ends[task] = ends
+    if not await ended(task, seconds):
+        raise TimeIsUp
+    return task.result()
 
 
 async def ended(task: "asyncio.Task[Any]", seconds: float) -> bool:
@@ -131,9 +160,10 @@ def _usage(
         input_tokens=read or guessed_read,
         output_tokens=written or guessed_written,
         calls=1,
+        usd=None,
         estimated=bool(guessed_read or guessed_written),
     )
-    return usage.model_copy(update={"usd": price.of(usage) if price else None})
+    return usage.model_copy(update={"usd": price.of(usage)}) if price else usage
 
 
 def _estimate(messages: Sequence[BaseMessage]) -> int:

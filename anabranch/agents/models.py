@@ -18,7 +18,7 @@ from anabranch.agents.adapters import Role, adapter_folder
 from anabranch.agents.answering import UNOPENED, answering
 from anabranch.agents.final_answer import Reading
 from anabranch.agents.ledger import Ledger, current
-from anabranch.agents.limits import answer_limit, blocks, ended, expected_usage, limited, usage_of
+from anabranch.agents.limits import TimeIsUp, answer_limit, blocks, expected_usage, limited, usage_of, within
 from anabranch.agents.listing import listed_model
 from anabranch.agents.messages import orderly, without_system
 from anabranch.agents.reply import ended_early, json_of, whole, without_thoughts
@@ -151,12 +151,12 @@ async def call(
     }
     with ledger.calling(lambda: expected_usage(prompt, model.price)):
         left, most = ledger.seconds_left(), ledger.budget.call_timeout
-        reply = asyncio.create_task(_reply(model, runnable or model.chat, reading, prompt, config, ledger))
-        if not await ended(reply, min(left, most)):
-            ledger.add(role, expected_usage(prompt, model.price))
-            raise ledger.time_is_up() if left <= most else _too_slow(role, most)
         try:
-            message = reply.result()
+            asking = _reply(model, runnable or model.chat, reading, prompt, config, ledger)
+            message = await within(asking, min(left, most))
+        except TimeIsUp:
+            ledger.add(role, expected_usage(prompt, model.price))
+            raise (ledger.time_is_up() if left <= most else _too_slow(role, most)) from None
         except (AnabranchError, GraphBubbleUp, asyncio.CancelledError):
             raise
         except Exception as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Annotated, Any, NotRequired
 
 from langchain_core.tools import BaseTool, ToolException
@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from anabranch.agents.arguments import write_arguments
 from anabranch.agents.ledger import Ledger, booking, current
-from anabranch.agents.limits import ended
+from anabranch.agents.limits import TimeIsUp, within
 from anabranch.agents.models import RoleModel
 from anabranch.agents.solver import answer_step, check_answer, read_answer
 from anabranch.characters import whole_characters, whole_data
@@ -46,7 +46,7 @@ class StepState(TypedDict):
     evidence: NotRequired[str]
 
 
-AnswerStep = Callable[[StepState], Awaitable[Mapping[str, Any]]]
+AnswerStep = Callable[[StepState], Coroutine[Any, Any, Mapping[str, Any]]]
 """Takes `sub_question` and `text`, gives `answer` and, if there is any, `evidence`."""
 
 
@@ -179,12 +179,10 @@ class StepRunner:
                 known = {id_: answer.text for id_, answer in inputs.items()}
                 left = ledger.seconds_left()
                 work = self.answer({"sub_question": question, "text": text, "inputs": known})
-                task: asyncio.Task[Mapping[str, Any]] = asyncio.ensure_future(work)
-                if await ended(task, min(self.timeout, left)):
-                    result = task.result()
-                else:
-                    late = self.timeout < left
-                    error = f"no answer within {self.timeout:g} s" if late else one_line(ledger.time_is_up())
+                result = await within(work, min(self.timeout, left))
+            except TimeIsUp:
+                late = self.timeout < left
+                error = f"no answer within {self.timeout:g} s" if late else one_line(ledger.time_is_up())
             except CallTimeoutError as failure:
                 error = one_line(failure)
             except (GraphBubbleUp, BackendError):
