@@ -328,7 +328,7 @@ def fill(text: str, answers: Mapping[int, str]) -> str:
 
 def slotted(question: SubQuestion) -> str:
     """The text of a sub-question, with what is meant as a slot written as one: `{{1}}`, `{ 1 }`."""
-    meant = set(question.depends_on) & loose_slots(question.text)
+    meant = set(question.depends_on) and set(question.depends_on) & loose_slots(question.text)
     if not meant:
         return question.text
     return _LOOSE_SLOT.sub(lambda m: f"{{{_id(m)}}}" if _id(m) in meant else m[0], question.text)

@@ -15,6 +15,7 @@ from anabranch.agents.models import RoleModel, call_for_json
 from anabranch.errors import ModelError
 from anabranch.replies import json_values
 from anabranch.tools.expressions import filled_expression, span_in
+from anabranch.tools.kept import PerTool
 
 QUESTION_ARGUMENTS = frozenset({"query", "question", "q", "search", "search_query"})
 """Names of arguments that take a sub-question as it is: those of look-ups. A `text` is worked on, not looked up."""
@@ -81,8 +82,13 @@ def _takes_any_text(schema: Mapping[str, Any]) -> bool:
 
 def parameters_of(tool: BaseTool) -> dict[str, Any]:
     """JSON schema of a tool's arguments."""
+    return {"type": "object", "properties": {}, **_parameters(tool)}
+
+
+@PerTool
+def _parameters(tool: BaseTool) -> dict[str, Any]:
     found: dict[str, Any] = convert_to_openai_tool(tool)["function"].get("parameters") or {}
-    return {"type": "object", "properties": {}, **found}
+    return found
 
 
 async def write_action(model: RoleModel, tool: BaseTool, text: str, known: Sequence[str]) -> dict[str, Any]:

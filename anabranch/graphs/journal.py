@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
@@ -51,7 +52,7 @@ class Call(BaseModel):
     sources: tuple[Source, ...] = ()
     number: int = 0
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The same for calls of the same tool with the same arguments."""
         return f"{self.tool} {json.dumps(self.arguments, sort_keys=True, default=str)}"
@@ -151,8 +152,8 @@ class Journal:
 
     def remember(self, call: Call, **changes: Any) -> Call:
         """Remembers a call for as long as the process runs."""
-        self.calls[call.key] = call.model_copy(update=changes)
-        return self.calls[call.key]
+        remembered = self.calls[call.key] = call.model_copy(update=changes)
+        return remembered
 
     def lock(self, name: str) -> asyncio.Lock:
         """Held while a call is made, so that the same call waits for its outcome: by its key, or its tool's name."""

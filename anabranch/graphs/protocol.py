@@ -17,12 +17,13 @@ than in the same prompt without a plan (paired on 1,319 test rows, standard erro
 larger solver is not guided by the embedded decomposer, which is not even asked where its plan could do nothing else.
 """
 
+from collections.abc import Set
 from typing import Literal
 
 from anabranch.agents.decomposer import Decomposer
 from anabranch.agents.models import RoleModel
 from anabranch.config import PlanningMode, Protocol
-from anabranch.plan import SOLVE, Plan, SubQuestion
+from anabranch.plan import SOLVE, Plan
 from anabranch.tools.catalogue import Catalogue
 
 COMPUTE_TOOLS = frozenset({"calculator", "python"})
@@ -41,11 +42,16 @@ def choose_protocol(
         wanted: the caller's choice; `auto` decides here.
         weak: whether the plan was written by the embedded decomposer.
     """
+    return _protocol({question.route for question in plan.sub_questions}, mode, solver, wanted, weak=weak)
+
+
+def _protocol(
+    routes: Set[str], mode: PlanningMode, solver: RoleModel, wanted: Protocol, *, weak: bool
+) -> Literal["guided", "per_node", "direct"]:
     if mode == "dynamic":
         return "per_node"
     if wanted != "auto":
         return wanted
-    routes = {question.route for question in plan.sub_questions}
     if solver.small:
         return "guided" if routes <= {SOLVE} else "per_node"
     if routes <= {SOLVE, *COMPUTE_TOOLS}:
@@ -67,9 +73,7 @@ def protocol_of_any_plan(
         solver: who answers.
         wanted: the caller's choice of how plans run.
     """
-    routes = [SOLVE, *catalogue]
-    every = Plan(sub_questions=tuple(SubQuestion(id=n, text="?", route=r) for n, r in enumerate(routes, 1)))
-    return choose_protocol(every, mode, solver, wanted, weak=getattr(decomposer, "weak", False))
+    return _protocol({SOLVE, *catalogue}, mode, solver, wanted, weak=getattr(decomposer, "weak", False))
 
 
 def tools_to_plan_for(

@@ -8,6 +8,7 @@ which they once finished; only what has no recorded answer runs again.
 import asyncio
 import concurrent.futures
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from langgraph.func import task
@@ -16,6 +17,7 @@ from anabranch.errors import AnabranchError
 from anabranch.graphs.bridge import run_sync
 from anabranch.graphs.channels import plain
 from anabranch.plan import Answer, Plan, SubQuestion
+from anabranch.scope import holding
 
 AnswerOne = Callable[[SubQuestion, Mapping[int, Answer]], Awaitable[Answer]]
 """Answers one sub-question, given the answers it depends on."""
@@ -39,25 +41,27 @@ async def execute(plan: Plan, known: Mapping[int, Answer], answer_one: AnswerOne
         Exception: the first that `answer_one` raised.
     """
     futures: dict[int, Awaitable[Any]] = {}
+    answered: dict[int, Answer] = {}
+
+    def read(id_: int, recorded: Any) -> Answer:
+        return answered[id_] if id_ in answered else Answer.model_validate(recorded)
 
     async def work(question: SubQuestion) -> Any:
-        inputs = {d: known[d] if d in known else Answer.model_validate(await futures[d]) for d in question.depends_on}
-        return plain(await answer_one(question, inputs))
+        inputs = {d: known[d] if d in known else read(d, await futures[d]) for d in question.depends_on}
+        answer = answered[question.id] = await answer_one(question, inputs)
+        return plain(answer)
 
-    def work_sync(question: SubQuestion) -> Any:
-        return run_sync(work(question))
-
-    body: Any = work_sync if sync else work
-    run: Any = task(name="sub_question")(body)
+    run: Any = _task_sync if sync else _task
     pending = [question for question in plan.sub_questions if question.id not in known]
-    for question in pending:
-        futures[question.id] = _awaitable(run(question))
+    with holding(_working, work):
+        for question in pending:
+            futures[question.id] = _awaitable(run(question))
     results = await asyncio.gather(*futures.values(), return_exceptions=True)
     answers = dict(known)
     for question, result in zip(pending, results, strict=True):
         if isinstance(result, BaseException):
             raise result
-        answer = Answer.model_validate(result)
+        answer = read(question.id, result)
         if answer.id != question.id:
             raise AnabranchError(
                 f"the thread recorded an answer to sub-question {answer.id} where {question.id} was asked; "
@@ -65,6 +69,22 @@ async def execute(plan: Plan, known: Mapping[int, Answer], answer_one: AnswerOne
             )
         answers[question.id] = answer
     return answers
+
+
+_working: ContextVar[Callable[[SubQuestion], Awaitable[Any]]] = ContextVar("anabranch_working")
+
+
+async def _answer(question: SubQuestion) -> Any:
+    return await _working.get()(question)
+
+
+def _answer_sync(question: SubQuestion) -> Any:
+    return run_sync(_answer(question))
+
+
+# LangGraph prepares the function of a task once if it is one of a module, and with every call if it is not.
+_task: Any = task(name="sub_question")(_answer)
+_task_sync: Any = task(name="sub_question")(_answer_sync)
 
 
 def _awaitable(future: Any) -> Awaitable[Any]:

@@ -9,16 +9,16 @@ import functools
 import inspect
 import json
 import threading
-import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from langchain_core.callbacks import AsyncCallbackManagerForToolRun
 from langchain_core.messages import ToolMessage
-from langchain_core.runnables import ensure_config
-from langchain_core.tools import BaseTool, ToolException
+from langchain_core.runnables import RunnableConfig, ensure_config
+from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from langgraph.errors import GraphBubbleUp
 from langgraph.prebuilt import ToolNode
 from langgraph.runtime import Runtime
@@ -27,6 +27,7 @@ from langgraph.types import Command
 from anabranch.characters import whole_characters
 from anabranch.errors import ModelError, NotFoundError
 from anabranch.scope import holding
+from anabranch.tools.kept import PerTool
 
 T = TypeVar("T")
 _LEFT_OUT = frozenset({"self", "config", "callbacks", "run_manager"})
@@ -151,18 +152,13 @@ def _block_text(block: Any) -> str:
     return json.dumps(block, ensure_ascii=False, default=str)
 
 
-def _prepared(tool: BaseTool) -> BaseTool | ToolNode:
-    """A contained copy of a tool, inside a `ToolNode` if something is injected; made once for each tool."""
-    key = id(tool)
-    if (known := _copies.get(key)) and known[0]() is tool:
-        return known[1]
+def _prepare(tool: BaseTool) -> BaseTool | ToolNode:
+    """A contained copy of a tool, inside a `ToolNode` if something is injected."""
     contained = _contained(tool)
-    prepared = ToolNode([contained], handle_tool_errors=False) if _has_injected(tool) else contained
-    _copies[key] = (weakref.ref(tool, lambda _: _copies.pop(key, None)), prepared)
-    return prepared
+    return ToolNode([contained], handle_tool_errors=False) if _has_injected(tool) else contained
 
 
-_copies: dict[int, tuple["weakref.ref[BaseTool]", BaseTool | ToolNode]] = {}
+_prepared = PerTool(_prepare)
 
 
 def _has_injected(tool: BaseTool) -> bool:
@@ -186,12 +182,26 @@ def _contained(tool: BaseTool) -> BaseTool:
     if "coroutine" in type(tool).model_fields:
         body = getattr(tool, "coroutine", None) or getattr(tool, "func", None)
         if body is not None:
-            return tool.model_copy(update={"coroutine": _guarded(body)})
+            guarded = tool.model_copy(update={"coroutine": _guarded(body)})
+            if type(tool)._arun is StructuredTool._arun:
+                guarded.__class__ = type(type(tool).__name__, (type(tool),), {"_arun": _arun})
+            return guarded
     blocks = type(tool)._arun is BaseTool._arun
     copy = tool.model_copy()
     body = staticmethod(_guarded(tool._run if blocks else tool._arun))
     copy.__class__ = type(type(tool).__name__, (type(tool),), {"_arun": body})
     return copy
+
+
+async def _arun(
+    self: StructuredTool,
+    *args: Any,
+    config: RunnableConfig,
+    run_manager: AsyncCallbackManagerForToolRun | None = None,
+    **kwargs: Any,
+) -> Any:
+    # LangChain evaluates the annotations with every call, which takes as long as all else where they are texts.
+    return await StructuredTool._arun(self, *args, config=config, run_manager=run_manager, **kwargs)
 
 
 def _guarded(body: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:

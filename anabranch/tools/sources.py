@@ -56,6 +56,8 @@ def _excerpt(text: str) -> str:
 
 def behind(answer: str, sources: Sequence[Source]) -> list[Source]:
     """The sources that share the most words with an answer; all, if none shares any."""
+    if len(sources) < 2:
+        return list(sources)
     wanted = _words(answer)
     shared = [len(wanted & _words(source.text)) for source in sources]
     most = max(shared, default=0)
