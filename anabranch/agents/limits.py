@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Coroutine, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -42,7 +43,9 @@ def answer_limit(runnable: Runnable[Any, Any], wanted: int | None, left: float) 
     chat, bound = _parts(runnable)
     if not isinstance(chat, BaseChatModel):
         return None
-    own: Any = bound.get(_FIELDS[0]) or next((getattr(chat, name) for name in _FIELDS if hasattr(chat, name)), None)
+    own: Any = bound.get(_FIELDS[0])
+    if not own and (field := _field(type(chat))):
+        own = getattr(chat, field)
     has_own = isinstance(own, int) and own > 0  # Ollama writes "no limit" as a negative number
     if wanted is None:
         known = (getattr(chat, "profile", None) or {}).get("max_output_tokens")
@@ -71,6 +74,12 @@ def limited(runnable: Runnable[Any, Any], most: int, *, at_call: bool) -> Runnab
         return runnable
     copied: Runnable[Any, Any] = chat.model_copy(update={field: most})
     return runnable.model_copy(update={"bound": copied}) if isinstance(runnable, RunnableBinding) else copied
+
+
+@lru_cache(maxsize=64)
+def _field(kind: Any) -> str | None:
+    """What chat models of a kind call the most tokens of a reply."""
+    return next((name for name in _FIELDS if name in kind.model_fields or hasattr(kind, name)), None)
 
 
 async def within(work: Coroutine[Any, Any, T], seconds: float) -> T:

@@ -18,7 +18,7 @@ class Stored(LastValue[Any]):
 
     def update(self, values: Sequence[Any]) -> bool:
         """Takes the new value, typed or plain."""
-        return super().update([_adapter(self.typ).validate_python(value) for value in values])
+        return super().update([_adapter(self.typ).validate_python(value) for value in values]) if values else False
 
     def from_checkpoint(self, checkpoint: Any) -> Self:
         """A channel with the value of a checkpoint."""

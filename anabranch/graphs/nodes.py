@@ -337,8 +337,9 @@ class Nodes:
 
     def _final_ledger(self, state: PlannerState) -> Ledger:
         """The ledger of calls that write the final answer: it may be shorter for this run."""
-        budget, most = self.budget or Budget(), get_config().get("configurable", {}).get(MAX_ANSWER_TOKENS)
+        budget, most = self.budget, get_config().get("configurable", {}).get(MAX_ANSWER_TOKENS)
         if most is not None:
+            budget = budget or Budget()
             least = min(most, budget.max_answer_tokens or most)
             budget = Budget.model_validate({**budget.model_dump(), "max_answer_tokens": least})
         return Ledger(state["usage"], budget=budget, started_at=state["started_at"])
@@ -363,9 +364,14 @@ def blank() -> Update:
     }
 
 
+_KEYS = frozenset({*blank(), "messages", "question", "asked"})
+
+
 def complete(state: Mapping[str, Any]) -> PlannerState:
     """A state with all its keys: threads lack some where `update_state` began them, or an earlier version kept them."""
-    whole: Any = {**blank(), "messages": [], **state}
+    whole: Any = state
+    if not state.keys() >= _KEYS:
+        whole = {**blank(), "messages": [], **state}
     if "question" not in whole:
         whole["question"] = check_question(last_question(whole["messages"]))
     whole.setdefault("asked", whole["question"])

@@ -83,8 +83,8 @@ def _answer_sync(question: SubQuestion) -> Any:
 
 
 # LangGraph prepares the function of a task once if it is one of a module, and with every call if it is not.
-_task: Any = task(name="sub_question")(_answer)
-_task_sync: Any = task(name="sub_question")(_answer_sync)
+_as_task: Any = task(name="sub_question")
+_task, _task_sync = _as_task(_answer), _as_task(_answer_sync)
 
 
 def _awaitable(future: Any) -> Awaitable[Any]:

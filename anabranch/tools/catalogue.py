@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, ConfigDict
@@ -61,6 +62,7 @@ def check_name(name: str) -> None:
         )
 
 
+@lru_cache(maxsize=1024)
 def first_sentence(text: str, limit: int = 160) -> str:
     """The first sentence or line of a description, at most `limit` characters."""
     lines = [line.strip() for line in text.splitlines()]
