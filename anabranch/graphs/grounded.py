@@ -13,6 +13,7 @@ from anabranch.agents.reply import Final
 from anabranch.config import AnswerForm
 from anabranch.errors import ConfigurationError
 from anabranch.graphs.outcome import is_look_up
+from anabranch.graphs.weak_plans import kept_to_the_question
 from anabranch.plan import SOLVE, Answer, Plan, SubQuestion, escape
 from anabranch.replies import says_not_found
 from anabranch.tools.catalogue import Catalogue
@@ -42,7 +43,9 @@ def searchers_of(catalogue: Catalogue, unmarked: Unmarked) -> tuple[str, ...]:
     return tuple(tool.name for tool in searching)
 
 
-def grounded_plan(plan: Plan, asked: Plan, question: str, searchers: Sequence[str], most: int) -> Plan:
+def grounded_plan(
+    plan: Plan, asked: Plan, question: str, searchers: Sequence[str], most: int, *, weak: bool = False
+) -> Plan:
     """A plan that looks up what it reasons about.
 
     A plan that looks nothing up becomes a look-up of the question itself; a step that reasons over nothing that was
@@ -54,7 +57,10 @@ def grounded_plan(plan: Plan, asked: Plan, question: str, searchers: Sequence[st
         question: the question.
         searchers: tools to look things up with.
         most: most sub-questions to add.
+        weak: whether a small model wrote the plan (see `weak_plans`).
     """
+    if weak and plan.sub_questions and not asked.sub_questions:
+        plan = kept_to_the_question(plan, question) or Plan()
     new = plan.sub_questions[len(asked.sub_questions) :]
     if not new and asked.sub_questions:
         return plan

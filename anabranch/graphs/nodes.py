@@ -140,8 +140,9 @@ class Nodes:
         if in_vain or self._left_aside(draft, answers):
             draft = Draft(asked, (*draft.problems, "the embedded decomposer's plan is no guide for this solver"))
         if self.searchers:
-            look_up = partial(plan_as_asked, asked) if as_asked else partial(grounded_plan, draft.plan, asked)
-            draft = replace(draft, plan=look_up(state["question"], self.searchers, room))
+            planned = partial(grounded_plan, draft.plan, weak=draft.weak)
+            look_up = plan_as_asked if as_asked else planned
+            draft = replace(draft, plan=look_up(asked, state["question"], self.searchers, room))
         new = [question.id for question in draft.plan.sub_questions[len(asked.sub_questions) :]]
         emit("plan", plan=plain(draft.plan), new=new, problems=[*draft.notes, *draft.problems])
         update = {"plan": plain(draft.plan), "feedback": None, "usage": plain(ledger.by_role)}

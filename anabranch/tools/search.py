@@ -158,10 +158,14 @@ def _loaded(documents: str | Path | Iterable[str | Path | Document]) -> list[Doc
 
 def _found(query: str, passages: list[Document]) -> Found:
     if not passages:
-        shown = " ".join(clean(query).split())[:200]
-        raise NoPassageError(f"no passage found for: {shown}; try other words for it, or fewer")
-    shown = "\n\n".join(f"[{n}] {_label(p)}: {_readable(p)}" for n, p in enumerate(passages, 1))
-    return clean(shown), passages
+        asked = " ".join(clean(query).split())[:200]
+        raise NoPassageError(f"no passage found for: {asked}; try other words for it, or fewer")
+    return shown(passages), passages
+
+
+def shown(passages: Iterable[Document]) -> str:
+    """Passages as a tool's result, numbered, each with its file."""
+    return clean("\n\n".join(f"[{n}] {_label(p)}: {_readable(p)}" for n, p in enumerate(passages, 1)))
 
 
 def _label(passage: Document) -> str:
