@@ -247,8 +247,11 @@ def _turned_round(
         if len(names) > 2 and len(amounts) == len(names) == len(set(amounts.values())) and len(names) <= 8:
             for word, choose in (("highest", max), ("lowest", min)):
                 best = choose(amounts, key=lambda r: amounts[r])
-                ways = (f"Which {noun} has the {word} {column.lower()}?",)
-                yield Asked(ways, best, tuple(part for r in names for part in (r, values[r])))
+                yield Asked(
+                    (f"Which {noun} has the {word} {column.lower()}?",),
+                    best,
+                    tuple(part for r in names for part in (r, values[r])),
+                )
 
 
 def _numbers(value: str) -> list[str]:
