@@ -9,6 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from anabranch.errors import BackendError, ConfigurationError
+from anabranch.serving.connections import Patience, patient_protocol, room_for_connections
 from anabranch.serving.watch import log_to_stderr
 
 log = logging.getLogger("anabranch.serving")
@@ -59,9 +60,11 @@ def serve_app(app: ASGIApp, host: str, port: int, *, drain_seconds: float) -> No
 
     Raises:
         BackendError: the address or the port cannot be had.
+        ConfigurationError: too few files may be open at a time.
         KeyboardInterrupt: Ctrl-C, after the same.
     """
     log_to_stderr()
+    patience = Patience(connections=room_for_connections())
     listening = bind(host, port)
     name = f"[{host}]" if ":" in host else host
     config = uvicorn.Config(
@@ -71,8 +74,8 @@ def serve_app(app: ASGIApp, host: str, port: int, *, drain_seconds: float) -> No
         server_header=False,
         # Addresses in headers are for rate limits to trust only where a proxy is known to write them.
         proxy_headers=False,
-        # Longer than the idle time of common proxies and clients, so that they and not we end a quiet connection.
-        timeout_keep_alive=75,
+        http=patient_protocol(patience),
+        timeout_keep_alive=round(patience.quiet),
         timeout_graceful_shutdown=max(1, round(drain_seconds)),
         ws="none",
     )
