@@ -11,7 +11,7 @@ import anabranch
 
 ROOT = Path(anabranch.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-BASE = frozenset({"characters", "errors", "plan", "codecs", "on_demand", "config", "replies", "scope"})
+BASE = frozenset({"characters", "errors", "plan", "codecs", "on_demand", "config", "replies", "scope", "fetching"})
 BELOW = {
     **dict.fromkeys(BASE, BASE),
     "tools": BASE,

@@ -22,8 +22,6 @@ from pydantic import BaseModel, PrivateAttr
 
 from anabranch.agents.models import SERVED_TYPE
 from anabranch.agents.wire import (
-    MAX_REPLY_BYTES,
-    check_encoding,
     error_in,
     error_status,
     is_odd,
@@ -32,6 +30,7 @@ from anabranch.agents.wire import (
     whole_usage,
 )
 from anabranch.errors import EndpointError
+from anabranch.fetching import MAX_REPLY_BYTES, check_encoding, too_long
 from anabranch.scope import holding
 
 CONNECT_SECONDS = 5.0
@@ -232,7 +231,7 @@ def _bounded_stream() -> Any:
             async for chunk in self.stream:
                 seen += len(chunk)
                 if seen > MAX_REPLY_BYTES:
-                    raise EndpointError(f"the server's reply has more than {MAX_REPLY_BYTES:,} bytes; see its log")
+                    raise too_long()
                 if self.end:
                     last = before + chunk
                     self.end.done = b"DONE]" in last and _DONE.search(last) is not None

@@ -1,17 +1,11 @@
 """The list of models of an OpenAI-compatible server, within a time and a size that hold for the whole of it."""
 
-import asyncio
 import json
-import ssl
-import threading
-from concurrent.futures import Future
-from functools import cache
 from typing import Any
 
-import httpx
-
-from anabranch.agents.wire import MAX_REPLY_BYTES, can_chat, check_encoding
+from anabranch.agents.wire import can_chat
 from anabranch.errors import ConfigurationError, EndpointError
+from anabranch.fetching import fetch, fetch_async
 
 LISTING_SECONDS = 10.0
 
@@ -47,17 +41,10 @@ def listed_model(address: str, key: str, role: str) -> str:
 
 
 def _listed(address: str, key: str) -> Any:
-    future: Future[bytes] = Future()
-
-    def work() -> None:
-        try:
-            future.set_result(asyncio.run(_body(address, key)))
-        except BaseException as error:
-            future.set_exception(error)
-
-    # A thread of its own, which nobody waits for: looking up a name cannot be stopped.
-    threading.Thread(target=work, name="anabranch-models", daemon=True).start()
-    return json.loads(future.result(LISTING_SECONDS + 1))
+    found = fetch(_url(address), seconds=LISTING_SECONDS, headers=_headers(key))
+    if found.status >= 300:
+        raise EndpointError(f"it answers with status {found.status}")
+    return json.loads(found.body)
 
 
 async def status_of(address: str, key: str, seconds: float) -> int:
@@ -67,38 +54,7 @@ async def status_of(address: str, key: str, seconds: float) -> int:
         TimeoutError: it took longer.
         httpx.HTTPError, httpx.InvalidURL: nobody answers.
     """
-    async with (
-        asyncio.timeout(seconds),
-        httpx.AsyncClient(timeout=seconds, verify=_trusted(address)) as client,
-        client.stream("GET", _url(address), headers=_headers(key)) as response,
-    ):
-        return response.status_code
-
-
-async def _body(address: str, key: str) -> bytes:
-    async with (
-        asyncio.timeout(LISTING_SECONDS),
-        httpx.AsyncClient(timeout=LISTING_SECONDS, verify=_trusted(address)) as client,
-        client.stream("GET", _url(address), headers=_headers(key)) as response,
-    ):
-        response.raise_for_status()
-        check_encoding(response.headers)
-        body = bytearray()
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > MAX_REPLY_BYTES:
-                raise EndpointError(f"the list of models has more than {MAX_REPLY_BYTES:,} bytes")
-        return bytes(body)
-
-
-def _trusted(address: str) -> ssl.SSLContext | bool:
-    """The certificates that are trusted, where they are needed: reading them takes longer than to ask."""
-    return _certificates() if address.lower().startswith("https:") else False
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
+    return (await fetch_async(_url(address), seconds=seconds, headers=_headers(key), whole=False)).status
 
 
 def _url(address: str) -> str:
@@ -106,4 +62,4 @@ def _url(address: str) -> str:
 
 
 def _headers(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"}
+    return {"Authorization": f"Bearer {key}"}

@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from anabranch.errors import EndpointError
-
 _NO_CHAT = re.compile(
     r"embed|rerank|whisper|moderation|transcri|speech|stable-diffusion|dall-e|gpt-image|all-mpnet|paraphrase-"
     r"|(?:^|[-_/:.])(?:tts|asr|stt|bge|gte|e5|clip|siglip|colbert|splade|minilm|flux|sdxl|kokoro)(?:$|[-_/:.]|\d)",
@@ -19,8 +17,6 @@ _NO_CHAT_TYPES = frozenset(
 )
 MAX_TOKENS = 1e12
 """No call takes so many."""
-MAX_REPLY_BYTES = 16 * 2**20
-"""Most bytes of a server's reply."""
 _ERROR_KEYS = ("error", "detail", "message")
 _CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\{')
 _ROLES = re.compile(
@@ -146,19 +142,6 @@ def object_text(arguments: str) -> str:
     if read is None:
         return "{}"
     return arguments if isinstance(read, dict) else f"no object: {arguments}"
-
-
-def check_encoding(headers: Mapping[str, str]) -> None:
-    """Refuses a compressed reply, whose size cannot be told beforehand; servers are asked for plain ones.
-
-    Raises:
-        EndpointError: it is compressed.
-    """
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        raise EndpointError(
-            f"the server compresses its replies ({encoding[:40]}) although it is asked not to; switch that off there"
-        )
 
 
 def whole_usage(usage: Any) -> dict[str, Any] | None:

@@ -20,8 +20,10 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ConfigDict
 
+from anabranch.config import CALL_SECONDS
 from anabranch.distill.files import read_jsonl, write_jsonl
 from anabranch.errors import BackendError, EndpointError, MissingReplyError
+from anabranch.fetching import certificates, whole_body
 
 logger = logging.getLogger(__name__)
 
@@ -166,12 +168,10 @@ class Server:
 
     async def __aenter__(self) -> "Server":
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=2 * POOL)
-        headers = {"Authorization": f"Bearer {self.key}"}
-        verify = httpx.create_ssl_context()
-        self._clients = [
-            httpx.AsyncClient(timeout=300, limits=limits, headers=headers, transport=self.transport, verify=verify)
-            for _ in range(CONCURRENCY // POOL)
-        ]
+        headers = {"Authorization": f"Bearer {self.key}", "Accept-Encoding": "identity"}
+        verify = certificates()
+        shared: Any = {"timeout": CALL_SECONDS, "limits": limits, "headers": headers, "verify": verify}
+        self._clients = [httpx.AsyncClient(transport=self.transport, **shared) for _ in range(CONCURRENCY // POOL)]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -192,13 +192,16 @@ class Server:
             await asyncio.sleep(attempt)
             try:
                 client = self._clients[next(self._turn) % len(self._clients)]
-                response = await client.post(address, json=body)
+                async with asyncio.timeout(CALL_SECONDS), client.stream("POST", address, json=body) as response:
+                    read = await whole_body(response)
                 if response.status_code < 400:
-                    return _replies(job.id, response.json())
-                problem = f"{response.status_code}: {response.text[:300]}"
+                    return _replies(job.id, json.loads(read))
+                problem = f"{response.status_code}: {read[:300].decode(errors='replace')}"
                 if response.status_code in (400, 401, 403, 404, 422):
                     break
-            except (httpx.HTTPError, json.JSONDecodeError, LookupError, TypeError) as error:
+            except TimeoutError:
+                problem = f"no reply within {CALL_SECONDS:g} s"
+            except (EndpointError, httpx.HTTPError, ValueError, LookupError, TypeError) as error:
                 problem = f"{type(error).__name__}: {error}"
         raise EndpointError(f"prompt {job.id} failed at {address}: {problem}; check the server and run again to go on")
 

@@ -1,14 +1,11 @@
 """Keeps a server process up: waits for it, watches it, starts it again, and ends it with all its children."""
 
 import ctypes
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,10 +13,15 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from anabranch.errors import BackendError
+import httpx
+
+from anabranch.errors import BackendError, EndpointError
+from anabranch.fetching import fetch
 
 _POLL = 0.2
 _PR_SET_PDEATHSIG = 1
+_AWAY = (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL, EndpointError)
+"""What asking a server raises that does not answer as it should, or not in time."""
 
 
 @dataclass(frozen=True)
@@ -238,25 +240,21 @@ class Supervisor:
         """Whether it does a small piece of work, or is busy with others."""
         if (work := self.program.work) is None:
             return True
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {work.key}"} if work.key else {})
-        request = urllib.request.Request(work.address, json.dumps(work.body).encode(), headers)  # noqa: S310
+        headers = {"Authorization": f"Bearer {work.key}"} if work.key else {}
         try:
-            with urllib.request.urlopen(request, timeout=self.patience.every):  # noqa: S310
-                return True
-        except urllib.error.HTTPError as error:
-            error.close()
-            return error.code < 500  # what it refuses says nothing about its engine
-        except (OSError, ValueError):
+            # What it refuses says nothing about its engine.
+            return fetch(work.address, seconds=self.patience.every, headers=headers, body=work.body).status < 500
+        except _AWAY:
             lines = (self._get(work.counters) or "").splitlines() if work.counters else []
             before, self._counted = self._counted, [line for line in lines if line.startswith(work.counter)]
             return before != self._counted
 
     def _get(self, address: str) -> str | None:
         try:
-            with urllib.request.urlopen(address, timeout=self.patience.every) as response:  # noqa: S310
-                return response.read().decode(errors="replace") if response.status == 200 else None
-        except (OSError, ValueError):
+            found = fetch(address, seconds=self.patience.every)
+        except _AWAY:
             return None
+        return found.body.decode(errors="replace") if found.status == 200 else None
 
     def _give_up_after(self, crashes: int, reason: str, log_began: int) -> None:
         # A command line that is refused will be refused again.

@@ -49,7 +49,7 @@ class App:
 async def _gone(receive: Receive) -> bool:
     try:
         async with asyncio.timeout(0.001):
-            return (await receive())["type"] == "http.disconnect"
+            return bool((await receive())["type"] == "http.disconnect")
     except TimeoutError:
         return False
 

@@ -1,0 +1,127 @@
+"""Requests to servers, within a time and a size that hold for the whole of each, from the name to the end."""
+
+import asyncio
+import json
+import ssl
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import httpx
+
+from anabranch.errors import EndpointError
+
+MAX_REPLY_BYTES = 16 * 2**20
+"""Most bytes of a server's reply."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a server replied."""
+
+    status: int
+    body: bytes
+
+
+def fetch(
+    url: str,
+    *,
+    seconds: float,
+    headers: Mapping[str, str] | None = None,
+    body: Any = None,
+    whole: bool = True,
+) -> Fetched:
+    """Makes one request and waits for the reply; whoever runs an event loop here waits, too.
+
+    Args:
+        url: the address.
+        seconds: most that it may take in all.
+        headers: headers of the request.
+        body: what is posted as JSON; nothing is, if it is None.
+        whole: read the reply; its status alone otherwise.
+
+    Raises:
+        TimeoutError: it took longer.
+        EndpointError: the reply is too long, or compressed.
+        httpx.HTTPError, httpx.InvalidURL, ValueError: nobody answers, or the address is none.
+    """
+    future: Future[Fetched] = Future()
+
+    def work() -> None:
+        try:
+            asked = fetch_async(url, seconds=seconds, headers=headers, body=body, whole=whole)
+            future.set_result(asyncio.run(asked))
+        except BaseException as error:
+            future.set_exception(error)
+
+    # A thread of its own, which nobody waits for: looking up a name cannot be stopped.
+    threading.Thread(target=work, name="anabranch-fetch", daemon=True).start()
+    return future.result(seconds + 1)
+
+
+async def fetch_async(
+    url: str,
+    *,
+    seconds: float,
+    headers: Mapping[str, str] | None = None,
+    body: Any = None,
+    whole: bool = True,
+) -> Fetched:
+    """The same without waiting; arguments and errors are those of `fetch`."""
+    sent = {"Accept-Encoding": "identity", **(headers or {})}
+    method, content = "GET", None
+    if body is not None:
+        method, content, sent = "POST", json.dumps(body), {"Content-Type": "application/json", **sent}
+    async with (
+        asyncio.timeout(seconds),
+        httpx.AsyncClient(timeout=seconds, verify=_trusted(url)) as client,
+        client.stream(method, url, headers=sent, content=content) as response,
+    ):
+        return Fetched(response.status_code, await whole_body(response) if whole else b"")
+
+
+async def whole_body(response: httpx.Response) -> bytes:
+    """The body of a reply that is being read.
+
+    Raises:
+        EndpointError: it is too long, or compressed.
+    """
+    check_encoding(response.headers)
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_REPLY_BYTES:
+            raise too_long()
+    return bytes(body)
+
+
+def too_long() -> EndpointError:
+    """The error for a reply that has more bytes than any that is of use."""
+    return EndpointError(f"the server's reply has more than {MAX_REPLY_BYTES:,} bytes; see its log")
+
+
+def check_encoding(headers: Mapping[str, str]) -> None:
+    """Refuses a compressed reply, whose size cannot be told beforehand; servers are asked for plain ones.
+
+    Raises:
+        EndpointError: it is compressed.
+    """
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise EndpointError(
+            f"the server compresses its replies ({encoding[:40]}) although it is asked not to; switch that off there"
+        )
+
+
+def _trusted(url: str) -> ssl.SSLContext | bool:
+    """The certificates that are trusted, where they are needed: reading them takes longer than to ask."""
+    return certificates() if url.lower().startswith("https:") else False
+
+
+@cache
+def certificates() -> ssl.SSLContext:
+    """The certificates that are trusted."""
+    return httpx.create_ssl_context()
