@@ -33,7 +33,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from anabranch.errors import PlanSyntaxError
-from anabranch.plan import ROUTE_PATTERN, SOLVE, Plan, SubQuestion, in_order, loose_slots, slots
+from anabranch.plan import ROUTE_PATTERN, SOLVE, Plan, SubQuestion, check_size, in_order, loose_slots, slots
 from anabranch.replies import json_values
 
 DIRECT = "DIRECT"
@@ -96,8 +96,10 @@ def decode_lines(text: str, *, base: Plan | None = None) -> Plan:
     Raises:
         PlanSyntaxError: the text is not a plan.
         PlanReferenceError, CycleError: the sub-questions do not fit together.
+        PlanSizeError: it is longer than any plan may be.
     """
     base = base or Plan()
+    check_size(chars=len(text))
     lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
         raise PlanSyntaxError(f"the plan is empty; write {DIRECT} to answer directly")
@@ -121,7 +123,9 @@ def decode_json(text: str, *, base: Plan | None = None) -> Plan:
     Raises:
         PlanSyntaxError: not JSON, or not of the form of a plan.
         PlanReferenceError, CycleError: the sub-questions do not fit together.
+        PlanSizeError: it is longer than any plan may be.
     """
+    check_size(chars=len(text))
     values = json_values(text)
     plans = [value for value in map(_as_plan, values) if value is not None]
     if not plans:
@@ -159,6 +163,7 @@ def from_dict(data: Any, *, base: Plan | None = None) -> Plan:
     """
     if not isinstance(data, dict) or not isinstance(data.get("sub_questions"), list):
         raise PlanSyntaxError('the plan must be an object {"sub_questions": [...]}')
+    check_size(count=len(data["sub_questions"]))
     questions, loose = [], set()
     for place, item in enumerate(data["sub_questions"], (base or Plan()).next_id):
         try:

@@ -1,26 +1,31 @@
-"""The plan: sub-questions, their dependencies, and their answers. Pure data, no I/O.
+"""The plan: sub-questions, their dependencies, and their answers. Pure data, no I/O."""
 
-References to earlier answers are slots, `{1}`, in a sub-question's text. Filling is by slot and in one pass:
-an answer is never scanned again, and everything that is not exactly `{digits}` is literal text. A literal `{1}`
-is written `{{1}}`. Where a sub-question depends on 1 and has no slot for it, `{{1}}` and `{ 1 }` are read as one:
-models write them out of habit.
-"""
-
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticKnownError
 
+from anabranch.bounds import (
+    MAX_ANSWER_CHARS,
+    MAX_EVIDENCE_CHARS,
+    MAX_PLAN_CHARS,
+    MAX_PLAN_SIZE,
+    MAX_TOLD_CHARS,
+    is_shortened,
+    shorten,
+)
 from anabranch.errors import CycleError, PlanReferenceError, PlanSizeError, UnknownRouteError
+from anabranch.slots import escape as escape
+from anabranch.slots import fill as fill
+from anabranch.slots import loose_slots as loose_slots
+from anabranch.slots import meant_slots
+from anabranch.slots import slots as slots
 
 SOLVE = "solve"
 """The route of a sub-question that the solver answers by itself."""
 
 ROUTE_PATTERN = r"[A-Za-z0-9_./:-]{1,64}"
-_SLOT = re.compile(r"\{\{([0-9]{1,6})\}\}|\{([0-9]{1,6})\}")
-_LOOSE_SLOT = re.compile(r"\{\{ ?([0-9]{1,6}) ?\}\}|\{ ?([0-9]{1,6}) ?\}")
 
 
 def _stripped(text: str) -> str:
@@ -32,6 +37,11 @@ def _stripped(text: str) -> str:
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterValidator(_stripped)]
 Route = Annotated[str, StringConstraints(pattern=rf"^{ROUTE_PATTERN}$")]
+
+
+_Answered = Annotated[str, AfterValidator(lambda text: shorten(text, MAX_ANSWER_CHARS))]
+_Told = Annotated[str, AfterValidator(lambda text: shorten(text, MAX_TOLD_CHARS))]
+_Evidence = Annotated[str, AfterValidator(lambda text: shorten(text, MAX_EVIDENCE_CHARS))]
 
 
 Status = Literal["answered", "partial", "not_found", "refused", "failed"]
@@ -141,7 +151,7 @@ class Source(BaseModel):
 
 
 class Answer(BaseModel):
-    """What became of a sub-question.
+    """What became of a sub-question. Texts that are too long are cut, and say so.
 
     Attributes:
         id: the sub-question's id.
@@ -163,16 +173,16 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: int
-    text: str = ""
+    text: _Answered = ""
     status: Literal["done", "failed", "waiting"] = "done"
     route: str = SOLVE
-    question: str = ""
+    question: _Told = ""
     cut: bool = False
-    error: str | None = None
+    error: _Answered | None = None
     not_found: bool = False
     arguments: dict[str, Any] | None = None
     in_doubt: int = 0
-    evidence: str | None = None
+    evidence: _Evidence | None = None
     sources: tuple[Source, ...] = ()
     usage: Usage = Usage()
     seconds: float = 0.0
@@ -182,6 +192,11 @@ class Answer(BaseModel):
         """Whether there is an answer to build on."""
         return self.status == "done"
 
+    @property
+    def shortened(self) -> bool:
+        """Whether a part of the answer is missing, or of what it was asked with."""
+        return is_shortened(self.text) or is_shortened(self.question)
+
 
 class Plan(BaseModel):
     """Sub-questions in an order in which they could be answered. An empty plan means: answer directly.
@@ -189,6 +204,7 @@ class Plan(BaseModel):
     Raises:
         PlanReferenceError: an id is used twice, or a dependency is unknown or does not come earlier.
         CycleError: sub-questions depend on each other in a circle.
+        PlanSizeError: there are more than anybody needs, or their texts are too long together.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -197,6 +213,8 @@ class Plan(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        chars = sum(len(question.text) for question in self.sub_questions)
+        check_size(len(self.sub_questions), chars)
         seen: set[int] = set()
         ids = {q.id for q in self.sub_questions}
         for question in self.sub_questions:
@@ -305,47 +323,24 @@ class Plan(BaseModel):
 _STATUS_STYLES = {"done": "fill:#d7f5dd,stroke:#2a7a3b", "failed": "fill:#f9d9d9,stroke:#a33030"}
 
 
-def slots(text: str) -> set[int]:
-    """Ids of the earlier answers a text refers to."""
-    return {int(match[2]) for match in _SLOT.finditer(text) if match[2]}
-
-
-def fill(text: str, answers: Mapping[int, str]) -> str:
-    """Puts answers into the slots of a text, in one pass.
+def check_size(count: int = 0, chars: int = 0) -> None:
+    """Refuses what is larger than any plan needs to be, before more is made of it.
 
     Args:
-        text: a sub-question's text.
-        answers: answer text by sub-question id; a slot without an entry stays as it is.
+        count: its sub-questions.
+        chars: characters of their texts, or of the plan as it is written.
+
+    Raises:
+        PlanSizeError: it is.
     """
-
-    def replace(match: re.Match[str]) -> str:
-        if match[1]:
-            return f"{{{match[1]}}}"
-        return answers.get(int(match[2]), match[0])
-
-    return _SLOT.sub(replace, text)
+    for number, most, what in ((count, MAX_PLAN_SIZE, "sub-questions"), (chars, MAX_PLAN_CHARS, "characters")):
+        if number > most:
+            raise PlanSizeError(f"the plan has {number:,} {what}, more than {most:,}; make it smaller")
 
 
 def slotted(question: SubQuestion) -> str:
     """The text of a sub-question, with what is meant as a slot written as one: `{{1}}`, `{ 1 }`."""
-    meant = set(question.depends_on) and set(question.depends_on) & loose_slots(question.text)
-    if not meant:
-        return question.text
-    return _LOOSE_SLOT.sub(lambda m: f"{{{_id(m)}}}" if _id(m) in meant else m[0], question.text)
-
-
-def loose_slots(text: str) -> set[int]:
-    """Ids in what looks like a slot but is not written as one: `{{1}}`, `{ 1 }`."""
-    return {_id(match) for match in _LOOSE_SLOT.finditer(text)} - slots(text)
-
-
-def _id(slot: re.Match[str]) -> int:
-    return int(slot[1] or slot[2])
-
-
-def escape(text: str) -> str:
-    """Makes literal text safe to use as a sub-question's text: `{1}` becomes `{{1}}`."""
-    return _SLOT.sub(lambda match: f"{{{match[0]}}}", text)
+    return meant_slots(question.text, question.depends_on)
 
 
 def in_order(questions: Sequence[SubQuestion]) -> list[SubQuestion]:

@@ -11,7 +11,9 @@ import anabranch
 
 ROOT = Path(anabranch.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-BASE = frozenset({"characters", "errors", "plan", "codecs", "on_demand", "config", "replies", "scope", "fetching"})
+BASE = frozenset(
+    {"bounds", "characters", "codecs", "config", "errors", "fetching", "on_demand", "plan", "replies", "scope", "slots"}
+)
 BELOW = {
     **dict.fromkeys(BASE, BASE),
     "tools": BASE,

@@ -12,6 +12,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from anabranch.agents import prompts
 from anabranch.agents.grounding import made_up
 from anabranch.agents.models import RoleModel, call_for_json
+from anabranch.bounds import MAX_ARGUMENTS_CHARS, is_shortened
 from anabranch.errors import ModelError
 from anabranch.replies import json_values
 from anabranch.tools.expressions import filled_expression, span_in
@@ -46,7 +47,8 @@ async def write_arguments(
         answers: text of the answers that are in the slots, by sub-question id.
 
     Raises:
-        ModelError: the solver did not write a JSON object, or subtracts the parts of a range or a date.
+        ModelError: the solver did not write a JSON object, or subtracts the parts of a range or a date; or an answer
+            was cut that is to be calculated with.
         BudgetExceededError, EndpointError: as `call`.
     """
     parameters = parameters_of(tool)
@@ -56,6 +58,8 @@ async def write_arguments(
     names = list(parameters.get("required") or properties)
     if _is_question(names, properties):
         return {names[0]: text}
+    if names in (["expression"], ["code"]):
+        _check_whole(text)
     if names == ["expression"] and (expression := filled_expression(unfilled or text, answers)):
         return {"expression": expression}
     written = await _written_arguments(model, tool, text, parameters)
@@ -102,9 +106,10 @@ async def write_action(model: RoleModel, tool: BaseTool, text: str, known: Seque
 
     Raises:
         ModelError: the solver did not write a JSON object; or, also when asked again, it left out a required argument
-            or gave one a value that occurs nowhere.
+            or gave one a value that occurs nowhere; or an answer that it needs was cut.
         BudgetExceededError, EndpointError: as `call`.
     """
+    _check_whole(text)
     parameters = parameters_of(tool)
     if not parameters["properties"]:
         return {}
@@ -123,6 +128,11 @@ async def write_action(model: RoleModel, tool: BaseTool, text: str, known: Seque
     raise ModelError(f"{tool.name} was not called: the question does not say {missing}; ask again and say it")
 
 
+def _check_whole(text: str) -> None:
+    if is_shortened(text):
+        raise ModelError("an answer that it needs is too long to be taken over whole; ask for what is needed of it")
+
+
 async def _written_arguments(model: RoleModel, tool: BaseTool, text: str, parameters: dict[str, Any]) -> dict[str, Any]:
     messages = prompts.arguments_messages(text, tool.name, tool.description, json.dumps(parameters))
     return await _asked(model, messages, tool, parameters)
@@ -133,6 +143,9 @@ async def _asked(
 ) -> dict[str, Any]:
     schema = {"title": "arguments", **parameters}
     reply = await call_for_json(model, messages, schema, role="solver", strict=False)
+    if len(reply) > MAX_ARGUMENTS_CHARS:
+        most = f"{MAX_ARGUMENTS_CHARS:,} characters"
+        raise ModelError(f"the solver wrote no arguments for {tool.name} of at most {most}, but {len(reply):,}")
     written = arguments_in(json_values(reply), tool.name, parameters)
     if written is None:
         raise ModelError(f"the solver wrote no arguments for {tool.name}: {reply[:80]!r}")

@@ -19,6 +19,7 @@ from anabranch.agents.messages import is_system
 from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import ending
 from anabranch.agents.small_talk import is_small_talk
+from anabranch.bounds import shorten
 from anabranch.config import check_question
 from anabranch.errors import BudgetExceededError, CallTimeoutError, ConfigurationError, QuestionError
 from anabranch.tools.terms import UNSPACED
@@ -255,10 +256,11 @@ def history_of(messages: Sequence[BaseMessage], model: RoleModel) -> list[BaseMe
     room = SMALL_HISTORY_CHARS if model.small else MAX_HISTORY_CHARS
     kept: list[BaseMessage] = []
     for turn in reversed(earlier_turns(messages)):
-        room -= len(str(turn.text))
-        if kept and room < 0:
+        text = str(turn.text)
+        if kept and len(text) > room:
             break
-        kept.insert(0, turn)
+        kept.insert(0, turn if len(text) <= room else turn.model_copy(update={"content": shorten(text, room)}))
+        room -= len(text)
     return [*system, *kept]
 
 

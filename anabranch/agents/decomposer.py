@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from anabranch.agents import prompts
 from anabranch.agents.models import RoleModel, call, call_for_json, resolve_model
 from anabranch.agents.reply import ending, text_of
+from anabranch.bounds import MAX_FEEDBACK_CHARS, shorten
 from anabranch.codecs import DIRECT, DONE, LineGrammar, decode_json, decode_lines, json_schema
 from anabranch.config import PlanningMode, read_settings
 from anabranch.errors import MissingExtraError, PlanError, PlanReferenceError, ReplyError
@@ -314,8 +315,8 @@ async def decompose(decomposer: Decomposer, request: PlanRequest, *, repairs: in
             plan = decomposer.read(text, request)
             _check_new(plan, request)
         except (PlanError, ReplyError) as error:
-            problems.append(str(error))
-            request = replace(request, feedback=str(error))
+            problems.append(shorten(str(error), MAX_FEEDBACK_CHARS))
+            request = replace(request, feedback=shorten(str(error), MAX_FEEDBACK_CHARS))
         else:
             return Draft(plan, tuple(problems), getattr(text, "weak", False), notes)
     return Draft(request.asked, tuple(problems), notes=notes)

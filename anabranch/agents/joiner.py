@@ -10,6 +10,7 @@ from anabranch.agents.answering import WORKING
 from anabranch.agents.final_answer import Reading
 from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import Final, final_of, refusal
+from anabranch.bounds import MAX_FEEDBACK_CHARS, shorten
 from anabranch.config import AnswerForm
 from anabranch.errors import ReplyError
 from anabranch.plan import Answer, Plan
@@ -79,7 +80,7 @@ async def join(
     # What asks for a plan after a long text is an answer all the same; read as `joined`, the request is cut off.
     if (reason := replan_reason(said)) and (form == "short" or not str(reply.text)):
         # Asked for or not, it is no answer to show.
-        return Joined(missing=reason) if may_replan else join_last(plan, answers)
+        return Joined(missing=shorten(reason, MAX_FEEDBACK_CHARS)) if may_replan else join_last(plan, answers)
     try:
         final = final_of(reply, "joiner")
     except ReplyError:
@@ -114,4 +115,5 @@ def known(answers: Mapping[int, Answer]) -> str:
 
 def failures(answers: Mapping[int, Answer]) -> str:
     """The failed sub-questions and their reasons, in one line."""
-    return "; ".join(f"sub-question {a.id} failed: {a.error}" for a in answers.values() if not a.ok) or "nothing asked"
+    lost = "; ".join(f"sub-question {a.id} failed: {a.error}" for a in answers.values() if not a.ok)
+    return shorten(lost, MAX_FEEDBACK_CHARS) or "nothing asked"

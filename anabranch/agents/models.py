@@ -21,8 +21,9 @@ from anabranch.agents.ledger import Ledger, current
 from anabranch.agents.limits import TimeIsUp, answer_limit, blocks, expected_usage, limited, usage_of, within
 from anabranch.agents.listing import listed_model
 from anabranch.agents.messages import orderly, without_system
-from anabranch.agents.reply import ended_early, json_of, whole, without_thoughts
+from anabranch.agents.reply import ended_early, held, json_of, whole, without_thoughts
 from anabranch.agents.wire import refuses_roles, words_of
+from anabranch.bounds import words_of_error
 from anabranch.config import Price, read_settings
 from anabranch.errors import AnabranchError, CallTimeoutError, ConfigurationError, EndpointError, MissingExtraError
 from anabranch.replies import unopened_thoughts
@@ -168,7 +169,8 @@ async def call(
         ledger.add(role, usage_of(message, model.price, prompt))
     if message.additional_kwargs.get(UNOPENED) or unopened_thoughts(str(message.text)):
         model.habits.add(_UNOPENED)
-    return whole(message) if reading else without_thoughts(whole(message))
+    message = held(whole(message))
+    return message if reading else without_thoughts(message)
 
 
 async def _reply(
@@ -282,7 +284,7 @@ def _own(error: BaseException | None) -> AnabranchError | None:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return words_of_error(error)
 
 
 def _local(name: str, role: Role, progress: Callable[[str], None] | None) -> RoleModel:

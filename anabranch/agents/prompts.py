@@ -6,10 +6,11 @@ the in-process model reuses the computed prefix.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from textwrap import indent
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
+from anabranch import bounds
+from anabranch.agents.answer_list import answer_lines as answer_lines
 from anabranch.agents.examples import CONVERSATION as CONVERSATION
 from anabranch.agents.examples import EXAMPLES, STANDALONE_EXAMPLES
 from anabranch.agents.examples import QUESTION as QUESTION
@@ -182,6 +183,7 @@ def json_messages(
     closing = DYNAMIC_INSTRUCTION["json"] if mode == "dynamic" else None
     request = _request(question, asked, answers or {}, feedback, closing)
     if earlier:
+        earlier = bounds.shorten(earlier, bounds.MAX_UNDERSTOOD_CHARS)
         request = f"Earlier in the conversation:\n{earlier}\n\n{EARLIER_INSTRUCTION}\n\n{request}"
     return [SystemMessage(JSON_INSTRUCTION + route_lines(cards)), HumanMessage(request)]
 
@@ -199,16 +201,18 @@ def example_messages(cards: Sequence[ToolCard]) -> list[BaseMessage]:
 
 def direct_messages(question: str, form: AnswerForm = "short") -> list[BaseMessage]:
     """The prompt for answering without a plan."""
-    return [SystemMessage(DIRECT_INSTRUCTION if form == "short" else WHOLE_INSTRUCTION), HumanMessage(question)]
+    return [SystemMessage(DIRECT_INSTRUCTION if form == "short" else WHOLE_INSTRUCTION), HumanMessage(_asked(question))]
 
 
 def guided_messages(question: str, plan: Plan, form: AnswerForm = "short") -> list[BaseMessage]:
     """The paper's two-stage prompt: the question with all sub-questions as a guide (arXiv 2402.15000, section 3)."""
-    guide = "\n".join(f"{q.id}. {name_slots(slotted(q))}" for q in plan.sub_questions)
+    lines = [f"{q.id}. {name_slots(slotted(q))}" for q in plan.sub_questions]
+    most = bounds.share(map(len, lines), bounds.MAX_LISTED_CHARS)
+    guide = "\n".join(bounds.shorten(line, most) for line in lines)
     # The closing comes last: with the instruction only on top, 0.5B and 1.5B models skipped the reasoning.
     short = form == "short"
     closing = GUIDED_CLOSING if short else WHOLE_GUIDED_CLOSING
-    request = f"{question}\n\nThese sub-questions may help:\n{guide}\n\n{closing}"
+    request = f"{_asked(question)}\n\nThese sub-questions may help:\n{guide}\n\n{closing}"
     return [SystemMessage(GUIDED_INSTRUCTION if short else WHOLE_GUIDED_INSTRUCTION), HumanMessage(request)]
 
 
@@ -227,7 +231,7 @@ def standalone_messages(earlier: str, words: str, *, pasted: bool = False) -> li
 
 
 def _last_of(earlier: str, message: str) -> str:
-    return f"{earlier}\nLast message: {message}"
+    return f"{bounds.shorten(earlier, bounds.MAX_UNDERSTOOD_CHARS)}\nLast message: {_asked(message)}"
 
 
 def with_history(prompt: Sequence[BaseMessage], history: Sequence[BaseMessage]) -> list[BaseMessage]:
@@ -237,24 +241,25 @@ def with_history(prompt: Sequence[BaseMessage], history: Sequence[BaseMessage]) 
 
 def step_messages(text: str) -> list[BaseMessage]:
     """The prompt for one sub-question that the solver answers by itself; `text` has its slots filled."""
-    return [SystemMessage(STEP_INSTRUCTION), HumanMessage(text)]
+    return [SystemMessage(STEP_INSTRUCTION), HumanMessage(_told(text))]
 
 
 def read_messages(text: str, evidence: str) -> list[BaseMessage]:
     """The prompt for reading the answer of a sub-question out of a tool's result."""
-    return [SystemMessage(READ_INSTRUCTION), HumanMessage(f"Result:\n{evidence}\n\nQuestion: {text}")]
+    return [SystemMessage(READ_INSTRUCTION), HumanMessage(f"Result:\n{_found(evidence)}\n\nQuestion: {_told(text)}")]
 
 
 def check_messages(text: str, evidence: str, answer: str) -> list[BaseMessage]:
     """The prompt for checking an answer that was read out of a tool's result."""
-    request = f"Text:\n{evidence}\n\nQuestion: {text}\nAnswer: {answer}\n\n{CHECK_CLOSING}"
+    answer = bounds.shorten(answer, bounds.MAX_ANSWER_CHARS)
+    request = f"Text:\n{_found(evidence)}\n\nQuestion: {_told(text)}\nAnswer: {answer}\n\n{CHECK_CLOSING}"
     return [SystemMessage(CHECK_INSTRUCTION), HumanMessage(request)]
 
 
 def arguments_messages(text: str, name: str, description: str, schema: str) -> list[BaseMessage]:
     """The prompt for writing a tool call's arguments."""
     instruction = ARGUMENTS_INSTRUCTION.format(name=name, description=description, schema=schema)
-    return [SystemMessage(instruction), HumanMessage(f"Question: {text}")]
+    return [SystemMessage(instruction), HumanMessage(f"Question: {_told(text)}")]
 
 
 def action_messages(
@@ -270,7 +275,8 @@ def action_messages(
         known: what was said and found.
         feedback: what was wrong with arguments written before.
     """
-    parts = ["What is known:", *(f"- {' '.join(line.split())}" for line in known), f"\nTask: {text}"]
+    parts = ["What is known:", *(f"- {' '.join(line.split())}" for line in known), f"\nTask: {_told(text)}"]
+    feedback = bounds.shorten(feedback, bounds.MAX_FEEDBACK_CHARS)
     instruction = ACTION_INSTRUCTION.format(name=name, description=description, schema=schema)
     return [SystemMessage(instruction), HumanMessage("\n".join([*parts, *([f"\n{feedback}"] if feedback else [])]))]
 
@@ -291,26 +297,8 @@ def join_messages(
     closing = JOIN_CLOSING if form == "short" else WHOLE_JOIN_CLOSING
     # The question and the closing come last: with the question on top, a 1.5B model listed the answers of all
     # sub-questions, or said "Yes"; with these, it keeps the last answer where that is right.
-    request = f"Sub-questions and their answers:\n{found}\n\nQuestion: {question}\n\n{closing}"
+    request = f"Sub-questions and their answers:\n{found}\n\nQuestion: {_asked(question)}\n\n{closing}"
     return [SystemMessage(instruction), HumanMessage(request)]
-
-
-def answer_lines(sub_questions: Sequence[SubQuestion], answers: Mapping[int, Answer], *, flat: bool = True) -> str:
-    """Sub-questions with their answers, one line each; line breaks become spaces, or an answer could pass for more.
-
-    If they need not be `flat`, answers of several lines (lists, code) keep them, indented below the sub-question.
-    """
-    texts = {id_: answer.text for id_, answer in answers.items() if answer.ok}
-    lines = []
-    for question in sub_questions:
-        answer = answers.get(question.id)
-        outcome = "not asked" if answer is None else answer.text if answer.ok else f"FAILED ({answer.error})"
-        asked = f"{question.id} [{question.route}] {fill(slotted(question), texts)} ="
-        if not flat and "\n" in outcome.strip():
-            lines += [" ".join(asked.split()), indent(outcome.strip("\n"), "    ")]
-        else:
-            lines.append(" ".join(f"{asked} {outcome}".split()))
-    return "\n".join(lines)
 
 
 def name_slots(text: str) -> str:
@@ -349,15 +337,27 @@ def _specimens() -> list[list[BaseMessage]]:
     ]
 
 
+def _asked(question: str) -> str:
+    return bounds.shorten(question, bounds.MAX_UNDERSTOOD_CHARS)
+
+
+def _told(text: str) -> str:
+    return bounds.shorten(text, bounds.MAX_TOLD_CHARS)
+
+
+def _found(evidence: str) -> str:
+    return bounds.shorten(evidence, bounds.MAX_EVIDENCE_CHARS)
+
+
 def _request(
     question: str, asked: Plan, answers: Mapping[int, Answer], feedback: str | None, closing: str | None
 ) -> str:
-    parts = [f"Question: {question}"]
+    parts = [f"Question: {_asked(question)}"]
     if asked.sub_questions:
         parts.append(f"Asked so far:\n{answer_lines(asked.sub_questions, answers)}")
         parts.append(f"Number new sub-questions from {asked.next_id}.")
     if feedback:
-        parts.append(f"An earlier plan would not do: {feedback}")
+        parts.append(f"An earlier plan would not do: {bounds.shorten(feedback, bounds.MAX_UNDERSTOOD_CHARS)}")
     if closing:
         parts.append(closing)
     return "\n\n".join(parts)

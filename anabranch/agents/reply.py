@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from anabranch.agents.answering import WORKING
 from anabranch.agents.wire import whole_usage
+from anabranch.bounds import MAX_REPLY_CHARS, shorten
 from anabranch.characters import whole_data
 from anabranch.errors import ReplyError
 from anabranch.replies import begins_with_json, split_thoughts
@@ -70,6 +71,18 @@ def whole(message: M) -> M:
         value = getattr(message, name, None)
         if value and (made := whole_data(value)) is not value:
             update[name] = made
+    return message.model_copy(update=update) if update else message
+
+
+def held(message: AIMessage) -> AIMessage:
+    """The message with texts no longer than any reply needs to be; one whose text is cut ended as if by its model."""
+    text = message.content if isinstance(message.content, str) else str(message.text)
+    told = message.additional_kwargs.items()
+    long = {name: shorten(v, MAX_REPLY_CHARS) for name, v in told if isinstance(v, str) and len(v) > MAX_REPLY_CHARS}
+    update: dict[str, Any] = {"additional_kwargs": {**message.additional_kwargs, **long}} if long else {}
+    if len(text) > MAX_REPLY_CHARS:
+        update["content"] = shorten(text, MAX_REPLY_CHARS)
+        update["response_metadata"] = {**message.response_metadata, _REASONS[0]: "length"}
     return message.model_copy(update=update) if update else message
 
 

@@ -17,15 +17,19 @@ from anabranch.agents.ledger import current
 from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import Final, ending, final_of, refusal, text_of
 from anabranch.agents.tool_calls import read_calls
+from anabranch.bounds import shorten, words_of_error
 from anabranch.config import AnswerForm
 from anabranch.errors import BudgetExceededError, NotFoundError
 from anabranch.plan import Plan
 from anabranch.replies import final_answer as final_answer
 from anabranch.replies import has_mark, says_not_found, short_reply
 from anabranch.tools.calling import call_tool
+from anabranch.tools.results import MAX_CHARS
 from anabranch.tools.terms import STOP_WORDS, tokenize
 
 MAX_TOOL_ROUNDS = 6
+MAX_CALLS_A_ROUND = 32
+_TOO_MANY = f"not called: more than {MAX_CALLS_A_ROUND} calls at once; make fewer"
 
 
 async def solve(
@@ -74,9 +78,10 @@ async def _solve_with_tools(
             return _answer(reply, said)
         messages = [*messages, _as_written(reply)]
         said.append(reply)
-        for request in reply.tool_calls:
+        for place, request in enumerate(reply.tool_calls):
             id_ = request["id"] or ""
-            told = ToolMessage(wrong[id_], tool_call_id=id_, status="error") if id_ in wrong else None
+            error = _TOO_MANY if place >= MAX_CALLS_A_ROUND else wrong.get(id_)
+            told = ToolMessage(error, tool_call_id=id_, status="error") if error else None
             messages.append(told or await _run_tool(tools.get(request["name"]), request))
     return _answer(await call(model, messages, role="solver", reading=reading), said)
 
@@ -109,8 +114,8 @@ async def _run_tool(tool: BaseTool | None, request: ToolCall) -> ToolMessage:
         except (GraphBubbleUp, BudgetExceededError):
             raise
         except Exception as error:
-            content = f"{type(error).__name__}: {error}"
-    return ToolMessage(content, tool_call_id=request["id"] or "")
+            content = f"{type(error).__name__}: {words_of_error(error)}"
+    return ToolMessage(shorten(content, MAX_CHARS), tool_call_id=request["id"] or "")
 
 
 async def answer_step(model: RoleModel, text: str) -> str:

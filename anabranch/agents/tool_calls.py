@@ -10,6 +10,7 @@ from langchain_core.tools import BaseTool
 
 from anabranch.agents.arguments import arguments_in, parameters_of
 from anabranch.agents.reply import ending
+from anabranch.bounds import MAX_ARGUMENTS_CHARS, fits
 from anabranch.replies import json_values
 
 _IN_TEXT = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)|\[TOOL_CALLS\](.*)", re.DOTALL)
@@ -44,6 +45,8 @@ def read_calls(message: AIMessage, tools: Mapping[str, BaseTool]) -> tuple[AIMes
         arguments = _arguments(call.get("args"), tools.get(name))
         if arguments is None:
             wrong[id_] = f"the arguments are not a JSON object: {str(call.get('args'))[:200]}"
+        elif not fits(arguments, MAX_ARGUMENTS_CHARS):
+            wrong[id_], arguments = f"the arguments are too long; {MAX_ARGUMENTS_CHARS:,} characters is the most", {}
         calls.append(ToolCall(name=name, args=arguments or {}, id=id_, type="tool_call"))
     if calls and ending(message) == "cut":
         calls[-1]["args"] = {}

@@ -14,10 +14,11 @@ from typing import Any, Literal, Self
 
 from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from anabranch.agents.arguments import write_action
 from anabranch.agents.models import RoleModel
+from anabranch.bounds import MAX_ANSWER_CHARS, MAX_ARGUMENTS_CHARS, fits, words_of_error
 from anabranch.errors import ModelError
 from anabranch.graphs.journal import Call, Journal, current_journal, note
 from anabranch.scope import holding
@@ -94,7 +95,7 @@ class ActionDecision(BaseModel):
 
     type: Literal["approve", "edit", "reject", "respond"]
     edited_action: EditedAction | None = None
-    message: str | None = None
+    message: str | None = Field(default=None, max_length=MAX_ANSWER_CHARS)
 
     @model_validator(mode="before")
     @classmethod
@@ -202,7 +203,7 @@ async def _carried_out(journal: Journal, tool: BaseTool, call: Call, id_: int) -
         await journal.note(begun, state="paused")
         raise
     except Exception as error:
-        await journal.note(begun, state="failed", output=" ".join(str(error).split())[:300] or type(error).__name__)
+        await journal.note(begun, state="failed", output=words_of_error(error) or type(error).__name__)
         raise
     found = sources_of(result.text, result.artifact, sub_question=id_, tool=tool.name, arguments=call.arguments)
     note(await journal.note(begun, state="done", output=result.text, sources=found))
@@ -260,4 +261,6 @@ def _decided(action: Action, given: Any) -> Action:
         return action.model_copy(update={"decision": chosen, "message": decision.message or ""})
     if decision.edited_action.name != action.tool:
         raise ValueError(f"the action is a call of {action.tool}; edit its arguments, or reject it")
+    if not fits(decision.edited_action.args, MAX_ARGUMENTS_CHARS):
+        raise ValueError(f"the edited arguments have more than {MAX_ARGUMENTS_CHARS:,} characters; make them shorter")
     return action.model_copy(update={"decision": "approve", "arguments": decision.edited_action.args})

@@ -25,6 +25,7 @@ from anabranch.agents.prompts import GROUNDED_TALK_INSTRUCTION
 from anabranch.agents.reply import Final
 from anabranch.agents.small_talk import courtesy, is_small_talk
 from anabranch.agents.solver import solve
+from anabranch.bounds import MAX_UNDERSTOOD_CHARS, shorten
 from anabranch.config import AnswerForm, Budget, PlanningMode, Protocol, check_question
 from anabranch.errors import BudgetExceededError, CallTimeoutError, ConfigurationError, PlanError
 from anabranch.graphs import scheduler
@@ -103,7 +104,7 @@ class Nodes:
         ledger = Ledger(budget=self.budget)
         with booking(ledger):
             understood = await self.follow_ups(state["messages"])
-        asked, question = understood.asked, understood.question
+        asked, question = understood.asked, shorten(understood.question, MAX_UNDERSTOOD_CHARS)
         if question != asked:
             emit("question", asked=asked, question=question)
         # What is about the conversation itself can be looked up nowhere.
@@ -376,6 +377,7 @@ def complete(state: Mapping[str, Any]) -> PlannerState:
     if "question" not in whole:
         whole["question"] = check_question(last_question(whole["messages"]))
     whole.setdefault("asked", whole["question"])
+    whole["question"] = shorten(whole["question"], MAX_UNDERSTOOD_CHARS)
     found: PlannerState = whole
     return found
 

@@ -36,7 +36,7 @@ def status_of(
     looked_up = [answer for answer in given if is_look_up(answer.route)]
     if looked_up and all(answer.not_found for answer in looked_up):
         return "not_found"
-    lacks = ending in ("cut", "empty") or any(answer.cut for answer in given)
+    lacks = ending in ("cut", "empty") or any(answer.cut or answer.shortened for answer in given)
     if lacks or exhausted or open_failures(plan, answers, begun=begun):
         return "partial"
     return "answered"

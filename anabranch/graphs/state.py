@@ -5,13 +5,14 @@ from typing import Annotated, Any, Literal, NotRequired, Self
 
 from langchain_core.messages import AnyMessage, convert_to_messages
 from langgraph.graph.message import add_messages
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, field_validator, model_validator
 from pydantic_core import CoreSchema, core_schema
 
 # Of the package and not of `typing`: on Python 3.11, pydantic makes JSON schemas of no other.
 from typing_extensions import TypedDict, get_type_hints
 
 from anabranch.agents.conversation import Turn
+from anabranch.config import MAX_QUESTION_CHARS
 from anabranch.errors import PlanError
 from anabranch.graphs.actions import DECISION_WORDS, Action, spoken_decision
 from anabranch.graphs.channels import Stored
@@ -126,7 +127,7 @@ class PlanDecision(BaseModel):
 
     type: Literal["approve", "edit", "reject", "respond"]
     plan: Plan | None = None
-    message: str | None = None
+    message: str | None = Field(default=None, max_length=MAX_QUESTION_CHARS)
 
     @model_validator(mode="before")
     @classmethod

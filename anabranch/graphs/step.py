@@ -15,12 +15,14 @@ from anabranch.agents.ledger import Ledger, booking, current
 from anabranch.agents.limits import TimeIsUp, within
 from anabranch.agents.models import RoleModel
 from anabranch.agents.solver import answer_step, check_answer, read_answer
+from anabranch.bounds import MAX_EVIDENCE_CHARS, MAX_FILLED_CHARS, MAX_KNOWN_CHARS, share, shorten, words_of_error
 from anabranch.characters import whole_characters, whole_data
 from anabranch.errors import BackendError, CallTimeoutError, ModelError, NotFoundError
 from anabranch.graphs.actions import ActionProposed, act
 from anabranch.graphs.channels import Stored, plain
 from anabranch.graphs.journal import Call, current_journal, note, noting
 from anabranch.plan import SOLVE, Answer, Source, SubQuestion, fill, slots, slotted
+from anabranch.slots import has_room, whole_length
 from anabranch.tools.calling import call_tool
 from anabranch.tools.catalogue import Catalogue
 from anabranch.tools.effects import Unmarked, has_effects, max_chars
@@ -103,7 +105,7 @@ async def _looked_up(solver: RoleModel, tool: BaseTool, state: StepState, *, gro
                 result.text, result.artifact, sub_question=question.id, tool=tool.name, arguments=arguments
             )
             known = journal.remember(call, state="done", output=result.text, sources=found)
-    output = fitting(known.output, text, max_chars(tool, MAX_CHARS))
+    output = fitting(known.output, text, min(max_chars(tool, MAX_CHARS), MAX_EVIDENCE_CHARS))
     note(known, output)
     if tool.return_direct:
         return {"answer": output}
@@ -170,7 +172,10 @@ class StepRunner:
             return await self._answer(question, inputs)
 
     async def _answer(self, question: SubQuestion, inputs: Mapping[int, Answer]) -> Answer:
-        text = told(question, inputs)
+        try:
+            text = told(question, inputs)
+        except ModelError as failure:
+            return Answer(id=question.id, status="failed", route=question.route, error=one_line(failure))
         started, error, waiting, not_found = time.monotonic(), None, None, False
         result: Mapping[str, Any] = {}
         with booking(Ledger(parent=current())) as ledger, noting() as notes:
@@ -213,17 +218,27 @@ class StepRunner:
 
 
 def told(question: SubQuestion, inputs: Mapping[int, Answer]) -> str:
-    """A sub-question with the answers it depends on: in their slots, and those without a slot after it."""
-    text = slotted(question)
-    unused = [answer for id_, answer in inputs.items() if id_ not in slots(text)]
-    known = "; ".join(f"{answer.question} {answer.text}".strip() for answer in unused)
-    filled = fill(text, {id_: answer.text for id_, answer in inputs.items()})
+    """A sub-question with the answers it depends on: in their slots, and those without a slot after it.
+
+    Raises:
+        ModelError: there is no room for the answers in its slots.
+    """
+    text, texts = slotted(question), {id_: answer.text for id_, answer in inputs.items()}
+    if not has_room(text, texts):
+        raise ModelError(
+            f"with the answers in its slots it would have {whole_length(text, texts):,} characters, more than "
+            f"{MAX_FILLED_CHARS:,}; refer to them fewer times"
+        )
+    filled, used = fill(text, texts), slots(text)
+    unused = [answer for id_, answer in inputs.items() if id_ not in used]
+    most = share((len(answer.question) + len(answer.text) + 3 for answer in unused), MAX_KNOWN_CHARS)
+    known = "; ".join(shorten(f"{answer.question} {answer.text}".strip(), most) for answer in unused)
     return f"{filled} (known: {known})" if known else filled
 
 
 def one_line(error: BaseException) -> str:
     """An exception as one line of at most 300 characters."""
-    text = whole_characters(" ".join(str(error).split())[:300])
+    text = whole_characters(words_of_error(error))
     name = type(error).__name__
     told = isinstance(error, ModelError | ToolException)  # these are written to be read
     return text if told and text else f"{name}: {text}" if text else name

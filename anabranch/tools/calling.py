@@ -24,6 +24,7 @@ from langgraph.prebuilt import ToolNode
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
+from anabranch.bounds import MAX_RESULT_CHARS, fits, shorten, words_of_error
 from anabranch.characters import whole_characters
 from anabranch.errors import ModelError, NotFoundError
 from anabranch.scope import holding
@@ -116,7 +117,7 @@ def _result(name: str, given: Any, id_: str) -> ToolResult:
             messages.append(item)
     message = next((m for m in messages if m.tool_call_id == id_), messages[0] if messages else None)
     text = content_text(message.content) if message else "" if commands or isinstance(given, list) else str(given)
-    text = whole_characters(text)
+    text = whole_characters(shorten(text, MAX_RESULT_CHARS))
     if message and message.status == "error":
         raise ModelError(f"{name} failed: {text}")
     if text.strip() in ("", "null"):  # a tool's None arrives as JSON
@@ -182,13 +183,13 @@ def _contained(tool: BaseTool) -> BaseTool:
     if "coroutine" in type(tool).model_fields:
         body = getattr(tool, "coroutine", None) or getattr(tool, "func", None)
         if body is not None:
-            guarded = tool.model_copy(update={"coroutine": _guarded(body)})
+            guarded = tool.model_copy(update={"coroutine": _guarded(body, tool)})
             if type(tool)._arun is StructuredTool._arun:
                 guarded.__class__ = type(type(tool).__name__, (type(tool),), {"_arun": _arun})
             return guarded
     blocks = type(tool)._arun is BaseTool._arun
     copy = tool.model_copy()
-    body = staticmethod(_guarded(tool._run if blocks else tool._arun))
+    body = staticmethod(_guarded(tool._run if blocks else tool._arun, tool))
     copy.__class__ = type(type(tool).__name__, (type(tool),), {"_arun": body})
     return copy
 
@@ -204,17 +205,17 @@ async def _arun(
     return await StructuredTool._arun(self, *args, config=config, run_manager=run_manager, **kwargs)
 
 
-def _guarded(body: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+def _guarded(body: Callable[..., Any], tool: BaseTool) -> Callable[..., Awaitable[Any]]:
     """A coroutine function that runs a body, in a thread of its own if it blocks, and contains what it raises."""
+    with_artifact = tool.response_format == "content_and_artifact"
     inner = inspect.unwrap(body)
     awaits = inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(body)
 
     @functools.wraps(body)
     async def run(*args: Any, **kwargs: Any) -> Any:
         try:
-            if not awaits:
-                return await in_daemon_thread(lambda: body(*args, **kwargs))
-            return await body(*args, **kwargs)
+            given = await (body(*args, **kwargs) if awaits else in_daemon_thread(lambda: body(*args, **kwargs)))
+            return _held(given, with_artifact)
         except (Exception, GraphBubbleUp):
             raise
         except BaseException as error:
@@ -226,6 +227,20 @@ def _guarded(body: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     return run
 
 
+def _held(given: Any, with_artifact: bool) -> Any:
+    """What a tool gave, if it is not too large to be made a text of; a text itself is cut.
+
+    Raises:
+        ToolException: it is too large: nested values are written out as often as they occur.
+    """
+    if isinstance(given, str):
+        return shorten(given, MAX_RESULT_CHARS)
+    content = given[0] if with_artifact and isinstance(given, tuple) and given else given
+    if not fits(content, MAX_RESULT_CHARS):
+        raise ToolException(f"the tool's result has more than {MAX_RESULT_CHARS:,} characters; ask it for less")
+    return given
+
+
 def _task() -> "asyncio.Task[Any] | None":
     try:
         return asyncio.current_task()
@@ -234,7 +249,7 @@ def _task() -> "asyncio.Task[Any] | None":
 
 
 def _ended(error: BaseException) -> ToolException:
-    words = f"{type(error).__name__}: {error}".strip(": ")
+    words = f"{type(error).__name__}: {words_of_error(error)}".strip(": ")
     return ToolException(f"the tool ended with {words}")
 
 

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
 
+from anabranch.bounds import MAX_FILLED_CHARS
 from anabranch.plan import fill
 from anabranch.tools.calculator import find_expression
 from anabranch.tools.notation import without_raised
@@ -72,6 +73,8 @@ def filled_expression(text: str, answers: Mapping[int, str]) -> str | None:
         if value is None:
             return None
         expression = re.sub(r"[$€£¥]\s*$", "", expression) + value + after
+        if len(expression) > MAX_FILLED_CHARS:
+            return None
     return find_expression(expression) if len(units) < 2 else None
 
 

@@ -5,11 +5,15 @@ from typing import Any
 
 from langchain_core.documents import Document
 
+from anabranch.bounds import fits, shorten
 from anabranch.characters import whole_data
 from anabranch.plan import Source
 from anabranch.tools.terms import STOP_WORDS, tokenize
 
 MAX_EXCERPT_CHARS = 1_000
+MAX_SHARED_CHARS = 10_000
+MAX_SOURCES = 100
+"""Most passages of one tool's result that are kept as sources."""
 
 
 def sources_of(
@@ -26,10 +30,12 @@ def sources_of(
     """
     found = artifact if isinstance(artifact, list | tuple) else [artifact]
     passages = [passage for passage in found if isinstance(passage, Document)]
-    shared: dict[str, Any] = {"sub_question": sub_question, "tool": tool, "arguments": dict(arguments)}
+    # Every source has them, so long ones are only told.
+    named = dict(arguments) if fits(arguments, MAX_SHARED_CHARS) else dict.fromkeys(list(arguments)[:20], "[…]")
+    shared: dict[str, Any] = {"sub_question": sub_question, "tool": tool, "arguments": named}
     if not passages:
         return (Source(text=_excerpt(text), **shared),)
-    told = (whole_data({"text": _excerpt(p.page_content), **_place(p.metadata)}) for p in passages)
+    told = (whole_data({"text": _excerpt(p.page_content), **_place(p.metadata)}) for p in passages[:MAX_SOURCES])
     return tuple(Source(**place, **shared) for place in told)
 
 
@@ -38,7 +44,7 @@ def _place(metadata: Mapping[str, Any]) -> dict[str, Any]:
     source = metadata.get("source") or metadata.get("url") or metadata.get("file_path") or ""
     page = metadata.get("page_label", metadata.get("page"))
     return {
-        "source": str(source),
+        "source": shorten(str(source), MAX_EXCERPT_CHARS),
         "title": _text(metadata.get("title")),
         "page": page if isinstance(page, int | str) and page != "" else None,
         "section": _text(metadata.get("section")),
@@ -46,7 +52,7 @@ def _place(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str | None:
-    return str(value) if value else None
+    return shorten(str(value), MAX_EXCERPT_CHARS) if value else None
 
 
 def _excerpt(text: str) -> str:
