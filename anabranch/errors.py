@@ -24,6 +24,8 @@ AnabranchError
     │   └── CallTimeoutError   a model call that took longer than it may
     ├── OverloadError          a server that has as much to do as it takes
     ├── DeadlineError          a request that took longer than it may
+    ├── StorageError           what keeps threads or answers is in use, full, locked or damaged
+    │   └── VersionError       a thread that another version of anabranch has written
     └── MissingReplyError      a batch has not brought the reply that is needed to go on
 ```
 
@@ -156,3 +158,11 @@ class OverloadError(BackendError):
 
 class DeadlineError(BackendError):
     """A request took longer than it may."""
+
+
+class StorageError(BackendError):
+    """What keeps threads, answers or records cannot be written or read, or another process is at work on it."""
+
+
+class VersionError(StorageError):
+    """A thread that a version of anabranch has written whose state this one does not know."""

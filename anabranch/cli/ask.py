@@ -151,7 +151,7 @@ class Run:
         """Puts what an earlier process did on the board."""
         values = (await self._planner.aget_state(self._config)).values
         # Before the first node has run, the state is still that of the turn before.
-        if values.get("asked") == unfinished.question:
+        if values.get("asked") == unfinished.question and {"plan", "answers"} <= values.keys():
             self.board.show(values["plan"], [*values["answers"].values(), *unfinished.answers])
             for row in self.board.rows.values():
                 if row.answer and row.answer.ok:

@@ -9,6 +9,7 @@ from langchain_core.messages import BaseMessage, HumanMessage, RemoveMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from pydantic import ValidationError
 
+from anabranch.graphs.embedding import storage_told
 from anabranch.plan import Answer
 
 FILE = "threads.sqlite"
@@ -36,7 +37,8 @@ class Unfinished:
 
 async def find_unfinished(saver: BaseCheckpointSaver[Any], thread: str) -> Unfinished | None:
     """The run of a thread that stopped half-way, if there is one. Works before there is a planner."""
-    found = await saver.aget_tuple({"configurable": {"thread_id": thread, "checkpoint_ns": ""}})
+    with storage_told():
+        found = await saver.aget_tuple({"configurable": {"thread_id": thread, "checkpoint_ns": ""}})
     if found is None:
         return None
     values = found.checkpoint["channel_values"]

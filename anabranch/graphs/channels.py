@@ -5,7 +5,9 @@ from functools import lru_cache
 from typing import Any, Self
 
 from langgraph.channels import LastValue
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
+
+from anabranch.errors import PlanError, VersionError
 
 
 class Stored(LastValue[Any]):
@@ -24,7 +26,14 @@ class Stored(LastValue[Any]):
         """A channel with the value of a checkpoint."""
         restored = super().from_checkpoint(checkpoint)
         if restored.is_available():
-            restored.value = _adapter(self.typ).validate_python(restored.value)
+            try:
+                restored.value = _adapter(self.typ).validate_python(restored.value)
+            except (ValidationError, PlanError) as error:
+                why = " ".join(str(error).split())[:200]
+                raise VersionError(
+                    f"what the thread keeps as {self.key!r} is none of this version's ({why}); "
+                    "another version of anabranch has written it, or it is damaged: use that version, or another thread"
+                ) from error
         return restored
 
     def checkpoint(self) -> Any:

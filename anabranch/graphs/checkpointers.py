@@ -10,12 +10,15 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from anabranch.errors import ConfigurationError
+from anabranch.characters import written_path
+from anabranch.errors import ConfigurationError, StorageError
+from anabranch.graphs.storage import atry_to_write, is_passing, sqlite_advice
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
 POSTGRES = ("postgresql://", "postgres://")
+_NAME_ANOTHER = "name another file with --checkpoints"
 CONNECT_SECONDS = 10
 _MOST_CONNECTIONS = 8
 _SETUP_LOCK = 7_305_812_246
@@ -32,6 +35,7 @@ async def open_checkpointer(stack: AsyncExitStack, where: str | Path | None) -> 
 
     Raises:
         ConfigurationError: it cannot be used, or a package is missing.
+        StorageError: it is locked, or the disk is full.
     """
     if where is None:
         return InMemorySaver()
@@ -42,10 +46,13 @@ async def open_checkpointer(stack: AsyncExitStack, where: str | Path | None) -> 
         path = _made(path)
         saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(path)))
         await saver.setup()
+        await atry_to_write(saver)
+    except StorageError as error:
+        raise StorageError(f"{written_path(path)}: {error}") from error
     except (OSError, sqlite3.Error) as error:
-        raise ConfigurationError(
-            f"{path} cannot keep threads ({error}); name another file with --checkpoints"
-        ) from error
+        why = f"it is a folder; {_NAME_ANOTHER}" if path.is_dir() else sqlite_advice(error)
+        kind = StorageError if is_passing(error) else ConfigurationError
+        raise kind(f"{written_path(path)} cannot keep threads ({error}): {why}") from error
     return saver
 
 

@@ -1,6 +1,7 @@
 """The planner inside another graph: what it writes there, and who keeps its threads."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from functools import wraps
 from typing import Any, Self, TypeVar
@@ -16,6 +17,7 @@ from pydantic_core import to_jsonable_python
 
 from anabranch.agents.reply import whole
 from anabranch.characters import whole_data, written_name
+from anabranch.graphs.storage import atry_to_write, storage_error, try_to_write
 
 Config = TypeVar("Config", RunnableConfig, RunnableConfig | None)
 
@@ -89,22 +91,32 @@ class PlannerGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Iterator[Any]:
         """Runs the planner; see `CompiledStateGraph.stream`."""
-        parts = super().stream(whole_state(input), named(config), **options)
         # A graph around it asks for no mode and takes the last part as the outcome.
-        return parts if options.get("stream_mode") else (_outcome(part, config) for part in parts)
+        change = _as_it_is if options.get("stream_mode") else _outcome
+        try_to_write(self.checkpointer)
+        parts = super().stream(whole_state(input), named(config), **options)
+        with storage_told():
+            yield from (change(part, config) for part in parts)
 
-    def astream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> AsyncIterator[Any]:
+    async def astream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> AsyncIterator[Any]:
         """Runs the planner; see `CompiledStateGraph.astream`."""
-        parts = super().astream(whole_state(input), named(config), **options)
-        return parts if options.get("stream_mode") else (_outcome(part, config) async for part in parts)
+        change = _as_it_is if options.get("stream_mode") else _outcome
+        await atry_to_write(self.checkpointer)
+        parts: Any = super().astream(whole_state(input), named(config), **options)
+        with storage_told():
+            async with aclosing(parts):
+                async for part in parts:
+                    yield change(part, config)
 
     def get_state(self, config: RunnableConfig, **options: Any) -> Any:
         """The state of a thread; see `CompiledStateGraph.get_state`."""
-        return super().get_state(named(config), **options)
+        with storage_told():
+            return super().get_state(named(config), **options)
 
     async def aget_state(self, config: RunnableConfig, **options: Any) -> Any:
         """The state of a thread; see `CompiledStateGraph.aget_state`."""
-        return await super().aget_state(named(config), **options)
+        with storage_told():
+            return await super().aget_state(named(config), **options)
 
     def get_state_history(self, config: RunnableConfig, **options: Any) -> Iterator[Any]:
         """The states of a thread; see `CompiledStateGraph.get_state_history`."""
@@ -116,11 +128,28 @@ class PlannerGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
     def bulk_update_state(self, config: RunnableConfig, supersteps: Any) -> Any:
         """Changes the state of a thread; see `CompiledStateGraph.bulk_update_state`."""
-        return super().bulk_update_state(named(config), whole_state(supersteps))
+        with storage_told():
+            return super().bulk_update_state(named(config), whole_state(supersteps))
 
     async def abulk_update_state(self, config: RunnableConfig, supersteps: Any) -> Any:
         """Changes the state of a thread; see `CompiledStateGraph.abulk_update_state`."""
-        return await super().abulk_update_state(named(config), whole_state(supersteps))
+        with storage_told():
+            return await super().abulk_update_state(named(config), whole_state(supersteps))
+
+
+@contextmanager
+def storage_told() -> Iterator[None]:
+    """Gives the failures of a checkpointer inside their advice."""
+    try:
+        yield
+    except Exception as error:
+        if told := storage_error(error):
+            raise told from error
+        raise
+
+
+def _as_it_is(part: Any, _: RunnableConfig | None) -> Any:
+    return part
 
 
 def whole_state(value: Any) -> Any:

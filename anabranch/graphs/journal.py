@@ -20,8 +20,10 @@ from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from anabranch.errors import VersionError
+from anabranch.graphs.storage import storage_error
 from anabranch.plan import Answer, Source
 from anabranch.scope import holding
 from anabranch.tools.calling import in_daemon_thread
@@ -82,7 +84,13 @@ class Records:
         found = await self._do(self._saver.get_tuple, self._saver.aget_tuple, self._config)
         self._begun = found is not None
         written = (found.pending_writes or []) if found else []
-        calls = [Call.model_validate(value) for _, channel, value in written if channel == _CHANNEL]
+        try:
+            calls = [Call.model_validate(value) for _, channel, value in written if channel == _CHANNEL]
+        except ValidationError as error:
+            raise VersionError(
+                "the records of this question's actions are none of this version's; another version of anabranch has "
+                "written them, or they are damaged: finish with that version, or ask anew"
+            ) from error
         return sorted(calls, key=lambda call: call.number)
 
     async def write(self, call: Call) -> None:
@@ -95,9 +103,14 @@ class Records:
         await self._do(self._saver.put_writes, self._saver.aput_writes, self._config, value, str(uuid.uuid4()))
 
     async def _do(self, plain: Callable[..., Any], awaited: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-        if self._sync:
-            return await in_daemon_thread(lambda: plain(*arguments))
-        return await awaited(*arguments)
+        try:
+            if self._sync:
+                return await in_daemon_thread(lambda: plain(*arguments))
+            return await awaited(*arguments)
+        except Exception as error:
+            if told := storage_error(error):
+                raise told from error
+            raise
 
 
 @dataclass

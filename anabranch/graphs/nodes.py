@@ -15,7 +15,7 @@ from langgraph.graph import END
 from langgraph.types import interrupt
 
 from anabranch.agents.answering import WORKING
-from anabranch.agents.conversation import FollowUps, earlier_turns, history_of, last_question, transcript
+from anabranch.agents.conversation import FollowUps, earlier_turns, history_of, transcript
 from anabranch.agents.decomposer import Decomposer, Draft, PlanRequest, decompose
 from anabranch.agents.gate import Gate
 from anabranch.agents.joiner import join, join_last
@@ -26,7 +26,7 @@ from anabranch.agents.reply import Final
 from anabranch.agents.small_talk import courtesy, is_small_talk
 from anabranch.agents.solver import solve
 from anabranch.bounds import MAX_UNDERSTOOD_CHARS, shorten
-from anabranch.config import AnswerForm, Budget, PlanningMode, Protocol, check_question
+from anabranch.config import AnswerForm, Budget, PlanningMode, Protocol
 from anabranch.errors import BudgetExceededError, CallTimeoutError, ConfigurationError, PlanError
 from anabranch.graphs import scheduler
 from anabranch.graphs.acting import calling_tools, proposed_actions, with_commands
@@ -38,6 +38,7 @@ from anabranch.graphs.outcome import FINISH_REASONS, sources_of_answers, status_
 from anabranch.graphs.protocol import choose_protocol, compute_tools, protocol_of_any_plan, tools_to_plan_for
 from anabranch.graphs.state import PlanDecision, PlannerState
 from anabranch.graphs.step import StepRunner
+from anabranch.graphs.turn import blank
 from anabranch.plan import Answer, Plan, Status, SubQuestion, Usage
 from anabranch.tools.catalogue import Catalogue
 from anabranch.tools.shortlist import Shortlist
@@ -345,41 +346,6 @@ class Nodes:
             least = min(most, budget.max_answer_tokens or most)
             budget = Budget.model_validate({**budget.model_dump(), "max_answer_tokens": least})
         return Ledger(state["usage"], budget=budget, started_at=state["started_at"])
-
-
-def blank() -> Update:
-    """What a turn begins with, besides its question."""
-    return {
-        "turn": "question",
-        "direct": False,
-        "plan": Plan(),
-        "answers": {},
-        "answer": "",
-        "status": None,
-        "sources": [],
-        "usage": {},
-        "rounds": 0,
-        "begun": 0,
-        "feedback": None,
-        "started_at": time.time(),
-        "actions": {},
-    }
-
-
-_KEYS = frozenset({*blank(), "messages", "question", "asked"})
-
-
-def complete(state: Mapping[str, Any]) -> PlannerState:
-    """A state with all its keys: threads lack some where `update_state` began them, or an earlier version kept them."""
-    whole: Any = state
-    if not state.keys() >= _KEYS:
-        whole = {**blank(), "messages": [], **state}
-    if "question" not in whole:
-        whole["question"] = check_question(last_question(whole["messages"]))
-    whole.setdefault("asked", whole["question"])
-    whole["question"] = shorten(whole["question"], MAX_UNDERSTOOD_CHARS)
-    found: PlannerState = whole
-    return found
 
 
 def emit(type_: str, **data: Any) -> None:

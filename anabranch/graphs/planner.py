@@ -19,9 +19,10 @@ from anabranch.errors import ConfigurationError
 from anabranch.graphs.bridge import Choice, Node
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, PlannerGraph
 from anabranch.graphs.grounded import searchers_of
-from anabranch.graphs.nodes import Nodes, complete
+from anabranch.graphs.nodes import Nodes
 from anabranch.graphs.state import PlannerInput, PlannerOutput, PlannerState, with_keys_of
 from anabranch.graphs.step import StepRunner, by_graph, by_route
+from anabranch.graphs.turn import complete, filled, new_turn
 from anabranch.tools.catalogue import Catalogue
 from anabranch.tools.effects import Unmarked, has_effects
 from anabranch.tools.shortlist import shortlist
@@ -183,7 +184,7 @@ def _wire(nodes: Nodes, state: type[Any], context: type[Any] | None) -> "StateGr
     # What follows a node is told from the state alone, so that `update_state`, and a state edited in Studio, go on too.
     # A choice must not raise: LangGraph would take its node for done when the run is resumed.
     plan_or_end = ["plan", END] if nodes.mode == "static" else [END]
-    builder.add_node("gate", _node(nodes.gate, "gate"))
+    builder.add_node("gate", Node(lambda state: nodes.gate(new_turn(state)), "gate"))
     builder.add_node("plan", _node(nodes.plan, "plan"))
     if nodes.review:
         builder.add_node("review", lambda state: nodes.review_plan(complete(state)))
@@ -220,4 +221,4 @@ def _node(body: Body, name: str, *, body_sync: Body | None = None) -> Node[dict[
 
 
 def _choice(choose: Callable[[PlannerState], str]) -> Choice:
-    return Choice(lambda state: choose(complete(state)))
+    return Choice(lambda state: choose(filled(state)))

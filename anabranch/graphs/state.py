@@ -63,10 +63,15 @@ class PlannerOutput(TypedDict):
     usage: Annotated[dict[str, Usage], Stored]
 
 
+VERSION = 1
+"""Of the state that checkpoints keep. It goes up when a run that another version has begun could not be finished."""
+
+
 class PlannerState(PlannerOutput):
     """The whole state.
 
     Attributes:
+        version: `VERSION` of the program that began the turn.
         asked: the user's own words of this turn.
         question: the question of this turn, as one that stands by itself.
         turn: what kind of message it is (see `anabranch/agents/conversation.py`).
@@ -79,6 +84,7 @@ class PlannerState(PlannerOutput):
         actions: what waits for a person's decision, or has one, by sub-question id.
     """
 
+    version: int
     asked: str
     question: str
     turn: Turn
