@@ -12,7 +12,20 @@ import anabranch
 ROOT = Path(anabranch.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 BASE = frozenset(
-    {"bounds", "characters", "codecs", "config", "errors", "fetching", "on_demand", "plan", "replies", "scope", "slots"}
+    {
+        "bounds",
+        "characters",
+        "codecs",
+        "config",
+        "errors",
+        "fetching",
+        "on_demand",
+        "plan",
+        "replies",
+        "scope",
+        "slots",
+        "locks",
+    }
 )
 BELOW = {
     **dict.fromkeys(BASE, BASE),

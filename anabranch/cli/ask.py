@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from shlex import quote
 from typing import Any
 
@@ -25,8 +26,9 @@ from anabranch.cli.text import clean, in_one_line
 from anabranch.cli.views import Silence, View
 from anabranch.config import read_settings
 from anabranch.errors import ConfigurationError
-from anabranch.graphs.checkpointers import open_checkpointer, shown
+from anabranch.graphs.checkpointers import is_postgres, open_checkpointer, shown
 from anabranch.graphs.planner import Planner
+from anabranch.locks import held
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,25 @@ def run(ask: Ask, view: View, guard: Guard) -> None:
         AnabranchError: as the planner does.
         typer.Exit: the plan was rejected, or the answer is not whole.
     """
-    path = ask.checkpoints or (read_settings().cache_dir / threads.FILE)
     with Loop() as loop, closing(loop) as stack:
-        saver = loop.run(open_checkpointer(stack, path if ask.thread else None))
+        saver = opened_thread(ask, loop, stack)
         unfinished = loop.run(threads.find_unfinished(saver, ask.thread)) if ask.thread else None
         ask = settle(ask, unfinished, view)
         _run_on(ask, unfinished, saver, loop, view, guard)
+
+
+def opened_thread(ask: Ask, loop: Loop, stack: AsyncExitStack) -> BaseCheckpointSaver[Any]:
+    """Opens what keeps the thread, and holds the thread, if there is one, for this process.
+
+    Raises:
+        ConfigurationError, StorageError: it cannot be used, or another process is at work on the thread.
+    """
+    usual = read_settings().cache_dir / threads.FILE
+    where = ask.checkpoints or usual
+    if ask.thread:
+        file, part = (usual, f"{shown(where)}, ") if is_postgres(where) else (Path(where), "")
+        stack.enter_context(held(file, "use another --thread", part=f"{part}thread {ask.thread!r}"))
+    return loop.run(open_checkpointer(stack, where if ask.thread else None))
 
 
 def settle(ask: Ask, unfinished: threads.Unfinished | None, view: View) -> Ask:

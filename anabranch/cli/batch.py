@@ -20,8 +20,9 @@ from anabranch.cli.options import Options
 from anabranch.cli.outcome import Outcome, usage_line
 from anabranch.cli.views import opened_view
 from anabranch.config import check_question
-from anabranch.errors import AnabranchError, BackendError, ConfigurationError, DocumentError
+from anabranch.errors import AnabranchError, BackendError, ConfigurationError, DocumentError, StorageError
 from anabranch.graphs.planner import Planner
+from anabranch.locks import held
 from anabranch.plan import Usage
 
 MAX_FAILURES_IN_A_ROW = 10
@@ -62,7 +63,7 @@ def run(path: Path, out: Path | None, options: Options, *, concurrency: int, qui
         raise DocumentError(f'{path} has no questions; write one JSON line each: {{"id": 1, "question": "..."}}')
     for problem in questions.problems:
         complain(f"skipped: {problem}")
-    with Answers(out) as answers:
+    with held(out, "name another --out"), Answers(out) as answers:
         waiting = [item for item in questions.items if not answers.has(item)]
         before = len(questions.items) - len(waiting)
         tally = Tally()
@@ -123,6 +124,8 @@ class _Workers:
             started = time.monotonic()
             try:
                 outcome, error = await self._answer(item, started), None
+            except StorageError:
+                raise
             except Exception as failure:
                 outcome, error = Outcome(item.question, "", "failed", seconds=time.monotonic() - started), failure
             self._record(item, outcome, error)

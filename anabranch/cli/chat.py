@@ -11,16 +11,14 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from anabranch.cli import threads
-from anabranch.cli.ask import Ask, Run, closing, hint, report, settle
+from anabranch.cli.ask import Ask, Run, closing, hint, opened_thread, report, settle
 from anabranch.cli.build import build_planner
 from anabranch.cli.failures import Guard, complain, one_line
 from anabranch.cli.loop import Loop
 from anabranch.cli.terminal import check_text
 from anabranch.cli.text import in_one_line
 from anabranch.cli.views import Silence, View
-from anabranch.config import read_settings
 from anabranch.errors import AnabranchError
-from anabranch.graphs.checkpointers import open_checkpointer
 from anabranch.graphs.planner import Planner
 
 PROMPT = "> "
@@ -37,9 +35,8 @@ def run(ask: Ask, view: View, guard: Guard) -> None:
         AnabranchError: the planner cannot be built.
         typer.Exit: some message could not be answered.
     """
-    path = ask.checkpoints or (read_settings().cache_dir / threads.FILE)
     with Loop() as loop, closing(loop) as stack:
-        saver = loop.run(open_checkpointer(stack, path if ask.thread else None))
+        saver = opened_thread(ask, loop, stack)
         unfinished = loop.run(threads.find_unfinished(saver, ask.thread)) if ask.thread else None
         if unfinished:
             ask = settle(ask, unfinished, view)

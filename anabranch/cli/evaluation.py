@@ -25,6 +25,7 @@ from anabranch.evals.summary import summarize
 from anabranch.evals.tasks import find_task
 from anabranch.evals.toolplans import run as toolplans
 from anabranch.evals.toolplans.report import write_report as write_toolplans_report
+from anabranch.locks import held
 
 _SHOWN_PROBLEMS = 5
 
@@ -46,6 +47,11 @@ def run(values: Mapping[str, Any], guard: Guard) -> None:
     check(setup)
     find_task(setup.task)
     options = Options.of({"tool": values["tool"]})
+    with held(RunFolder(setup.out).lock, "name another --out"):
+        _go(setup, options, values, guard)
+
+
+def _go(setup: Setup, options: Options, values: Mapping[str, Any], guard: Guard) -> None:
     with opened_view(quiet=values["quiet"]) as view:
         view.status("starting")
         prepared = prepare(setup, build_tools(options, status=view.status, note=view.note), progress=view.status)
@@ -65,6 +71,11 @@ def run(values: Mapping[str, Any], guard: Guard) -> None:
 def _run_toolplans(values: Mapping[str, Any], guard: Guard) -> None:
     """Has decomposers plan for requests over a file of tools; nothing is answered."""
     setup = _toolplans_setup(values)
+    with held(RunFolder(setup.out).lock, "name another --out"):
+        _go_toolplans(setup, values, guard)
+
+
+def _go_toolplans(setup: toolplans.Setup, values: Mapping[str, Any], guard: Guard) -> None:
     with opened_view(quiet=values["quiet"]) as view:
         view.status("starting")
         prepared = toolplans.prepare(setup, progress=view.status)

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from anabranch.characters import whole_data
 from anabranch.errors import ConfigurationError, DocumentError
+from anabranch.locks import write_all
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class Answers:
         if path.exists():
             self._read()
         try:
-            self._file = path.open("a", encoding="utf-8")
+            # Without a buffer: what could not be written must not be tried again when the file is closed.
+            self._file = path.open("ab", buffering=0)
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be written ({error.strerror}); name another --out") from error
 
@@ -96,9 +98,13 @@ class Answers:
         return (item.id, item.question) in self._done
 
     def add(self, item: Item, record: dict[str, Any]) -> None:
-        """Writes an answer."""
-        self._file.write(json.dumps(whole_data({"id": item.id, **record}), ensure_ascii=False) + "\n")
-        self._file.flush()
+        """Writes an answer.
+
+        Raises:
+            StorageError: the disk is full.
+        """
+        line = json.dumps(whole_data({"id": item.id, **record}), ensure_ascii=False) + "\n"
+        write_all(self._file, line.encode(), self._path)
 
     def _read(self) -> None:
         try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from langchain_core.tools import BaseTool
 
-from anabranch.errors import AnabranchError, BackendError, ConfigurationError, MissingReplyError
+from anabranch.errors import AnabranchError, BackendError, ConfigurationError, MissingReplyError, StorageError
 from anabranch.evals.examples import Example
 from anabranch.evals.models import Call, noting
 from anabranch.evals.records import Described, Record, RecordFile, Tokens
@@ -137,6 +137,7 @@ class Engine:
 
         Raises:
             ConfigurationError: the system cannot run at all.
+            StorageError: the reply cannot be kept.
         """
         case, calls, started = Case(example, self.task.hint, self.tools), list[Call](), time.monotonic()
         outcome, error, unwell = Outcome("", ""), None, False
@@ -145,7 +146,7 @@ class Engine:
                 outcome = await entrant.run(case)
             except MissingReplyError:
                 return None
-            except ConfigurationError:
+            except (ConfigurationError, StorageError):
                 raise
             except Exception as failure:
                 error = str(failure) if isinstance(failure, AnabranchError) else one_line(failure)

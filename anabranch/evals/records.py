@@ -21,6 +21,7 @@ from pydantic_core import PydanticSerializationError
 from anabranch.characters import whole_data, whole_json
 from anabranch.errors import ConfigurationError
 from anabranch.evals.examples import Example
+from anabranch.locks import write_all
 from anabranch.plan import Answer, Plan
 
 M = TypeVar("M", bound=BaseModel)
@@ -142,6 +143,11 @@ class RunFolder:
         return self.path / "cache.sqlite"
 
     @property
+    def lock(self) -> Path:
+        """The file that a process holds while it adds records."""
+        return self.path / "records.jsonl"
+
+    @property
     def requests(self) -> Path:
         """Prompts without a reply."""
         return self.path / "requests.jsonl"
@@ -232,12 +238,16 @@ class RecordFile:
             if end < len(whole):
                 with path.open("r+b") as file:
                     file.truncate(end)
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
+        self._file = path.open("ab", buffering=0)
 
     def add(self, record: Record) -> None:
-        """Writes a record."""
-        self._file.write(_json(record) + "\n")
-        self._file.flush()
+        """Writes a record.
+
+        Raises:
+            StorageError: the disk is full.
+        """
+        write_all(self._file, f"{_json(record)}\n".encode(), self._path)
 
     def close(self) -> None:
         """Closes the file."""

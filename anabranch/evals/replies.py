@@ -22,8 +22,9 @@ from langchain_core.messages import (
     messages_from_dict,
 )
 
-from anabranch.characters import whole_characters, whole_data
-from anabranch.errors import ConfigurationError, EndpointError
+from anabranch.characters import whole_characters, whole_data, written_path
+from anabranch.errors import ConfigurationError, EndpointError, StorageError
+from anabranch.graphs.storage import is_passing, sqlite_advice
 
 Body = Mapping[str, Any]
 
@@ -51,6 +52,7 @@ class ReplyStore:
 
     def __init__(self, path: Path) -> None:
         self.wanted: dict[str, Body] = {}
+        self._path = written_path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = sqlite3.connect(path, check_same_thread=False, timeout=30)
@@ -60,8 +62,14 @@ class ReplyStore:
                 "CREATE TABLE IF NOT EXISTS replies "
                 "(key TEXT PRIMARY KEY, request TEXT, message TEXT, error TEXT, seconds REAL, at REAL)"
             )
+            with self._file:
+                # A file that cannot be written is found out before anything is paid for.
+                self._file.execute("INSERT OR REPLACE INTO replies (key) VALUES ('')")
+                self._file.execute("DELETE FROM replies WHERE key = ''")
         except (sqlite3.Error, OSError) as error:
-            raise ConfigurationError(f"{path} cannot keep replies ({error}); name another --cache") from error
+            advice = f"{sqlite_advice(error)} (--cache)" if is_passing(error) else "name another --cache"
+            kind = StorageError if is_passing(error) else ConfigurationError
+            raise kind(f"{written_path(path)} cannot keep replies ({error}); {advice}") from error
 
     def close(self) -> None:
         """Closes the file."""
@@ -80,9 +88,14 @@ class ReplyStore:
         message, error, seconds = row
         if error is not None:
             raise EndpointError(f"the batch refused this prompt: {error}; shorten it or raise the model's limits")
-        restored = messages_from_dict([json.loads(message)])[0]
+        try:
+            restored = messages_from_dict([json.loads(message)])[0]
+        except (ValueError, TypeError, LookupError):
+            restored = None
         if not isinstance(restored, AIMessage):
-            raise ConfigurationError("the cache holds something else than replies; name another --cache")
+            raise ConfigurationError(
+                f"{self._path} holds something else than replies, or is damaged; restore it, or name another --cache"
+            )
         return Reply(restored, seconds)
 
     def keep(self, key: str, body: Body, message: AIMessage, seconds: float | None) -> None:
@@ -101,8 +114,11 @@ class ReplyStore:
 
     def _insert(self, key: str, body: Body, message: str | None, error: str | None, seconds: float | None) -> None:
         row = (key, canonical(body), message, error, seconds, time.time())
-        with self._file:
-            self._file.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?)", row)
+        try:
+            with self._file:
+                self._file.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?)", row)
+        except sqlite3.Error as error_:
+            raise StorageError(f"{self._path} cannot keep replies ({error_}): {sqlite_advice(error_)}") from error_
 
 
 def request_body(

@@ -170,3 +170,26 @@ def test_ctrl_c_keeps_what_is_done(home: Path, models: Models, server: OpenAISer
     assert again.returncode == 0, again.stderr
     assert sorted(record["id"] for record in answers(home)) == list(range(40))
     assert len(server.requests) == 2 * (40 - len(done))
+
+
+@pytest.mark.loopback
+def test_of_two_batches_on_one_file_the_second_waits_for_nobody(
+    home: Path, models: Models, server: OpenAIServer
+) -> None:
+    server.script = echo
+    server.delay = 0.4
+    questions(home, *({"id": n, "question": f"What is the number {n}"} for n in range(20)))
+    first = scenario.start(home, "ask", "--batch", "q.jsonl", *models("--concurrency", "1"))
+    out = home / "q.answers.jsonl"
+    scenario.wait_until(lambda: out.exists() and len(out.read_text().splitlines()) >= 1)
+    asked = len(server.requests)
+    second = batch(*models("--concurrency", "1"))
+    assert second.exit_code == 1
+    assert f"another process is at work on q.answers.jsonl: process {first.pid} on " in second.stderr
+    assert "or name another --out" in second.stderr
+    assert len(server.requests) <= asked + 6
+    first.send_signal(signal.SIGKILL)
+    first.communicate(timeout=20)
+    server.delay = 0
+    assert batch(*models()).exit_code == 0
+    assert sorted(record["id"] for record in answers(home)) == list(range(20))

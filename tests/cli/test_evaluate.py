@@ -1,6 +1,7 @@
 """`anabranch eval`: one command to the report, resumed after a kill, and errors that say what to do."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from anabranch.cli import app
+from anabranch.locks import held
 from tests.cli import scenario
 from tests.cli.test_light import HEAVY, PROBE
 from tests.evals.rows import ROWS, replying, write
@@ -151,3 +153,14 @@ def test_plans_over_tools_in_one_command(home: Path, answering: OpenAIServer) ->
     assert "note: tool 3: it has no name" in result.stderr
     again = evaluate("report", "plans")
     assert "| mine | 1 | 100.0 |" in again.stdout
+
+
+@pytest.mark.loopback
+def test_of_two_runs_in_one_folder_the_second_says_who_is_there(home: Path, answering: OpenAIServer) -> None:
+    write(home / "q.jsonl")
+    with held(home / "eval" / "records.jsonl", "x"):
+        result = evaluate("--data", "q.jsonl", "--system", "cot", "--solver", answering.url)
+    assert result.exit_code == 1
+    assert f"process {os.getpid()} on " in result.stderr
+    assert "or name another --out" in result.stderr
+    assert not answering.requests

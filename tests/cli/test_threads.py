@@ -1,6 +1,7 @@
 """Threads, for real: processes that are killed in the middle, and go on."""
 
 import json
+import os
 import signal
 import sqlite3
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from anabranch.agents.gate import Gate
 from anabranch.cli.threads import FILE, Unfinished, find_unfinished, remember
 from anabranch.errors import EndpointError
 from anabranch.graphs.planner import Planner, create_planner
+from anabranch.locks import held
 from tests.cli import scenario
 from tests.cli.scenario import ANSWER, QUESTION
 from tests.fakes import ScriptedChatModel
@@ -149,3 +151,27 @@ def test_a_run_that_failed_goes_on_once_the_server_is_back(home: Path, models: M
     assert "anabranch ask --thread t" in failed.stderr.splitlines()[-1]
     server.script = usual
     assert scenario.run(home, "ask", "--thread", "t").stdout == f"{ANSWER}\n"
+
+
+@pytest.mark.loopback
+def test_of_two_runs_on_one_thread_the_second_says_who_is_there(home: Path, models: Models) -> None:
+    with held(home / "cache" / FILE, "x", part="thread 't'"):
+        result = scenario.run(home, "ask", QUESTION, *models("--tool", "slow_tools:lookup", "--thread", "t"))
+    assert result.returncode == 1
+    assert f"(thread 't'): process {os.getpid()} on " in result.stderr
+    assert result.stderr.strip().endswith("or use another --thread")
+    assert scenario.calls(home) == []
+
+
+@pytest.mark.loopback
+def test_a_locked_file_is_found_out_before_the_first_call(home: Path, models: Models, server: OpenAIServer) -> None:
+    options = models("--tool", "slow_tools:lookup", "--thread", "t", "--checkpoints", "t.sqlite")
+    assert scenario.run(home, "ask", QUESTION, *options).returncode == 0
+    asked = len(server.requests)
+    with closing(sqlite3.connect(home / "t.sqlite")) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        result = scenario.run(home, "ask", QUESTION, *options)
+    assert result.returncode == 1
+    assert "t.sqlite" in result.stderr
+    assert "another program is writing to it; wait until that has ended" in result.stderr
+    assert len(server.requests) == asked
