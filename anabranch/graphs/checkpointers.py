@@ -44,15 +44,16 @@ async def open_checkpointer(stack: AsyncExitStack, where: str | Path | None) -> 
     path = Path(where)
     try:
         path = _made(path)
+        if path.is_dir():
+            raise ConfigurationError(f"{written_path(path)} cannot keep threads: it is a folder; {_NAME_ANOTHER}")
         saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(path)))
         await saver.setup()
         await atry_to_write(saver)
     except StorageError as error:
         raise StorageError(f"{written_path(path)}: {error}") from error
     except (OSError, sqlite3.Error) as error:
-        why = f"it is a folder; {_NAME_ANOTHER}" if path.is_dir() else sqlite_advice(error)
         kind = StorageError if is_passing(error) else ConfigurationError
-        raise kind(f"{written_path(path)} cannot keep threads ({error}): {why}") from error
+        raise kind(f"{written_path(path)} cannot keep threads ({error}): {sqlite_advice(error)}") from error
     return saver
 
 

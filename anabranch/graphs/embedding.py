@@ -17,7 +17,7 @@ from pydantic_core import to_jsonable_python
 
 from anabranch.agents.reply import whole
 from anabranch.characters import whole_data, written_name
-from anabranch.graphs.storage import atry_to_write, storage_error, try_to_write
+from anabranch.graphs.storage import astorage_error, atry_to_write, run_error, storage_error, try_to_write
 
 Config = TypeVar("Config", RunnableConfig, RunnableConfig | None)
 
@@ -95,18 +95,26 @@ class PlannerGraph(CompiledStateGraph[Any, Any, Any, Any]):
         change = _as_it_is if options.get("stream_mode") else _outcome
         try_to_write(self.checkpointer)
         parts = super().stream(whole_state(input), named(config), **options)
-        with storage_told():
+        try:
             yield from (change(part, config) for part in parts)
+        except Exception as error:
+            if told := run_error(error, self.checkpointer, named(config)):
+                raise told from error
+            raise
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> AsyncIterator[Any]:
         """Runs the planner; see `CompiledStateGraph.astream`."""
         change = _as_it_is if options.get("stream_mode") else _outcome
         await atry_to_write(self.checkpointer)
         parts: Any = super().astream(whole_state(input), named(config), **options)
-        with storage_told():
+        try:
             async with aclosing(parts):
                 async for part in parts:
                     yield change(part, config)
+        except Exception as error:
+            if told := await astorage_error(error, self.checkpointer, named(config)):
+                raise told from error
+            raise
 
     def get_state(self, config: RunnableConfig, **options: Any) -> Any:
         """The state of a thread; see `CompiledStateGraph.get_state`."""

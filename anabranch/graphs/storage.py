@@ -6,11 +6,13 @@ of it can be kept.
 
 import binascii
 import sqlite3
+import uuid
 from typing import Any
 
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.errors import GraphBubbleUp
 
 from anabranch.errors import AnabranchError, StorageError
 
@@ -99,6 +101,55 @@ def storage_error(error: Exception) -> StorageError | None:
         f"the thread cannot be kept or read ({reason}): what is kept of it is damaged, or is of another kind than this "
         "program knows; restore it from a backup, or go on with another thread"
     )
+
+
+async def astorage_error(error: Exception, saver: Any, config: Any) -> StorageError | None:
+    """The error to raise in place of one of a run; None if nothing is wrong with what is kept of its thread."""
+    if (told := storage_error(error)) or not _may_be_damaged(error, saver, config):
+        return told
+    try:
+        return StorageError(_DAMAGED) if _is_damaged(await saver.aget_tuple(config)) else None
+    except Exception as failure:
+        return storage_error(failure)
+
+
+def run_error(error: Exception, saver: Any, config: Any) -> StorageError | None:
+    """The same for a synchronous run."""
+    if (told := storage_error(error)) or not _may_be_damaged(error, saver, config):
+        return told
+    try:
+        return StorageError(_DAMAGED) if _is_damaged(saver.get_tuple(config)) else None
+    except Exception as failure:
+        return storage_error(failure)
+
+
+_DAMAGED = (
+    "what is kept of the thread is damaged; restore what keeps threads from a backup, or go on with another thread"
+)
+_KINDS = {"asked": str, "question": str, "answer": str, "rounds": int, "begun": int, "started_at": float | int}
+
+
+def _may_be_damaged(error: Exception, saver: Any, config: Any) -> bool:
+    named = bool(config and config.get("configurable", {}).get("thread_id"))
+    return named and isinstance(saver, BaseCheckpointSaver) and not isinstance(error, AnabranchError | GraphBubbleUp)
+
+
+def _is_damaged(found: CheckpointTuple | None) -> bool:
+    """Whether a checkpoint that could be read has not the form that a program has written."""
+    if found is None:
+        return False
+    checkpoint: Any = found.checkpoint
+    try:
+        uuid.UUID(checkpoint["id"])
+        values = {**checkpoint["channel_values"]}
+        messages = [*values.get("messages", [])]
+        _ = dict(checkpoint["channel_versions"]), dict(checkpoint["versions_seen"])
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return True
+    if any(name in values and not isinstance(values[name], kind) for name, kind in _KINDS.items()):
+        return True
+    texts = (getattr(message, "content", None) for message in messages)
+    return not all(isinstance(text, str | list) for text in texts)
 
 
 def _from_checkpointer(error: Exception) -> bool:
