@@ -201,7 +201,7 @@ def _known_fields(item: Any, place: int) -> Any:
 
 def _one_id(value: Any) -> Any:
     """An id, also where it is written `Q1`, `#1` or `{1}`."""
-    found = re.fullmatch(r"[^\d\w]*[A-Za-z]{0,3}[^\d\w]*(\d{1,6})[^\d\w]*", value) if isinstance(value, str) else None
+    found = re.fullmatch(r"\W*+[A-Za-z]{0,3}\W*+(\d{1,6})\W*+", value) if isinstance(value, str) else None
     return found[1] if found else value
 
 

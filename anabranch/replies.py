@@ -35,10 +35,11 @@ _LATEX_FRAME = re.compile(r"\\[()\[\]]")
 _BOLD = re.compile(r"\*\*([^*]+)\*\*|([^*]+)\*\*")
 
 _NOT_FOUND_BEGINS = re.compile(r"NOT[ _-]FOUND(?![\w-])")
-_NOT_FOUND_ENDS = re.compile(r"(?:^|[.!?:;,\n(\[])[\W_]*NOT[ _-]FOUND[\W_]*$")
+_NOT_FOUND_ENDS = re.compile(r"NOT[ _-]FOUND[\W_]*\Z")
+_NO_WORD = re.compile(r"[\W_]*")
 _REPLAN_BEGINS = re.compile(r"[\W_]*re-?plan[\W_]*[:：\n][\W_]*|[\W_]*REPLAN\b[\W_]*", re.IGNORECASE)
-REPLAN_LINE = re.compile(r"^[\W_]*REPLAN[*_`\]]*[ \t]*[:：][\W_]*(.*)", re.MULTILINE | re.DOTALL)
-_COMMENT = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_REPLAN_LINE = re.compile(r"^(?:[^\w\n]|_)*+REPLAN[*_`\]]*[ \t]*[:：][\W_]*(.*)", re.MULTILINE | re.DOTALL)
+_COMMENT = re.compile(r'"(?:\\.|[^"\\])*+(?:"|\\?\Z)|//[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
 _UNREADABLE = (ValueError, TypeError, RecursionError, SyntaxError, MemoryError)
 """What the readers of JSON and literals raise; a ValueError also where a number has thousands of digits."""
 _MAX_STARTS = 200
@@ -163,16 +164,37 @@ def says_not_found(text: str) -> bool:
     bare = without_mark(text).strip(" \n\t.*!\"'`_[](){}<>#-")
     if not bare or re.fullmatch(r"not[ _-]found", bare, re.IGNORECASE):
         return True
-    return bool(_NOT_FOUND_BEGINS.match(bare) or _NOT_FOUND_ENDS.search(text))
+    return bool(_NOT_FOUND_BEGINS.match(bare) or _ends_with_not_found(text))
+
+
+def _ends_with_not_found(text: str) -> bool:
+    """Whether a text ends with `NOT FOUND` as a sentence of its own."""
+    found = _NOT_FOUND_ENDS.search(text)
+    if not found:
+        return False
+    before = text[: found.start()][::-1]
+    gap = _NO_WORD.match(before)
+    return gap is not None and (gap.end() == len(before) or any(sign in gap[0] for sign in ".!?:;,\n(["))
 
 
 def replan_reason(text: str) -> str | None:
     """What a joiner's reply says is missing, if it asks for a new plan; None if the reply is an answer."""
     begun = _REPLAN_BEGINS.match(without_mark(text)) if "replan" in text[:80].lower() else None
     rest = without_mark(text)[begun.end() :] if begun else None
-    if rest is None and (line := REPLAN_LINE.search(text)):
+    if rest is None and (line := replan_line(text)):
         rest = line[1]
     return None if rest is None else " ".join(rest.split()).strip("*_`[] ") or "the answers are not enough"
+
+
+def replan_line(text: str) -> tuple[int, str] | None:
+    """Where a line says `REPLAN:` (with the lines without words above it), and what follows."""
+    found = _REPLAN_LINE.search(text) if "REPLAN" in text else None
+    if not found:
+        return None
+    start = found.start()
+    above = _NO_WORD.match(text[:start][::-1])
+    first = start - (above.end() if above else 0)
+    return (0 if first == 0 else text.find("\n", first, start) + 1 or start), found[1]
 
 
 def json_values(text: str) -> list[Any]:

@@ -14,10 +14,10 @@ from anabranch.replies import (
     FENCED,
     MARK,
     OPEN_ON_A_LINE,
-    REPLAN_LINE,
     TAG,
     final_answer,
     last_mark,
+    replan_line,
     replan_reason,
     split_thoughts,
     unopened_thoughts,
@@ -99,8 +99,8 @@ def _before_replan(said: str) -> str:
     """What comes before a request for a new plan; nothing, if that is only a few words."""
     if replan_reason(said[:HELD_CHARS]) is not None:
         return ""
-    line = REPLAN_LINE.search(said) if "REPLAN" in said else None
-    return said[: line.start()].rstrip() if line else said
+    line = replan_line(said)
+    return said[: line[0]].rstrip() if line else said
 
 
 def _joined_begin(said: str) -> int:

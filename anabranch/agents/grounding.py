@@ -135,8 +135,9 @@ def _given(schema: Any, root: Mapping[str, Any], depth: int = 0) -> Iterator[Any
         yield from _given(each, root, depth + 1)
 
 
-_LIST_MARK = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
-_NAME = re.compile(r"(?P<begins>(?:^|[.!?:\n])[\s\"'(*#>-]*)?(?<![^\W_])(?P<name>[^\W\d_]+)")
+_LIST_MARK = re.compile(r"^[^\S\n]*\d{1,2}[.)]\s", re.MULTILINE)
+_NAME = re.compile(r"(?<![^\W_])[^\W\d_]+")
+_BEFORE_A_SENTENCE = re.compile(r"[\s\"'(*#>-]*")
 _SHORT_ANSWER_WORDS = 5
 _STEM = 4
 
@@ -157,14 +158,23 @@ def out_of_thin_air(answer: str, known: Sequence[str]) -> list[str]:
     plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", _plain(text))
     numbers = [_number(match[0]) for match in _WORD.finditer(plain) if match[0][0].isdigit()]
     short = len(text.split()) <= _SHORT_ANSWER_WORDS
-    names = [
-        _plain(match["name"])
-        for match in _NAME.finditer(text)
-        if match["name"][0].isupper() and (short or match["begins"] is None)
-    ]
+    names = [_plain(name) for name, begins in _names_in(text) if short or not begins]
     names = [name for name in names if name not in _SMALL and name not in _SHORT_ANSWERS]
     strange = [name for name in names if name[:_STEM] not in stems]
     return [number for number in numbers if number not in words] + (strange if 2 * len(strange) > len(names) else [])
+
+
+def _names_in(text: str) -> Iterator[tuple[str, bool]]:
+    """Words with a capital, and whether a sentence begins with them."""
+    end = 0
+    for match in _NAME.finditer(text):
+        if match[0][0].isupper():
+            between = text[end : match.start()][::-1]
+            gap = _BEFORE_A_SENTENCE.match(between)
+            opening = gap[0] if gap else ""
+            before = between[len(opening) : len(opening) + 1]
+            yield match[0], "\n" in opening or before in tuple(".!?:") or (not before and not end)
+        end = match.end()
 
 
 _SHORT_ANSWERS = frozenset(

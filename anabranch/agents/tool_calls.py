@@ -15,7 +15,6 @@ from anabranch.replies import json_values
 
 _IN_TEXT = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)|\[TOOL_CALLS\](.*)", re.DOTALL)
 """How Hermes, Qwen and Mistral models write calls, which a server may pass on as text."""
-_FENCED = re.compile(r"```(?:json|tool_call)?\s*(.*?)\s*```", re.DOTALL)
 _ARGUMENTS = ("arguments", "parameters", "args")
 
 
@@ -68,8 +67,9 @@ def _arguments(written: Any, tool: BaseTool | None) -> dict[str, Any] | None:
 def _calls_in(text: str, tools: Mapping[str, BaseTool]) -> Iterator[Mapping[str, Any]]:
     """The calls of known tools that a text consists of, or that it marks as such."""
     marked = [first or second for first, second in _IN_TEXT.findall(text)]
-    fenced = _FENCED.fullmatch(text.strip())
-    bare = fenced[1] if fenced else text.strip()
+    bare = text.strip()
+    if bare.startswith("```") and bare.endswith("```"):
+        bare = bare[3:-3].removeprefix("json").removeprefix("tool_call").strip()
     if not marked and not (bare[:1] in ("{", "[") and bare[-1:] in ("}", "]")):
         return
     for value in json_values("\n".join(marked) if marked else bare):

@@ -110,7 +110,7 @@ def price_of(text: str) -> tuple[float, float] | None:
     """
     if not text:
         return None
-    match = re.fullmatch(r"\s*(\d*\.?\d+)\s*,\s*(\d*\.?\d+)\s*", text)
+    match = re.fullmatch(r"\s*(\d+|\d*\.\d+)\s*,\s*(\d+|\d*\.\d+)\s*", text)
     if match is None:
         raise ConfigurationError(f"the price {text!r} is not IN,OUT in dollars per million tokens, such as 0.15,0.60")
     return float(match[1]), float(match[2])

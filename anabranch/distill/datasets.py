@@ -53,10 +53,12 @@ _PROPERTIES: Mapping[str, str] = {
     "capital": "What is the capital of {x}?",
 }
 _CALCULATION = re.compile(r"<<([^<>=]+)=([^<>]*)>>")
-_WITH_RESULT = re.compile(r"=?\s*\$?<<[^<>]*>>\s*\$?(?:[\d.,]*\d)?")
+_WITH_RESULT = re.compile(r"(?:=\s*|(?<!\s)\s*|)\$?<<[^<>]*>>\s*\$?(?:[\d.,]*\d)?")
 _PLAIN_CALCULATION = re.compile(
     r"(?<![\w.])([(\d][\d\s.,()$%+*/x×-]*[+*/x×-][\d\s.,()$%+*/x×-]*\d\)?)\s*=\s*\$?(-?[\d.,]*\d)"
 )
+_LONGEST_STEP = 300
+"""So much of a line is searched for a calculation without marks, whose pattern backtracks."""
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?|\.\d+")
 
 
@@ -228,7 +230,7 @@ def calculations(row: Mapping[str, Any]) -> list[Calculation] | None:
     results: list[str] = []
     found: list[Calculation] = []
     for step in _steps(row):
-        match = _CALCULATION.search(step) or _PLAIN_CALCULATION.search(step)
+        match = _CALCULATION.search(step) or _PLAIN_CALCULATION.search(step[:_LONGEST_STEP])
         if match is None:
             continue
         result = plain_number(match[2])
@@ -244,7 +246,7 @@ def calculations(row: Mapping[str, Any]) -> list[Calculation] | None:
 
 def results(row: Mapping[str, Any]) -> list[str]:
     """What the steps of a worked solution come to, whether or not they are right."""
-    found = (_CALCULATION.search(step) or _PLAIN_CALCULATION.search(step) for step in _steps(row))
+    found = (_CALCULATION.search(step) or _PLAIN_CALCULATION.search(step[:_LONGEST_STEP]) for step in _steps(row))
     return [plain_number(match[2]) for match in found if match]
 
 
@@ -291,11 +293,11 @@ def _hide(text: str, result: str, given: set[str]) -> str:
 def _tidy_expression(text: str) -> str:
     """The expression with single spaces around operators, or nothing if it is more than arithmetic."""
     text = text.replace("$", "").replace("×", "*").replace("x", "*").replace(",", "")
-    text = re.sub(r"(\d+(?:\.\d+)?|\{\d\})\s*%", r"\1 / 100", text)
+    text = re.sub(r"((?<!\d)\d+(?:\.\d+)?|\{\d\})\s*%", r"\1 / 100", text)
     if not re.fullmatch(r"(?:[\d.+*/()\s-]|\{\d\})+", text) or not re.search(r"[+*/-]", text):
         return ""
     text = re.sub(r"(?<![\d.])\.(\d)", r"0.\1", text)
-    return re.sub(r"\(\s+|\s+\)", lambda m: m[0].strip(), " ".join(re.sub(r"([+*/]|-)", r" \1 ", text).split()))
+    return re.sub(r"\(\s+|(?<!\s)\s+\)", lambda m: m[0].strip(), " ".join(re.sub(r"([+*/]|-)", r" \1 ", text).split()))
 
 
 def _gives(expression: str, results: Sequence[str], result: str) -> bool:

@@ -14,7 +14,7 @@ from anabranch.plan import fill, slots
 
 MOST_WORDS = 170
 """Of a paragraph that has nothing to do with the question."""
-_LAST_SENTENCE = re.compile(r"^(.+[.!])\s+([^.!]+\?)$", re.DOTALL)
+_LAST_SENTENCE = re.compile(r"^(.+[.!])\s++([^.!]+\?)$", re.DOTALL)
 
 
 def over_a_passage(demonstration: Demonstration, pool: Sequence[Passage], random: Random) -> Demonstration | None:

@@ -236,10 +236,10 @@ def demonstration(
 
 def quiz(reply: str, title: str, text: str) -> list[tuple[str, str]]:
     """The good question-answer pairs of a teacher's reply about a passage."""
-    pairs = re.findall(r"Q: *(.+?) *\n+A: *(.+?) *(?:\n|$)", reply)
+    pairs = re.findall(r"^(?>[^\n]*?Q:)(.+)\n+A:(.+)", reply, re.MULTILINE)
     good: dict[str, str] = {}
     for question, answer in pairs:
-        answer = answer.strip(" .")
+        question, answer = question.strip(" "), answer.strip(" .")
         fits = 0 < len(answer.split()) <= 6 and answer in f"{title}\n{text}" and question.endswith("?")
         told = answer.lower() in question.lower() or _REFERS_TO_PASSAGE.search(question)
         if fits and not told and len(question) < 160:

@@ -10,7 +10,7 @@ _DECLARED_WITHIN = 16_384
 _XML = re.compile(rb"\s*<\?xml[^>]{0,200}?\sencoding\s*=\s*[\"']([\w.:-]{2,40})[\"']", re.IGNORECASE)
 _META = re.compile(rb"<meta[\s/][^>]*>", re.IGNORECASE)
 _CONTENT = re.compile(rb"\bcontent\s*=\s*(?:\"[^\"]*\"|'[^']*')", re.IGNORECASE)
-_CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
+_CHARSET = re.compile(rb"charset\s*=\s*+[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
 # UTF-32 first: its little-endian mark starts with the one of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -59,7 +59,9 @@ def _declared(head: bytes) -> bytes | None:
     """The encoding that the beginning of a page declares; a description may tell of others."""
     for tag in _META.findall(head):
         told = (
-            tag if re.search(rb"http-equiv\s*=\s*[\"']?\s*content-type", tag, re.IGNORECASE) else _CONTENT.sub(b"", tag)
+            tag
+            if re.search(rb"http-equiv\s*=\s*+[\"']?\s*content-type", tag, re.IGNORECASE)
+            else _CONTENT.sub(b"", tag)
         )
         if match := _CHARSET.search(told):
             return bytes(match[1])

@@ -129,7 +129,11 @@ def _list(answer: str) -> list[str] | None:
     """The numbers of an answer that is a list of them."""
     text = answer.strip().rstrip(".")
     text = text[1:-1] if re.fullmatch(r"\[.*\]|\(.*\)", text, re.DOTALL) else text
-    items = [item for item in re.split(r",\s+and\s+|,\s+|;\s*|\n|\s+and\s+", text) if item.strip()]
+    items = [
+        item
+        for item in re.split(r",\s+and\s+|,\s+|;\s*|\n|(?<!\s)[^\S\n]+and\s+|(?<=\n)[^\S\n]+and\s+", text)
+        if item.strip()
+    ]
     numbers = [_number(item) for item in items]
     if len(items) < 2 or any(number is None or number[1] for number in numbers):
         return None

@@ -16,7 +16,7 @@ _MAX_CHARS = 2_000_000
 """Longer texts are read as they are: parsing a million characters takes seconds."""
 
 _FRONT_MATTER = re.compile(r"---\n(?:.*\n)*?(?:---|\.\.\.)\n")
-_FRONT_TITLE = re.compile(r"^title:[ \t]*[\"']?(.+?)[\"']?[ \t]*$", re.MULTILINE)
+_FRONT_TITLE = re.compile(r"^title:(.+)", re.MULTILINE)
 
 
 def read_markdown(text: str) -> tuple[str, str, tuple[Heading, ...]]:
@@ -38,8 +38,13 @@ def read_markdown(text: str) -> tuple[str, str, tuple[Heading, ...]]:
         elif token.type == "table_open" and token.map and token.level == 0:
             _label_rows(lines, token.map, tokens[index:])
     told = _FRONT_TITLE.search(front[0]) if front else None
-    title = told[1] if told else headings[0].title if headings else ""
+    title = _unquoted(told[1].strip(" \t")) if told else headings[0].title if headings else ""
     return title, "\n".join(lines), tuple(headings)
+
+
+def _unquoted(text: str) -> str:
+    text = text[1:] if text[:1] in ('"', "'") else text
+    return text[:-1] if text[-1:] in ('"', "'") else text
 
 
 def _label_rows(lines: list[str], span: list[int], tokens: "list[Token]") -> None:

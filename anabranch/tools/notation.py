@@ -72,7 +72,7 @@ def _strip(text: str) -> str:
     text = text.strip()
     while len(text) > 1 and text[0] == text[-1] and text[0] in "`'\"":
         text = text[1:-1].strip()
-    return re.sub(r"[\s=?.;]+$", "", text).removeprefix("=").strip()
+    return re.sub(r"(?<![\s=?.;])[\s=?.;]+$", "", text).removeprefix("=").strip()
 
 
 def _times(text: str) -> str:

@@ -11,7 +11,10 @@ from anabranch.errors import DocumentError
 if TYPE_CHECKING:
     from pypdf import PageObject, PdfReader
 
-_CATALOGUE = re.compile(rb"(\d+)\s+(\d+)\s+obj\b(?:(?!endobj).){0,2000}?/Type\s*/Catalog\b", re.DOTALL)
+_CATALOGUE = re.compile(rb"/Type\s*/Catalog\b")
+_OBJECT = re.compile(rb"(?<!\d)(\d{1,10})\s{1,9}(\d{1,5})\s{1,9}obj\b")
+_CATALOGUE_WITHIN = 2000
+"""Bytes of an object before it says that it is the catalogue."""
 
 
 def read_pdf(data: bytes) -> tuple[str, list[tuple[int, str]], list[str]]:
@@ -57,11 +60,20 @@ def _opened(data: bytes) -> tuple["PdfReader", list[str]]:
     except (DocumentError, DependencyError):
         raise
     except Exception:
-        catalogue = _CATALOGUE.search(data)
+        catalogue = _catalogue(data)
         if catalogue is None or b"/Encrypt" in data:
             raise
         trailer = b"\ntrailer\n<< /Root %b %b R >>\nstartxref\n0\n%%%%EOF\n" % catalogue.groups()
         return _checked(data + trailer), ["its end is damaged, so pages may be missing"]
+
+
+def _catalogue(data: bytes) -> re.Match[bytes] | None:
+    """The beginning of the object that lists the pages."""
+    for told in _CATALOGUE.finditer(data):
+        before = data[max(0, told.start() - _CATALOGUE_WITHIN) : told.start()]
+        if found := _OBJECT.search(before, before.rfind(b"endobj") + 1):
+            return found
+    return None
 
 
 def _checked(data: bytes) -> "PdfReader":

@@ -16,7 +16,7 @@ MIN_ROWS = 4
 """Smaller tables fit into one passage and stay as they are."""
 
 _LINE_WORDS = 60
-_NUMERIC = re.compile(r"[-+]?[\d.,\s%$€£]*\d[\d.,\s%$€£:/-]*")
+_NUMERIC = re.compile(r"[-+]?[.,\s%$€£]*+\d[\d.,\s%$€£:/-]*")
 
 
 def labelled(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

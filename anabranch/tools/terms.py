@@ -48,7 +48,8 @@ _MARK = r"[\u0900-\u0963\u0966-\u0dff]"
 _WORD = rf"[^\W_{UNSPACED}]+(?:{_MARK}+[^\W_{UNSPACED}]*)*"
 _TERM = re.compile(rf"(?P<word>{_WORD})|(?P<unspaced>[{UNSPACED}]+)")
 _BROKEN_LINE = re.compile(r"[-‐¬][ \t]*\r?\n")
-_BROKEN_WORD = re.compile(rf"{_WORD}(?:[-‐¬][ \t]*\r?\n[ \t]*{_WORD})+")
+_WHOLE_WORD = rf"[^\W_{UNSPACED}]++(?:{_MARK}++[^\W_{UNSPACED}]*+)*+"
+_BROKEN_WORD = re.compile(rf"(?<![^\W_{UNSPACED}])(?<!{_MARK}){_WHOLE_WORD}(?:[-‐¬][ \t]*\r?\n[ \t]*{_WHOLE_WORD})++")
 _BROKEN_UNSPACED = re.compile(rf"(?<=[{UNSPACED}])[ \t]*\r?\n[ \t]*(?=[{UNSPACED}])")
 # Letters that people write who lack others, and letters that look alike: Arabic and Persian keyboards differ.
 _LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})

@@ -38,7 +38,7 @@ _RAISED = {
 }
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _HIDING_STYLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))\b", re.IGNORECASE)
-_TAG = re.compile(r"<(/?)([a-z][^\s/>]*)[^>]*>", re.IGNORECASE)
+_TAG = re.compile(r"<(/?)([a-z][^\s/>]*+)[^>]*+(?:>|\Z)", re.IGNORECASE)
 _CLOSED_AT_ONCE = re.compile(r"<(title|script|style|textarea|iframe|div|span|p|a|td|th)\b([^<>]*)/>", re.IGNORECASE)
 
 
