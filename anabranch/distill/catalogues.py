@@ -1,15 +1,15 @@
 """Tool catalogues for training prompts: varied names and descriptions, irrelevant tools; held-out ones for tests."""
 
+import json
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from random import Random
+from typing import Any
 
-from anabranch.distill import tools_at_home, tools_at_work, tools_in_town, tools_that_help
 from anabranch.distill.records import Kind
-from anabranch.distill.tools_that_help import NONSENSE, PHRASES
-from anabranch.distill.vocabulary import words_of
+from anabranch.distill.vocabulary import EMPTY, FOLDER
 from anabranch.tools import calculator as calculator_tool
 from anabranch.tools import python as python_module
 from anabranch.tools import search as search_module
@@ -189,17 +189,18 @@ def likeness(one: str, other: str) -> float:
 @cache
 def _stems(text: str) -> frozenset[str]:
     words = re.findall(r"[a-z0-9]+", text.lower())
-    return frozenset(re.sub(r"(?<=...)(ations?|ing|ions?|ed|es?|s)$", "", word) for word in words if word not in _EMPTY)
+    return frozenset(re.sub(r"(?<=...)(ations?|ing|ions?|ed|es?|s)$", "", word) for word in words if word not in EMPTY)
 
 
 def _bare(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _read(*tables: str) -> Mapping[Kind, Texts]:
+def _read(*files: str) -> Mapping[Kind, Texts]:
     """Names and descriptions by kind: a block each, `kind | names` with names going on in indented lines."""
+    tables = [(FOLDER / f"{file}.txt").read_text(encoding="utf-8").strip() for file in files]
     found: dict[Kind, Texts] = {}
-    for block in "\n".join(tables).strip().split("\n\n"):
+    for block in "\n\n".join(tables).split("\n\n"):
         kind, _, rest = block.strip().partition(" | ")
         names, *descriptions = rest.replace("\n  ", " ").splitlines()
         found[kind] = tuple(name.strip() for name in names.split(",")), tuple(descriptions)
@@ -214,62 +215,17 @@ UNASKED: Mapping[Kind, float] = {"calculator": 0.35, "search": 0.35, "python": 0
 """How often tools are there without a step for them."""
 NEAR = 0.5
 """Likeness from which a description counts as a copy of a held-out one."""
-RIVALS: Mapping[Kind, Sequence[Kind]] = {
-    "weather": ("air_quality",),
-    "calendar": ("meeting_room", "video_meeting", "doctor"),
-    "email": ("inbox", "newsletter", "chat_message", "sms"),
-    "sql": ("crm_contact", "invoice", "inventory_order", "web_analytics", "spreadsheet_export"),
-    "translate": ("language_detect", "rewrite", "flashcards", "speak"),
-    "currency": ("crypto", "payment", "bank_account", "stocks"),
-    "reminder": ("alarm", "timer", "notes", "project_board", "memory", "calendar"),
-    "maps": ("taxi", "transit", "location", "car_rental", "parking"),
-    "stocks": ("crypto", "bank_account", "currency"),
-    "": ("joke", "poem_writer", "rewrite", "spell_check", "translate", "image", "quote", "flashcards", "meditation"),
-}
+_WORDS: Mapping[str, Any] = json.loads((FOLDER / "tools.json").read_text(encoding="utf-8"))
+RIVALS: Mapping[Kind, Sequence[Kind]] = _WORDS["rivals"]
 """Kinds that could do, or seem to do, what another kind is for; `""` stands for questions that need no tool."""
-AFFIXES = (
-    "my_*", "*_tool", "tools.*", "*.run", "use_*", "*-v2", "mcp_*", "*_api", "do_*", "agent/*", "*_1", "local_*",
-    "mcp__*", "functions.*", "*-server", "default_api.*", "*_beta", "the_*", "*Tool", "acme.*", "plugin-*", "v1/*",
-)  # fmt: skip
-_EMPTY = frozenset(
-    words_of("""
-a an and any are as at be by for from give given i in into is it its of on one or some something somewhere somebody that
-the this to tool use used what when where which will with you your
-""")
-)
-
-TOOLS = _read(tools_that_help.BLOCKS, tools_at_work.BLOCKS, tools_at_home.BLOCKS, tools_in_town.BLOCKS)
+AFFIXES: Sequence[str] = _WORDS["affixes"]
+PHRASES: Mapping[Kind, Sequence[Sequence[str]]] = _WORDS["phrases"]
+"""Parts of descriptions by kind, combined at random; with names that say nothing they teach to read descriptions."""
+NONSENSE: Sequence[str] = _WORDS["nonsense"]
+"""Names that tell nothing of what a tool is for."""
+TOOLS = _read("tools_that_help", "tools_at_work", "tools_at_home", "tools_in_town")
 """Names and descriptions by kind, for training."""
-
 HELD_OUT: Mapping[Kind, Texts] = {
-    "calculator": (
-        ("sums", "crunch_numbers", "expr", "mathtool", "figure_out", "maths.solve"),
-        (
-            "Performs a numerical computation.",
-            "Give it numbers and operators, get the result.",
-            "Handles additions, subtractions, multiplications and divisions.",
-        ),
-    ),
-    "search": (
-        ("fact_finder", "bing", "query_corpus", "archive", "dig", "reference_desk"),
-        (
-            "Finds information in a collection of texts.",
-            "Looks things up on the internet.",
-            "Returns articles that mention what you ask for.",
-        ),
-    ),
-    "python": (("py", "notebook_cell", "run_snippet"), ("Interprets Python source code.",)),
-    "weather": (("climate_now", "sky"), ("Reports whether it rains or shines somewhere.",)),
-    "calendar": (("diary", "timetable"), ("Shows what is planned for a day.",)),
-    "email": (("post_letter", "mailer"), ("Delivers an electronic letter.",)),
-    "sql": (("crm", "ledger_lookup"), ("Reads records of clients and purchases.",)),
-    "translate": (("interpret_text", "lingua"), ("Puts a sentence into a foreign language.",)),
-    "currency": (("forex", "money_rates"), ("Says how much one currency is worth in another.",)),
-    "reminder": (("nudge", "task_list"), ("Remembers a task for later.",)),
-    "image": (("paint", "sketcher"), ("Creates pictures.",)),
-    "music": (("jukebox", "tunes"), ("Puts on a record.",)),
-    "files": (("folder_browser", "ls"), ("Shows the content of a folder.",)),
-    "maps": (("navigator", "gps"), ("Finds the shortest road to a place.",)),
-    "stocks": (("market_data", "shares"), ("Tells what a company is worth on the exchange.",)),
+    kind: (tuple(names), tuple(texts)) for kind, (names, texts) in _WORDS["held_out"].items()
 }
 """Names and descriptions by kind that training never shows."""

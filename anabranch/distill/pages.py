@@ -1,19 +1,19 @@
 """Made-up pages of handbooks, manuals, price lists and minutes, with the questions that they answer and do not answer.
 
 All values are drawn, so the right answer to each question is known: the cell of a table, a time, a price, a name. Rows,
-columns and sentences are held back, and what asks for them is answered nowhere. What pages say is in `pages.txt`.
+columns and sentences are held back, and what asks for them is answered nowhere. What pages say is in `words/pages.txt`.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from random import Random
 from types import MappingProxyType
 
 from anabranch.distill import vocabulary as words
 from anabranch.distill.templates import person
+from anabranch.distill.vocabulary import FOLDER
 
 NO_WORDINGS: Mapping[str, Sequence[str]] = MappingProxyType({})
 _REWORDED = 0.5
@@ -57,7 +57,7 @@ def section(name: str) -> tuple[str, ...]:
     Args:
         name: the section's name.
     """
-    text = Path(__file__).with_name("pages.txt").read_text(encoding="utf-8")
+    text = (FOLDER / "pages.txt").read_text(encoding="utf-8")
     body = text.partition(f"== {name}\n")[2].partition("\n== ")[0]
     return tuple(line for line in body.splitlines() if line.strip())
 

@@ -7,14 +7,6 @@ from random import Random
 from anabranch.distill import vocabulary as words
 from anabranch.distill.records import Step
 
-_ITEMS = words.words_of("""
-rolls marbles pens apples eggs cookies books stamps oranges buttons tickets bottles candles pencils muffins
-roses bricks stickers chairs coins cards
-""")
-_BOXES = words.words_of("""
-boxes bags trays crates packs rows baskets shelves cartons jars
-""")
-
 _Sum = tuple[str, Sequence[tuple[str, str]]]
 
 SUMS: Sequence[_Sum] = (
@@ -165,5 +157,5 @@ def _values(random: Random) -> dict[str, str]:
     return {
         "a": str(a), "b": str(b), "c": str(c), "d": str(d), "g": str(random.randint(70, 2000)),
         "s": str(random.randint(1, a * b)), "t": str(random.choice((5, 10, 15, 20, 25, 30, 40, 50, 75))),
-        "p": people[0], "q": people[1], "i": random.choice(_ITEMS), "k": random.choice(_BOXES),
+        "p": people[0], "q": people[1], "i": random.choice(words.ITEMS), "k": random.choice(words.BOXES),
     }  # fmt: skip

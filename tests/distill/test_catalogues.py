@@ -11,6 +11,7 @@ from anabranch.distill.catalogues import (
     MAIN,
     MOST,
     NEAR,
+    PHRASES,
     RIVALS,
     TOOLS,
     Offer,
@@ -20,7 +21,6 @@ from anabranch.distill.catalogues import (
     shipped,
 )
 from anabranch.distill.records import FALLBACKS
-from anabranch.distill.tools_that_help import PHRASES
 from anabranch.distill.vocabulary import TOOL_TASKS
 from anabranch.plan import ROUTE_PATTERN
 from anabranch.tools.catalogue import first_sentence
