@@ -1,8 +1,9 @@
 """The import direction, held on the syntax trees: imports inside functions and for type checking count too."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,23 @@ def test_every_module_has_a_docstring(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_files_stay_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not even over others: whoever reads one file can follow its imports downwards."""
+    names = {".".join(("anabranch", *path.relative_to(ROOT).with_suffix("").parts)): path for path in FILES}
+    names = {module.removesuffix(".__init__"): path for module, path in names.items()}
+    below = {
+        module: {found for found in (_module(used, names) for used in imported(path)) if found and found != module}
+        for module, path in names.items()
+    }
+    sorter = TopologicalSorter(below)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def _module(used: str, names: Container[str]) -> str | None:
+    """The module that an imported name is, or is taken from."""
+    return used if used in names else next((used[:at] for at in [used.rfind(".")] if used[:at] in names), None)

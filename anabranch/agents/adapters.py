@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
-import anabranch
 from anabranch.config import LOCAL_MODEL, read_settings
 from anabranch.errors import ConfigurationError
 
 Role = Literal["decomposer", "solver"]
 SHIPPED: dict[Role, str] = {"decomposer": "decomposer-135m", "solver": "solver-135m"}
 NONE = "none"
+FOLDER = Path(__file__).parents[1] / "adapters"
 
 
 def adapter_folder(role: Role, model: str) -> Path | None:
@@ -39,11 +39,11 @@ def adapter_folder(role: Role, model: str) -> Path | None:
 
 def shipped_adapter(name: str) -> Path | None:
     """The folder of an adapter that comes with the package; None if there is none of this name."""
-    folder = Path(anabranch.__file__).parent / "adapters" / name
+    folder = FOLDER / name
     return folder if (folder / "adapter_config.json").is_file() else None
 
 
 def shipped_adapters(prefix: str = "") -> list[str]:
     """Names of the adapters that come with the package, those that begin with `prefix`."""
-    folders = (Path(anabranch.__file__).parent / "adapters").glob(f"{prefix}*/adapter_config.json")
+    folders = (FOLDER).glob(f"{prefix}*/adapter_config.json")
     return sorted(config.parent.name for config in folders)

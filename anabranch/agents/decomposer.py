@@ -1,26 +1,23 @@
 """Decomposers write plans: a distilled model as constrained lines, any general chat model as JSON."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, Self
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 
 from anabranch.agents import prompts
-from anabranch.agents.models import RoleModel, call, call_for_json, resolve_model
+from anabranch.agents.models import RoleModel, call, call_for_json
 from anabranch.agents.reply import ending, text_of
 from anabranch.bounds import MAX_FEEDBACK_CHARS, shorten
 from anabranch.codecs import DIRECT, DONE, LineGrammar, decode_json, decode_lines, json_schema
-from anabranch.config import PlanningMode, read_settings
-from anabranch.errors import MissingExtraError, PlanError, PlanReferenceError, ReplyError
+from anabranch.config import PlanningMode
+from anabranch.errors import PlanError, PlanReferenceError, ReplyError
 from anabranch.on_demand import asks
 from anabranch.plan import Answer, Plan
 from anabranch.tools.catalogue import ToolCard
 
 Grammar = Literal["always", "on_demand", "rest"]
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -251,48 +248,10 @@ class JsonDecomposer:
         return decode_json(text, base=request.asked)
 
 
-def resolve_decomposer(spec: "str | BaseChatModel | RoleModel | Decomposer") -> Decomposer:
-    """The decomposer a name, chat model or decomposer object stands for.
-
-    Raises:
-        ConfigurationError, MissingExtraError, EndpointError: as `resolve_model`.
-    """
-    if not isinstance(spec, str | BaseChatModel | RoleModel):
-        return spec
-    from anabranch.agents.served import ServedDecomposer, is_served_decomposer
-
-    model = resolve_model(spec, role="decomposer")
-    if is_served_decomposer(model):
-        return ServedDecomposer(model, fallback=read_settings().decomposer_fallback)
-    if model.small:
-        untrained = getattr(model.chat, "adapter", None) is None
-        return LineDecomposer(model, constrain=lambda pattern, _begun: {"pattern": pattern}, examples=untrained)
-    return JsonDecomposer(model)
-
-
-def default_decomposer(
-    solver: Callable[[], RoleModel],
-    *,
-    local: Callable[[], RoleModel] = lambda: resolve_model("local", role="decomposer"),
-    tell: Callable[[str], None] = logger.warning,
-) -> Decomposer:
-    """Who plans where nobody is named: the in-process decomposer or, where it is not installed, the solver.
-
-    Args:
-        solver: opens the solver.
-        local: opens the in-process decomposer.
-        tell: told in one line that the solver plans.
-
-    Raises:
-        MissingExtraError: neither can be had.
-        AnabranchError: as `solver` and `local` do.
-    """
-    try:
-        return resolve_decomposer(local())
-    except MissingExtraError:
-        planning = resolve_decomposer(solver())
-    tell("the solver writes the plans, too: name a decomposer, or pip install 'anabranch[local]' for the embedded one")
-    return planning
+def small_decomposer(model: RoleModel) -> LineDecomposer:
+    """The decomposer that an in-process model is: under the grammar, with examples where it wears no adapter."""
+    untrained = getattr(model.chat, "adapter", None) is None
+    return LineDecomposer(model, constrain=lambda pattern, _begun: {"pattern": pattern}, examples=untrained)
 
 
 async def decompose(decomposer: Decomposer, request: PlanRequest, *, repairs: int = 1) -> Draft:

@@ -20,8 +20,8 @@ from openai import DefaultAsyncHttpxClient, Timeout
 from openai.types import CompletionUsage
 from pydantic import BaseModel, PrivateAttr
 
-from anabranch.agents.models import SERVED_TYPE
 from anabranch.agents.wire import (
+    SERVED_TYPE,
     error_in,
     error_status,
     is_odd,

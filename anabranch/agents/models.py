@@ -51,8 +51,6 @@ _ADVICE = {
 _FORMS = "use local, openai:MODEL, an address such as http://host:8000/v1, or PROVIDER:MODEL"
 LOCAL_TYPE = "anabranch-local"
 """`_llm_type` of the in-process model."""
-SERVED_TYPE = "anabranch-served"
-"""`_llm_type` of models behind an address."""
 _UNOPENED = "thoughts without a beginning"
 _NO_SYSTEM = "no system messages"
 _READ_SECONDS = 120.0

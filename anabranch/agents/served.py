@@ -17,9 +17,10 @@ from anabranch.agents.decomposer import (
     LineDecomposer,
     PlanRequest,
     WrittenPlan,
-    resolve_decomposer,
+    small_decomposer,
 )
-from anabranch.agents.models import SERVED_TYPE, RoleModel
+from anabranch.agents.models import RoleModel, resolve_model
+from anabranch.agents.wire import SERVED_TYPE
 from anabranch.codecs import DIRECT, DONE
 from anabranch.config import Fallback
 from anabranch.errors import EndpointError, MissingExtraError
@@ -109,7 +110,7 @@ class ServedDecomposer(LineDecomposer):
             return WrittenPlan(word, notes=(f"{error}; answered without a plan",))
         if self._writer is None:
             # Importing torch takes seconds, and the event loop has others to serve.
-            self._writer = await asyncio.to_thread(resolve_decomposer, "local")
+            self._writer = small_decomposer(await asyncio.to_thread(resolve_model, "local", role="decomposer"))
         text = await self._writer.write(request)
         weak = getattr(text, "weak", False)
         return WrittenPlan(text, notes=(f"{error}; the fallback planned instead",), weak=weak)

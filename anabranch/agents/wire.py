@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+SERVED_TYPE = "anabranch-served"
+"""`_llm_type` of models behind an address."""
 _NO_CHAT = re.compile(
     r"embed|rerank|whisper|moderation|transcri|speech|stable-diffusion|dall-e|gpt-image|all-mpnet|paraphrase-"
     r"|(?:^|[-_/:.])(?:tts|asr|stt|bge|gte|e5|clip|siglip|colbert|splade|minilm|flux|sdxl|kokoro)(?:$|[-_/:.]|\d)",

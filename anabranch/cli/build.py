@@ -10,8 +10,9 @@ from langchain_core.tools import tool as as_tool
 from langgraph.types import Checkpointer
 
 from anabranch.agents.adapters import Role
-from anabranch.agents.decomposer import Decomposer, default_decomposer, resolve_decomposer
+from anabranch.agents.decomposer import Decomposer
 from anabranch.agents.models import RoleModel, resolve_model
+from anabranch.agents.resolve import default_decomposer, resolve_decomposer
 from anabranch.cli.options import Options, price_of
 from anabranch.config import Budget, Price, Protocol
 from anabranch.errors import ConfigurationError

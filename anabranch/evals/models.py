@@ -22,10 +22,12 @@ from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from anabranch.agents.adapters import Role
-from anabranch.agents.decomposer import Decomposer, Grammar, LineDecomposer, resolve_decomposer
-from anabranch.agents.models import SERVED_TYPE, RoleModel, resolve_model
+from anabranch.agents.decomposer import Decomposer, Grammar, LineDecomposer
+from anabranch.agents.models import RoleModel, resolve_model
 from anabranch.agents.reply import ending, whole
+from anabranch.agents.resolve import resolve_decomposer
 from anabranch.agents.served import structured_outputs
+from anabranch.agents.wire import SERVED_TYPE
 from anabranch.config import Price
 from anabranch.errors import ConfigurationError, EndpointError, MissingReplyError
 from anabranch.evals.replies import ReplyStore, key_of, request_body

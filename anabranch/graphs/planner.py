@@ -11,9 +11,10 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer
 
 from anabranch.agents.conversation import FollowUps, resolve_follow_ups
-from anabranch.agents.decomposer import Decomposer, default_decomposer, resolve_decomposer
+from anabranch.agents.decomposer import Decomposer
 from anabranch.agents.gate import Gate, resolve_gate
 from anabranch.agents.models import RoleModel, resolve_model
+from anabranch.agents.resolve import default_decomposer, resolve_decomposer
 from anabranch.config import AnswerForm, Budget, Protocol, check_mode
 from anabranch.errors import ConfigurationError
 from anabranch.graphs.bridge import Choice, Node

@@ -119,8 +119,8 @@ def _asgi(given: PlannerArguments) -> Any:
     """The app of one replica; runs in the replica's process."""
     import os
 
-    from anabranch.agents.decomposer import default_decomposer, resolve_decomposer
     from anabranch.agents.models import resolve_model
+    from anabranch.agents.resolve import default_decomposer, resolve_decomposer
     from anabranch.config import check_mode
     from anabranch.serving.app import create_app
     from anabranch.serving.door import DoorRules

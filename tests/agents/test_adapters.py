@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-import anabranch
 from anabranch.agents import adapters
 from anabranch.agents.adapters import adapter_folder
 from anabranch.config import LOCAL_MODEL
@@ -15,7 +14,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "anabranch" / "adapters" / "decomposer-135m"
     folder.mkdir(parents=True)
     (folder / "adapter_config.json").write_text("{}")
-    monkeypatch.setattr(anabranch, "__file__", str(tmp_path / "anabranch" / "__init__.py"))
+    monkeypatch.setattr(adapters, "FOLDER", folder.parent)
     return folder
 
 

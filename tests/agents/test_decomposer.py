@@ -15,9 +15,9 @@ from anabranch.agents.decomposer import (
     LineDecomposer,
     PlanRequest,
     decompose,
-    resolve_decomposer,
 )
 from anabranch.agents.models import LOCAL_TYPE, RoleModel, structured_arguments
+from anabranch.agents.resolve import resolve_decomposer
 from anabranch.codecs import decode_lines, json_schema
 from anabranch.config import PlanningMode
 from anabranch.errors import BudgetExceededError, ConfigurationError, EndpointError

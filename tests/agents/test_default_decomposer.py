@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from anabranch.agents.decomposer import Decomposer, JsonDecomposer, default_decomposer
+from anabranch.agents.decomposer import Decomposer, JsonDecomposer
 from anabranch.agents.models import LOCAL_TYPE, RoleModel
+from anabranch.agents.resolve import default_decomposer
 from anabranch.cli.build import build_decomposer
 from anabranch.cli.options import Options
 from anabranch.config import read_settings

@@ -10,10 +10,10 @@ from anabranch.agents.decomposer import (
     LineDecomposer,
     PlanRequest,
     decompose,
-    resolve_decomposer,
 )
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.models import resolve_model
+from anabranch.agents.resolve import resolve_decomposer
 from anabranch.agents.served import ServedDecomposer, is_small
 from anabranch.config import Fallback
 from anabranch.errors import ConfigurationError, EndpointError

@@ -9,9 +9,9 @@ from anabranch.agents.breaker import CircuitBreaker
 from anabranch.agents.decomposer import (
     PlanRequest,
     decompose,
-    resolve_decomposer,
 )
 from anabranch.agents.ledger import Ledger, booking
+from anabranch.agents.resolve import resolve_decomposer
 from anabranch.config import Budget
 from anabranch.errors import BudgetExceededError, EndpointError, MissingExtraError
 from tests.agents.served import CARDS, PLAN, REQUEST, Serve, free_port, scripted, served, texts

@@ -6,8 +6,8 @@ import openai
 import pytest
 
 from anabranch import Budget
-from anabranch.agents.decomposer import resolve_decomposer
 from anabranch.agents.models import resolve_model
+from anabranch.agents.resolve import resolve_decomposer
 from anabranch.serving.service import Parts
 from tests.graphs.scripts import plan_json, search
 from tests.openai_server import OpenAIServer, Reply, prompt_of

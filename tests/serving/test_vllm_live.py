@@ -26,11 +26,12 @@ import psutil
 import pytest
 
 from anabranch import calculator, create_planner
-from anabranch.agents.decomposer import Draft, LineDecomposer, PlanRequest, decompose, resolve_decomposer
+from anabranch.agents.decomposer import Draft, LineDecomposer, PlanRequest, decompose
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.limits import usage_of
 from anabranch.agents.local import prepare
 from anabranch.agents.models import resolve_model
+from anabranch.agents.resolve import resolve_decomposer
 from anabranch.agents.served import ServedDecomposer
 from anabranch.codecs import DIRECT, LineGrammar
 from anabranch.plan import SOLVE, Answer, Plan, SubQuestion, Usage
