@@ -35,6 +35,8 @@ MAX_FEEDBACK_CHARS = 2_000
 """Most characters of a model's reason why another plan is needed."""
 MAX_REPLY_CHARS = 1_000_000
 """Most characters of a model's reply, and of its thoughts."""
+MAX_LINE_CHARS = 1_000_000
+"""Most characters of one line, or of one question, that is read from a file or from standard input."""
 MAX_NAME_CHARS = 200
 """Most characters of a thread's name."""
 MIN_SHARE_CHARS = 100

@@ -175,14 +175,14 @@ def check_question(question: str) -> str:
     Raises:
         QuestionError: it is empty, or longer than `MAX_QUESTION_CHARS`, white space counted, as in the OpenAPI schema.
     """
-    stripped = whole_characters(question).strip()
-    if not stripped:
-        raise QuestionError("the question is empty; ask something")
     if len(question) > MAX_QUESTION_CHARS:
         raise QuestionError(
             f"the question has {len(question):,} characters, more than {MAX_QUESTION_CHARS:,}; "
             "shorten it, or put long material into documents (--docs FOLDER)"
         )
+    stripped = whole_characters(question).strip()
+    if not stripped:
+        raise QuestionError("the question is empty; ask something")
     return stripped
 
 

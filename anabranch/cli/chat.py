@@ -10,6 +10,7 @@ import typer
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from anabranch.bounds import MAX_LINE_CHARS
 from anabranch.cli import threads
 from anabranch.cli.ask import Ask, Run, closing, hint, opened_thread, report, settle
 from anabranch.cli.build import build_planner
@@ -18,6 +19,7 @@ from anabranch.cli.loop import Loop
 from anabranch.cli.terminal import check_text
 from anabranch.cli.text import in_one_line
 from anabranch.cli.views import Silence, View
+from anabranch.config import MAX_QUESTION_CHARS
 from anabranch.errors import AnabranchError
 from anabranch.graphs.planner import Planner
 
@@ -129,7 +131,7 @@ def messages(view: View) -> Iterator[str]:
             view.note("Ctrl-D or /exit ends the conversation")
             continue
         before = ""
-        if line.endswith("\\"):
+        if line.endswith("\\") and len(line) < 2 * MAX_QUESTION_CHARS:
             before = line[:-1] + "\n"
         elif line.strip() in _EXITS:
             return
@@ -149,7 +151,9 @@ def _read_line(*, terminal: bool) -> str:
         return input(PROMPT)
     if terminal:
         typer.echo(PROMPT, err=True, nl=False)
-    line = sys.stdin.readline()
+    line = piece = sys.stdin.readline(MAX_LINE_CHARS)
     if not line:
         raise EOFError
+    while len(piece) == MAX_LINE_CHARS and not piece.endswith("\n"):
+        piece = sys.stdin.readline(MAX_LINE_CHARS)  # longer than any question, and refused as one
     return line.rstrip("\r\n")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from anabranch import __version__
+from anabranch.bounds import MAX_NAME_CHARS
 from anabranch.characters import written_name
 from anabranch.cli.distill import distill
 from anabranch.cli.evaluate import evaluate
@@ -202,6 +203,8 @@ def _watched(
         raise ConfigurationError("--checkpoints needs --thread NAME")
     if thread is not None and not thread.strip():
         raise ConfigurationError("--thread needs a name")
+    if thread is not None and len(thread) > MAX_NAME_CHARS:
+        raise ConfigurationError(f"the name after --thread is too long; {MAX_NAME_CHARS} characters is the most")
     from anabranch.cli.terminal import need_terminal
     from anabranch.cli.views import opened_view
 

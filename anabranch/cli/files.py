@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from anabranch.bounds import MAX_LINE_CHARS
 from anabranch.characters import whole_data
 from anabranch.errors import ConfigurationError, DocumentError
 from anabranch.locks import write_all
@@ -40,7 +41,7 @@ def read_questions(path: Path) -> Questions:
     questions = Questions()
     seen: set[str | int] = set()
     for number, line in _lines(path):
-        item = _item(line, number)
+        item = _item(line, number) if len(line) <= MAX_LINE_CHARS else "longer than any question; shorten it"
         if isinstance(item, str):
             questions.problems.append(f"line {number}: {item}")
         elif item.id in seen:
@@ -135,11 +136,21 @@ class Answers:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines that are not empty, with their numbers; of longer ones than are read, a little more than that."""
+    number = 0
     try:
-        # Not splitlines(): JSON may hold U+2028, which is no end of a line.
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
+        with path.open("rb") as file:
+            # Not splitlines(): JSON may hold U+2028, which is no end of a line.
+            while line := file.readline(4 * MAX_LINE_CHARS):
+                number += 1
+                rest = line
+                while len(rest) == 4 * MAX_LINE_CHARS and not rest.endswith(b"\n"):
+                    rest = file.readline(4 * MAX_LINE_CHARS)
+                if rest is not line:
+                    yield number, "?" * (MAX_LINE_CHARS + 1)
+                elif text := line.decode("utf-8-sig" if number == 1 else "utf-8").strip():
+                    yield number, text
     except OSError as error:
         raise DocumentError(f"{path} cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
         raise DocumentError(f"{path} is not UTF-8 text; give one JSON line for each question") from error
-    yield from ((number, line.strip()) for number, line in enumerate(lines, 1) if line.strip())

@@ -87,6 +87,8 @@ def app(
     threads: Annotated[
         str | None,
         typer.Option(
+            "--threads",
+            "--checkpoints",
             metavar="FILE",
             help="SQLite file, or postgresql://..., that keeps plans which wait for tools of clients. "
             "[default: the memory of this process]",

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from anabranch.bounds import MAX_LINE_CHARS
 from anabranch.characters import whole_data
 from anabranch.cli.text import clean
 from anabranch.errors import ConfigurationError, QuestionError
@@ -76,7 +77,10 @@ def check_text(text: str) -> str:
 
 
 def _read_stdin() -> str:
+    given = typer.get_binary_stream("stdin").read(4 * MAX_LINE_CHARS)
+    if len(given) == 4 * MAX_LINE_CHARS:
+        raise QuestionError("standard input is longer than any question; shorten it, or give it as a document (--docs)")
     try:
-        return typer.get_binary_stream("stdin").read().decode()
+        return given.decode()
     except UnicodeDecodeError as error:
         raise QuestionError("standard input is not UTF-8 text; convert it, or pass the question itself") from error

@@ -6,8 +6,9 @@ Source: https://platform.openai.com/docs/api-reference/chat
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictBool, StrictInt, StringConstraints, model_validator
 
+from anabranch.bounds import fits
 from anabranch.config import MAX_QUESTION_CHARS, PlanningMode
 from anabranch.plan import SOLVE, Plan, Route, Usage
 from anabranch.plan import Text as PlanText
@@ -15,6 +16,10 @@ from anabranch.plan import Text as PlanText
 MODEL = "anabranch"
 """The model name behind which the planner answers."""
 MAX_TOOLS = 128
+MAX_MESSAGES = 2_048
+MAX_PARTS = 1_000
+MAX_DESCRIPTION_CHARS = 10_000
+MAX_PARAMETERS_CHARS = 100_000
 MAX_SUB_QUESTIONS = 32
 MAX_ASKED = 256
 MAX_DEPTH = 64
@@ -65,7 +70,7 @@ class RefusalPart(BaseModel):
     refusal: str
 
 
-Text = str | list[TextPart]
+Text = str | Annotated[list[TextPart], Field(max_length=MAX_PARTS)]
 
 
 class SystemTurn(BaseModel):
@@ -101,8 +106,8 @@ class AssistantTurn(BaseModel):
     """An earlier reply. The ids of `tool_calls` are those that were sent: under them, the server keeps the plan."""
 
     role: Literal["assistant"]
-    content: str | list[TextPart | RefusalPart] | None = None
-    tool_calls: list[ToolCall] | None = None
+    content: str | Annotated[list[TextPart | RefusalPart], Field(max_length=MAX_PARTS)] | None = None
+    tool_calls: Annotated[list[ToolCall], Field(max_length=MAX_PARTS)] | None = None
 
 
 class ToolTurn(BaseModel):
@@ -120,12 +125,14 @@ class FunctionTool(BaseModel):
     """A function that the client can run; `parameters` is the JSON schema of an object."""
 
     name: ToolName
-    description: str | None = None
+    description: str | None = Field(default=None, max_length=MAX_DESCRIPTION_CHARS)
     parameters: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _parameters_are_an_object(self) -> "FunctionTool":
         schema = self.parameters or {}
+        if not fits(schema, MAX_PARAMETERS_CHARS):
+            raise ValueError(f"parameters have more than {MAX_PARAMETERS_CHARS:,} characters; describe them in fewer")
         properties, required = schema.get("properties", {}), schema.get("required", [])
         if schema.get("type", "object") != "object":
             raise ValueError('parameters must be the JSON schema of an object ("type": "object")')
@@ -177,7 +184,7 @@ class ChatRequest(Body):
     """
 
     model: str = Field(json_schema_extra={"enum": [MODEL]})
-    messages: list[Turn] = Field(min_length=1)
+    messages: Annotated[list[Turn], FailFast()] = Field(min_length=1, max_length=MAX_MESSAGES)
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
     n: Literal[1] | None = None
@@ -264,7 +271,7 @@ class AskedQuestion(BaseModel):
     id: QuestionId
     text: PlanText
     route: Route = SOLVE
-    depends_on: list[QuestionId] = Field(default=[], max_length=MAX_ASKED)
+    depends_on: Annotated[list[QuestionId], FailFast()] = Field(default=[], max_length=MAX_ASKED)
 
 
 class KnownAnswer(BaseModel):
@@ -294,8 +301,8 @@ class PlansRequest(Body):
     tools: list[FunctionTool] | None = Field(default=None, max_length=MAX_TOOLS)
     mode: PlanningMode | None = None
     max_sub_questions: StrictInt | None = Field(default=None, ge=1, le=MAX_SUB_QUESTIONS)
-    asked: list[AskedQuestion] = Field(default=[], max_length=MAX_ASKED)
-    answers: list[KnownAnswer] = Field(default=[], max_length=MAX_ASKED)
+    asked: Annotated[list[AskedQuestion], FailFast()] = Field(default=[], max_length=MAX_ASKED)
+    answers: Annotated[list[KnownAnswer], FailFast()] = Field(default=[], max_length=MAX_ASKED)
     feedback: str | None = Field(default=None, max_length=2_000)
     stream: StrictBool = False
 
