@@ -37,6 +37,10 @@ MAX_REPLY_CHARS = 1_000_000
 """Most characters of a model's reply, and of its thoughts."""
 MAX_LINE_CHARS = 1_000_000
 """Most characters of one line, or of one question, that is read from a file or from standard input."""
+MAX_DOCUMENT_CHARS = 50_000_000
+"""Most characters of the text of a document, with the names of columns and fields in it."""
+MAX_TITLE_CHARS = 200
+"""Most characters of a title, of a heading and of the name of a column, where they stand beside what is below them."""
 MAX_NAME_CHARS = 200
 """Most characters of a thread's name."""
 MIN_SHARE_CHARS = 100

@@ -13,9 +13,9 @@ from anabranch.characters import written_path
 from anabranch.errors import DocumentError
 from anabranch.tools.markdown import read_markdown
 from anabranch.tools.outline import Heading, Outline
-from anabranch.tools.readers import SUFFIXES, read
+from anabranch.tools.readers import SUFFIXES
+from anabranch.tools.reading import MAX_BYTES, MAX_SECONDS, Reading
 
-MAX_BYTES = 20 * 2**20
 PASSAGE_WORDS = 120
 OVERLAP_WORDS = 25
 
@@ -63,7 +63,9 @@ def _reasons(found: Sequence[tuple[Path, str]]) -> str:
     return reasons + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
 
 
-def load_documents(paths: str | Path | Iterable[str | Path], *, max_bytes: int = MAX_BYTES) -> LoadReport:
+def load_documents(
+    paths: str | Path | Iterable[str | Path], *, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECONDS
+) -> LoadReport:
     """Reads files, and folders with all that is below them.
 
     Folders and files with names that start with a dot are left out. Links are followed, each folder once.
@@ -71,6 +73,7 @@ def load_documents(paths: str | Path | Iterable[str | Path], *, max_bytes: int =
     Args:
         paths: files or folders.
         max_bytes: largest file to read.
+        max_seconds: longest time for one file; one that takes longer is skipped.
 
     Raises:
         DocumentError: a path is missing, a folder has nothing that can be read, or a file given by itself cannot
@@ -80,24 +83,40 @@ def load_documents(paths: str | Path | Iterable[str | Path], *, max_bytes: int =
     if not roots:
         raise DocumentError("no documents are given; name a file or a folder")
     report = LoadReport()
-    for root in roots:
-        if root.is_dir():
-            _load_folder(root, report, max_bytes, prefix=f"{root.resolve().name}/" if len(roots) > 1 else "")
-        elif root.exists():
+    with Reading(max_bytes, max_seconds) as reading:
+        for root in roots:
+            if _is_there(root) and root.is_dir():
+                _load_folder(root, report, reading, prefix=f"{root.resolve().name}/" if len(roots) > 1 else "")
+                continue
             try:
-                _load_file(root, root.name, report, max_bytes)
+                _load_file(root, root.name, report, reading)
             except DocumentError as error:
                 raise DocumentError(f"{written_path(root)} cannot be used: {error}") from error
-        else:
-            raise DocumentError(f"there is no '{written_path(root)}'; check the path")
     return report
 
 
-def _load_folder(folder: Path, report: LoadReport, max_bytes: int, prefix: str) -> None:
+def _is_there(path: Path) -> bool:
+    """Whether a path leads to something.
+
+    Raises:
+        DocumentError: it does not.
+    """
+    try:
+        path.stat()
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():
+            raise DocumentError(f"there is no '{written_path(path)}'; check the path") from error
+        return False
+    except ValueError as error:
+        raise DocumentError(f"'{written_path(path)}' is no path; check it") from error
+    return True
+
+
+def _load_folder(folder: Path, report: LoadReport, reading: Reading, prefix: str) -> None:
     skipped, loaded = len(report.skipped), len(report.loaded)
     for path in _files(folder, report):
         try:
-            _load_file(path, prefix + path.relative_to(folder).as_posix(), report, max_bytes)
+            _load_file(path, prefix + path.relative_to(folder).as_posix(), report, reading)
         except DocumentError as error:
             report.skipped.append((path, str(error)))
     if len(report.loaded) == loaded:
@@ -112,39 +131,32 @@ def _load_folder(folder: Path, report: LoadReport, max_bytes: int, prefix: str) 
 
 def _files(folder: Path, report: LoadReport) -> Iterator[Path]:
     """Files below a folder, in a stable order; folders that cannot be listed go to the report."""
-
-    def skip(error: OSError) -> None:
-        report.skipped.append((Path(os.fsdecode(error.filename or folder)), _unreadable(error)))
-
-    seen: set[tuple[int, int]] = set()
-    for parent, folders, files in os.walk(folder, followlinks=True, onerror=skip):
+    waiting, seen = [folder], set[tuple[int, int]]()
+    while waiting:
+        parent = waiting.pop()
         try:
-            status = Path(parent).stat()
+            status = parent.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(parent) as entries:
+                found = sorted((entry.name, _is_folder(entry)) for entry in entries if not entry.name.startswith("."))
         except OSError as error:
-            skip(error)
+            report.skipped.append((parent, f"it cannot be read ({error.strerror or error})"))
             continue
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent, name) for name in sorted(files) if not name.startswith("."))
+        yield from (parent / name for name, is_folder in found if not is_folder)
+        waiting += [parent / name for name, is_folder in reversed(found) if is_folder]
 
 
-def _unreadable(error: OSError) -> str:
-    return f"it cannot be read ({error.strerror or error})"
-
-
-def _load_file(path: Path, source: str, report: LoadReport, max_bytes: int) -> None:
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
-        if not path.is_file():
-            raise DocumentError("it is a broken link" if path.is_symlink() else "it is not a regular file")
-        size = path.stat().st_size
-    except OSError as error:
-        raise DocumentError(_unreadable(error)) from error
-    if size > max_bytes:
-        raise DocumentError(f"it has {size / 2**20:.1f} MiB, more than {max_bytes / 2**20:.1f}; split it")
-    content = read(path)
+        return entry.is_dir()
+    except OSError:  # a link into a closed folder: why it cannot be read is found out with the files
+        return False
+
+
+def _load_file(path: Path, source: str, report: LoadReport, reading: Reading) -> None:
+    content = reading.read(path)
     report.loaded.append(path)
     report.notes.extend((path, note) for note in content.notes)
     for page in content.pages:

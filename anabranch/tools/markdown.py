@@ -29,6 +29,7 @@ def read_markdown(text: str) -> tuple[str, str, tuple[Heading, ...]]:
     front = _FRONT_MATTER.match(text)
     parser = MarkdownIt("commonmark").enable("table")
     parser.core.ruler.disable("inline")
+    parser.disable("reference")  # it takes quadratic time, and links stay as they are written
     tokens = parser.parse("\n" * front[0].count("\n") + text[front.end() :] if front else text)
     lines = text.split("\n")
     headings: list[Heading] = []

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from anabranch.bounds import MAX_TITLE_CHARS
+
 
 class Heading(NamedTuple):
     """A heading.
@@ -16,6 +18,11 @@ class Heading(NamedTuple):
     level: int
     line: str
     title: str
+
+
+def shortened(title: str) -> str:
+    """A title that is short enough to be repeated with everything below it."""
+    return title if len(title) <= MAX_TITLE_CHARS else f"{title[: MAX_TITLE_CHARS - 2].rstrip()} …"
 
 
 class Outline:
@@ -33,7 +40,7 @@ class Outline:
     @property
     def path(self) -> tuple[str, ...]:
         """Titles of the headings above, the highest first."""
-        return tuple(heading.title for heading in self._path)
+        return tuple(shortened(heading.title) for heading in self._path)
 
     @property
     def waiting(self) -> bool:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 from anabranch.errors import DocumentError
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 _CATALOGUE = re.compile(rb"/Type\s*/Catalog\b")
 _OBJECT = re.compile(rb"(?<!\d)(\d{1,10})\s{1,9}(\d{1,5})\s{1,9}obj\b")
+_SECONDS = 45.0
+"""No page is begun after so long, so that the pages before it are not lost to the limit for the whole file."""
 _CATALOGUE_WITHIN = 2000
 """Bytes of an object before it says that it is the catalogue."""
 
@@ -38,7 +41,11 @@ def read_pdf(data: bytes) -> tuple[str, list[tuple[int, str]], list[str]]:
         # On damaged files pypdf raises anything from KeyError to RecursionError.
         raise DocumentError(f"it is not a readable PDF ({type(error).__name__})") from error
     pages: list[tuple[int, str]] = []
-    for number in range(1, len(reader.pages) + 1):
+    begun, count = time.monotonic(), len(reader.pages)
+    for number in range(1, count + 1):
+        if time.monotonic() - begun > _SECONDS:
+            notes.append(f"pages {number} to {count} are left out: reading took more than {_SECONDS:g} s; split it")
+            break
         try:
             page = reader.pages[number - 1]
             text = page.extract_text()

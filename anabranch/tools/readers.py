@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from anabranch.bounds import MAX_DOCUMENT_CHARS
 from anabranch.characters import whole_characters
 from anabranch.errors import DocumentError
 from anabranch.tools.encodings import decode, decode_html
 from anabranch.tools.markdown import read_markdown
-from anabranch.tools.outline import Heading
+from anabranch.tools.outline import Heading, shortened
 from anabranch.tools.pdf_files import read_pdf
 from anabranch.tools.tables import read_json, read_json_lines, read_separated
 from anabranch.tools.web_pages import visible_text
@@ -46,12 +47,18 @@ class Content:
     notes: tuple[str, ...] = ()
 
 
+_MOST_NOTES = 1000
+
 Read = tuple[str, list[Page], list[str]]
 """Title, pages and notes of a document."""
 
 
-def read(path: Path) -> Content:
+def read(path: Path, data: bytes | None = None) -> Content:
     """Reads a document of one of the kinds in `SUFFIXES`.
+
+    Args:
+        path: its name says of which kind it is.
+        data: what is in it; None to read the file.
 
     Raises:
         DocumentError: the kind is not known, the file cannot be read, or there is no text in it.
@@ -62,11 +69,13 @@ def read(path: Path) -> Content:
             f"its kind {path.suffix or '(no suffix)'!r} is not known; use one of: {', '.join(SUFFIXES)}"
         )
     try:
-        title, pages, notes = reader(path)
+        title, pages, notes = reader(path.read_bytes() if data is None else data)
     except DocumentError:
         raise
     except OSError as error:
         raise DocumentError(f"it cannot be read ({error.strerror or error})") from error
+    except MemoryError as error:
+        raise DocumentError("it takes too much memory to read; split it, or save it as text") from error
     except Exception as error:
         # A file that its reader does not expect costs this file, not those beside it.
         raise DocumentError(f"it is not a readable {path.suffix} file ({type(error).__name__})") from error
@@ -75,7 +84,10 @@ def read(path: Path) -> Content:
     if not pages:
         reason = "there is no text in it" + (" (a scan?)" if path.suffix.lower() == ".pdf" else "")
         raise DocumentError("; ".join([reason, *notes[:3]]))
-    return Content(" ".join(clean(title).split()) or file_name(path.stem), pages, tuple(notes))
+    if (length := sum(len(page.text) for page in pages)) > MAX_DOCUMENT_CHARS:
+        raise DocumentError(f"its text has {length:,} characters, more than {MAX_DOCUMENT_CHARS:,}; split it")
+    name = " ".join(clean(title).split()) or file_name(path.stem)
+    return Content(shortened(name), pages, tuple(clean(note) for note in notes[:_MOST_NOTES]))
 
 
 # Soft hyphens, zero-width spaces and joiners, marks of direction, controls, tags; the joiners that letters need stay.
@@ -95,48 +107,48 @@ def file_name(name: str) -> str:
     return re.sub("[\udc80-\udcff]", lambda match: bytes([ord(match[0]) - 0xDC00]).decode("cp1252", "replace"), name)
 
 
-def _read_text(path: Path) -> Read:
-    return "", [Page(decode(path.read_bytes()))], []
+def _read_text(data: bytes) -> Read:
+    return "", [Page(decode(data))], []
 
 
-def _read_markdown(path: Path) -> Read:
-    title, text, headings = read_markdown(decode(path.read_bytes()))
+def _read_markdown(data: bytes) -> Read:
+    title, text, headings = read_markdown(decode(data))
     return title, [Page(text, headings=headings)], []
 
 
-def _read_html(path: Path) -> Read:
-    title, text, headings = visible_text(decode_html(path.read_bytes()))
+def _read_html(data: bytes) -> Read:
+    title, text, headings = visible_text(decode_html(data))
     return title, [Page(text, headings=headings)], []
 
 
-def _read_pdf(path: Path) -> Read:
-    title, texts, notes = read_pdf(path.read_bytes())
+def _read_pdf(data: bytes) -> Read:
+    title, texts, notes = read_pdf(data)
     return title, [Page(text, number) for number, text in texts], notes
 
 
-def _read_docx(path: Path) -> Read:
-    title, text, headings = read_docx(path)
+def _read_docx(data: bytes) -> Read:
+    title, text, headings = read_docx(data)
     return title, [Page(text, headings=headings)], []
 
 
-def _read_csv(path: Path) -> Read:
-    return "", [Page(read_separated(decode(path.read_bytes())))], []
+def _read_csv(data: bytes) -> Read:
+    return "", [Page(read_separated(decode(data)))], []
 
 
-def _read_tsv(path: Path) -> Read:
-    return "", [Page(read_separated(decode(path.read_bytes()), "\t"))], []
+def _read_tsv(data: bytes) -> Read:
+    return "", [Page(read_separated(decode(data), "\t"))], []
 
 
-def _read_json(path: Path) -> Read:
-    return "", [Page(read_json(decode(path.read_bytes())))], []
+def _read_json(data: bytes) -> Read:
+    return "", [Page(read_json(decode(data)))], []
 
 
-def _read_json_lines(path: Path) -> Read:
-    text, notes = read_json_lines(decode(path.read_bytes()))
+def _read_json_lines(data: bytes) -> Read:
+    text, notes = read_json_lines(decode(data))
     return "", [Page(text)], notes
 
 
-_READERS: Mapping[str, Callable[[Path], Read]] = {
+_READERS: Mapping[str, Callable[[bytes], Read]] = {
     ".txt": _read_text,
     ".md": _read_markdown,
     ".pdf": _read_pdf,

@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from anabranch.bounds import MAX_DOCUMENT_CHARS
 from anabranch.errors import DocumentError
+from anabranch.tools.outline import shortened
 
 MIN_ROWS = 4
 """Smaller tables fit into one passage and stay as they are."""
@@ -21,7 +23,22 @@ _NUMERIC = re.compile(r"[-+]?[.,\s%$€£]*+\d[\d.,\s%$€£:/-]*")
 
 def labelled(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Rows as `Name: Ann; Role: Lead`; a row that does not fit the header as its cells alone."""
-    return [line for line in (_labelled_row(header, row) for row in rows) if line]
+    names = [shortened(" ".join(name.split())) for name in header]
+    return list(bounded(line for line in (_labelled_row(names, row) for row in rows) if line))
+
+
+def bounded(parts: Iterable[str]) -> Iterator[str]:
+    """The parts of a document's text; names that are repeated with every value must not make it grow without end.
+
+    Raises:
+        DocumentError: they have too many characters.
+    """
+    size = 0
+    for part in parts:
+        size += len(part)
+        if size > MAX_DOCUMENT_CHARS:
+            raise DocumentError(f"its text has more than {MAX_DOCUMENT_CHARS:,} characters; split it")
+        yield part
 
 
 def _labelled_row(header: Sequence[str], row: Sequence[str]) -> str:
@@ -91,7 +108,7 @@ def read_json(text: str) -> str:
         DocumentError: it is not JSON.
     """
     try:
-        return "\n\n".join(_described(_loads(text), ""))
+        return "\n\n".join(bounded(_described(_loads(text), "")))
     except ValueError as error:
         lines, _, notes = _documents(text)
         if not lines or notes:
@@ -110,7 +127,7 @@ def read_json_lines(text: str) -> tuple[str, list[str]]:
     paragraphs, read, notes = _documents(text)
     if notes and not read:
         raise DocumentError(f"no line of it is JSON ({notes[0]})")
-    return "\n\n".join(paragraphs), notes
+    return "\n\n".join(bounded(paragraphs)), notes
 
 
 def _documents(text: str) -> tuple[list[str], int, list[str]]:
@@ -181,6 +198,7 @@ def _parts(value: Any) -> list[tuple[str, Any]]:
 
 
 def _joined(path: str, name: str) -> str:
+    name = shortened(name)
     return f"{path}{name}" if name.startswith("[") or not path else f"{path}.{name}"
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 1000
 """Elements nested deeper are read as siblings, as browsers do: time would grow with the square of the depth."""
+_MAX_TAG = 10_000
+"""Characters of a tag with attributes; the parser compares each with all others of its tag."""
 
 _INVISIBLE_NAMES = """
 head title script style noscript template svg math iframe object embed audio video canvas datalist noembed noframes rt
@@ -165,16 +167,17 @@ def _shown(node: "LexborNode", tag: str) -> bool:
 
 
 def _shallow(page: str) -> str:
-    """The page without the tags that nest it more than `MAX_DEPTH` deep."""
-    if page.count("<") <= MAX_DEPTH:
+    """The page without the tags that nest it more than `MAX_DEPTH` deep, and without the attributes of endless tags."""
+    if page.count("<") <= MAX_DEPTH and max(map(len, page.split("<"))) < _MAX_TAG:
         return page
     depth = 0
 
     def replace(match: re.Match[str]) -> str:
         nonlocal depth
+        tag = match[0] if len(match[0]) < _MAX_TAG else f"<{match[1]}{match[2]}>"
         if match[2].lower() in _UNCOUNTED:
-            return match[0]
+            return tag
         depth = max(0, depth + (-1 if match[1] else 1))
-        return "\n\n" if depth + bool(match[1]) > MAX_DEPTH else match[0]
+        return "\n\n" if depth + bool(match[1]) > MAX_DEPTH else tag
 
     return _TAG.sub(replace, page)

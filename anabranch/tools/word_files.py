@@ -1,8 +1,8 @@
 """The text of a Word document (.docx), through python-docx."""
 
+import io
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anabranch.errors import DocumentError
@@ -18,7 +18,7 @@ _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallba
 _BREAKS = {f"{_WORDS}tab": "\t", f"{_WORDS}br": "\n", f"{_WORDS}cr": "\n", f"{_WORDS}noBreakHyphen": "-"}
 
 
-def read_docx(path: Path) -> tuple[str, str, tuple[Heading, ...]]:
+def read_docx(data: bytes) -> tuple[str, str, tuple[Heading, ...]]:
     """Title, text, and headings of a Word document, without what was deleted in tracked changes.
 
     Raises:
@@ -29,10 +29,10 @@ def read_docx(path: Path) -> tuple[str, str, tuple[Heading, ...]]:
     from docx.opc.exceptions import PackageNotFoundError
 
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _MAX_UNPACKED:
                 raise DocumentError("it unpacks to more than 500 MiB; split it")
-        document = Document(str(path))
+        document = Document(io.BytesIO(data))
     except (zipfile.BadZipFile, PackageNotFoundError, KeyError, ValueError) as error:
         raise DocumentError("it is not a readable Word document (.docx); save it again, or as .pdf") from error
     levels = _heading_levels(document)

@@ -109,12 +109,12 @@ def test_data_and_tables_are_read(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_fails_costs_its_file_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_path: Path) -> Read:
+    def broken(_data: bytes) -> Read:
         raise RecursionError
 
     monkeypatch.setitem(readers._READERS, ".txt", broken)
     with pytest.raises(DocumentError, match=r"not a readable \.txt file \(RecursionError\)"):
-        read(tmp_path / "a.txt")
+        read(tmp_path / "a.txt", b"Text.")
 
 
 def test_pdf_without_text_is_refused(tmp_path: Path) -> None:
