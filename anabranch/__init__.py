@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from anabranch.errors import AnabranchError
     from anabranch.graphs.planner import create_planner
     from anabranch.graphs.state import PlanDecision
+    from anabranch.middleware import PlannerMiddleware
     from anabranch.plan import Answer, Plan, Source, SubQuestion, Usage
     from anabranch.tools import calculator, document_search, python_sandbox, retriever_search
 
@@ -24,6 +25,7 @@ _HOMES = {
     "Plan": "anabranch.plan",
     "PlanDecision": "anabranch.graphs.state",
     "PlanRequest": "anabranch.agents.decomposer",
+    "PlannerMiddleware": "anabranch.middleware",
     "Price": "anabranch.config",
     "RoleModel": "anabranch.agents.models",
     "Source": "anabranch.plan",
@@ -45,6 +47,7 @@ __all__ = [
     "Plan",
     "PlanDecision",
     "PlanRequest",
+    "PlannerMiddleware",
     "Price",
     "RoleModel",
     "Source",

@@ -1,5 +1,6 @@
 """The documentation: its links lead somewhere, and the README's first lines run."""
 
+import os
 import re
 import subprocess
 import sys
@@ -51,20 +52,35 @@ def server(socket_enabled: None) -> Iterator[OpenAIServer]:
         yield running
 
 
+def blocks(page: str) -> list[str]:
+    """The Python of a page."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
 @pytest.mark.loopback
-def test_the_first_lines_of_the_readme_run(server: OpenAIServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("page", "number"),
+    [("README.md", 0), *(("docs/forms.md", number) for number in range(len(blocks("docs/forms.md"))))],
+)
+def test_lines_of_python_run_as_they_are_after_the_install(
+    page: str, number: int, server: OpenAIServer, tmp_path: Path
+) -> None:
     (tmp_path / "handbook").mkdir()
     (tmp_path / "handbook" / "people.md").write_text("# Craigslist\nCraigslist was founded by Craig Newmark in 1995.")
-
-    block = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert block
     # As after `pip install anabranch`: without torch.
-    lines = "import sys; sys.modules['torch'] = None\n" + block.group(1)
-    lines = lines.replace("openai:gpt-5-mini", f"{server.url}#model")
+    lines = "import sys; sys.modules['torch'] = None\n" + blocks(page)[number]
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", lines], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", "-c", lines],
+        cwd=tmp_path,
+        env=os.environ | {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "none"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == "1952"
-    assert "people.md" in done.stdout
-    assert "Who founded Craigslist?" in done.stdout
+    if page == "README.md":
+        assert "people.md" in done.stdout
+        assert "Who founded Craigslist?" in done.stdout
+    if "todos" in lines:
+        assert "{'content': 'Who founded Craigslist?', 'status': 'completed'}" in done.stdout

@@ -33,6 +33,7 @@ BELOW = {
     "tools": BASE,
     "agents": BASE | {"tools"},
     "graphs": BASE | {"tools", "agents"},
+    "middleware": BASE | {"tools", "agents", "graphs"},
     "serving": BASE | {"tools", "agents", "graphs"},
     "distill": BASE | {"tools", "agents", "graphs"},
     "evals": BASE | {"tools", "agents", "graphs"},

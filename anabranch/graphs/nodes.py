@@ -70,6 +70,7 @@ class Nodes:
         acts: whether one of the tools changes something.
         approve_actions: whether a person decides on each action; None where there is a checkpointer.
         answer_form: the form of the final answer.
+        final_answer: whether there is one.
         searchers: where nothing may be answered but what was looked up: the tools to do so. Empty otherwise.
         name: the planner's, which its messages carry.
     """
@@ -91,6 +92,7 @@ class Nodes:
     acts: bool
     approve_actions: bool | None
     answer_form: AnswerForm
+    final_answer: bool
     searchers: tuple[str, ...]
     name: str
 
@@ -200,6 +202,8 @@ class Nodes:
 
     async def solve(self, state: PlannerState) -> Update:
         """Answers in one call, guided by the plan if there is one."""
+        if not self.final_answer:
+            return self._left(state)
         if self.searchers and not state["direct"]:
             return self._finish(state, Final(NOT_FOUND_TEXT), state["usage"], "not_found")
         if self.solver.small and state["turn"] == "conversation" and is_small_talk(state["asked"]):
@@ -270,6 +274,8 @@ class Nodes:
 
     async def join(self, state: PlannerState) -> Update:
         """Writes the final answer, or asks for a new plan."""
+        if not self.final_answer:
+            return self._left(state)
         plan, answers = state["plan"], state["answers"]
         may_replan = self.mode == "static" and state["rounds"] < self.max_replans
         history, exhausted = history_of(state["messages"], self.joiner), False
@@ -334,6 +340,12 @@ class Nodes:
         emit("answer", answer=final.text, status=status, sources=sources)
         ended = {"answer": final.text, "status": status, "sources": sources}
         return {**ended, "messages": [message], "usage": plain(dict(usage))}
+
+    def _left(self, state: PlannerState) -> Update:
+        """The end of a turn whose answer somebody else writes."""
+        plan, answers = state["plan"], state["answers"]
+        sources = [plain(source) for source in sources_of_answers(plan, answers)]
+        return {"status": status_of(plan, answers, begun=state["begun"]) if answers else None, "sources": sources}
 
     def _ledger(self, state: PlannerState) -> Ledger:
         return Ledger(state["usage"], budget=self.budget, started_at=state["started_at"])

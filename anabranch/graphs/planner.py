@@ -49,6 +49,7 @@ def create_planner(
     step_timeout: float = 120.0,
     budget: Budget | None = None,
     answer_form: AnswerForm = "whole",
+    final_answer: bool = True,
     grounded: bool = False,
     step_graph: Planner | None = None,
     checkpointer: Checkpointer = None,
@@ -95,6 +96,8 @@ def create_planner(
             `max_answer_tokens` in the `configurable` of its configuration.
         answer_form: `whole` (what a person wants to read) or `short` (the answer alone, in a few words, as graders
             want it). A solver that is `small` writes short answers.
+        final_answer: False runs the plan and leaves the answer to whoever embeds the planner: the result has `plan`,
+            `answers` and `sources`, an empty `answer`, and no more messages than before.
         grounded: whether an answer comes out of tool results or is "not found" (`status` `not_found`), and never out of
             what the solver knows. What no plan looks up is looked up as it is asked, steps may only reason over what
             was found, and an answer is checked before it is shown, so it comes in one piece. Needs a tool that looks
@@ -121,8 +124,9 @@ def create_planner(
     for option, value, least in (("max_sub_questions", max_sub_questions, 1), ("max_replans", max_replans, 0)):
         if value < least:
             raise ConfigurationError(f"{option} is {value}; it must be at least {least}")
-    if grounded and protocol == "guided":
-        raise ConfigurationError("grounded=True runs each sub-question by itself; leave protocol='guided' out")
+    alone = "grounded=True" if grounded else "" if final_answer else "final_answer=False"
+    if alone and protocol == "guided":
+        raise ConfigurationError(f"{alone} runs each sub-question by itself; leave protocol='guided' out")
     if (review or approve_actions) and (checkpointer is None or checkpointer is False):
         raise ConfigurationError(NEEDS_CHECKPOINTER)
     catalogue = Catalogue(each if isinstance(each, BaseTool) else tool(each) for each in tools)
@@ -142,7 +146,7 @@ def create_planner(
         follow_ups=resolve_follow_ups(follow_ups, answering),
         gate_policy=resolve_gate(gate),
         mode=check_mode(mode),
-        protocol="per_node" if grounded else protocol,
+        protocol="per_node" if alone else protocol,
         review=review,
         max_sub_questions=max_sub_questions,
         max_replans=max_replans,
@@ -150,6 +154,7 @@ def create_planner(
         acts=any(has_effects(each, unmarked_tools) for each in catalogue.values()),
         approve_actions=approve_actions,
         answer_form=_known_form(answer_form),
+        final_answer=final_answer,
         searchers=searchers_of(catalogue, unmarked_tools) if grounded else (),
         name=name,
     )

@@ -1,0 +1,144 @@
+"""The planner before the first step of LangChain's agents."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import TodoListMiddleware
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
+
+from anabranch.errors import EndpointError
+from anabranch.graphs.planner import Planner, create_planner
+from anabranch.middleware import PlannerMiddleware
+from tests.fakes import ScriptedChatModel
+from tests.graphs import scripts
+from tests.graphs.scripts import CRAIGSLIST, plan_json, planner, reader, search, thread
+
+FOUND = "1 [search] Who founded Craigslist? = Craig Newmark"
+TODOS = [
+    {"content": "Who founded Craigslist?", "status": "completed"},
+    {"content": "When was Craig Newmark born?", "status": "completed"},
+]
+
+
+def ask(question: str = "When was the founder of Craigslist born?") -> Any:
+    """Input of an agent."""
+    return scripts.ask(question)
+
+
+def look_ups(*plans: str, **options: Any) -> Planner:
+    return planner(list(plans) or [CRAIGSLIST], final_answer=False, **options)
+
+
+def model() -> ScriptedChatModel:
+    return ScriptedChatModel(script=lambda prompt: "In 1952." if "= 1952" in prompt else "I do not know.")
+
+
+@tool
+def book(date: str) -> str:
+    """Books a table."""
+    return f"booked for {date}"
+
+
+def test_the_agent_begins_with_what_was_found() -> None:
+    chat = model()
+    agent = create_agent(chat, middleware=[PlannerMiddleware(look_ups())], system_prompt="Be kind.")
+    result = agent.invoke(ask())
+    assert result["messages"][-1].text == "In 1952."
+    assert result["todos"] == TODOS
+    assert len(result["messages"]) == 2
+    assert result["planned"]["usage"]["decomposer"]["calls"] == 1
+    (prompt,) = chat.prompts
+    assert prompt.startswith("system: Be kind.\n\nBefore you began")
+    assert FOUND in prompt
+    assert "2 [search] When was Craig Newmark born? = 1952" in prompt
+
+
+async def test_asynchronously_its_events_are_streamed_and_no_words_of_its_own() -> None:
+    agent = create_agent(model(), middleware=[PlannerMiddleware(look_ups())])
+    events, words = [], ""
+    part: Any
+    async for mode, part in agent.astream(ask(), stream_mode=["custom", "messages"]):
+        if mode == "custom":
+            events.append(part["type"])
+        else:
+            words += str(getattr(part[0], "text", ""))
+    assert events == ["plan", *["sub_question"] * 4]
+    assert words == "In 1952."
+
+
+async def test_the_agent_keeps_its_tools() -> None:
+    calls = AIMessage("", tool_calls=[{"name": "book", "args": {"date": "1952"}, "id": "a"}])
+    chat = ScriptedChatModel(script=[calls, "It is booked."])
+    agent = create_agent(chat, tools=[book], middleware=[PlannerMiddleware(look_ups())])
+    result = await agent.ainvoke(ask())
+    assert [type(message) for message in result["messages"][2:]] == [ToolMessage, AIMessage]
+    assert all(FOUND in prompt for prompt in chat.prompts)
+    assert [len(bound["tools"]) for bound in chat.bound] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "config"),
+    [({"when": False}, {}), ({"when": lambda state: len(state["messages"]) > 1}, {}), ({}, {"plan": False})],
+)
+async def test_planning_is_switched_off(options: dict[str, Any], config: dict[str, Any]) -> None:
+    agent = create_agent(model(), middleware=[PlannerMiddleware(look_ups(""), **options)])
+    result = await agent.ainvoke(ask(), {"configurable": config})
+    assert result["messages"][-1].text == "I do not know."
+    assert not result.get("todos")
+
+
+async def test_a_turn_without_a_plan_forgets_the_plan_before() -> None:
+    middleware = PlannerMiddleware(look_ups(CRAIGSLIST, plan_json()))
+    chat = model()
+    agent = create_agent(chat, middleware=[middleware], checkpointer=InMemorySaver())
+    first = await agent.ainvoke(ask(), thread())
+    assert first["todos"] == TODOS
+    second = await agent.ainvoke(ask("Who are you, and what is a planner?"), thread())
+    assert second["todos"] == []
+    assert "Before you began" not in chat.prompts[-1]
+    third = await agent.ainvoke(ask("Thanks!"), {"configurable": {"thread_id": "t", "plan": False}})
+    assert third["messages"][-1].text == "I do not know."
+
+
+async def test_what_failed_is_left_to_the_agent() -> None:
+    plan = plan_json(("search", "Who founded Craigslist?", []), ("search", "Where does {1} live?", [1]))
+    chat = model()
+    agent = create_agent(chat, middleware=[PlannerMiddleware(look_ups(plan))])
+    result = await agent.ainvoke(ask())
+    assert [todo["status"] for todo in result["todos"]] == ["completed", "pending"]
+    assert result["todos"][1]["content"] == "Where does Craig Newmark live?"
+    assert "FAILED" in chat.prompts[0]
+
+
+async def test_without_its_models_the_agent_works_on(caplog: pytest.LogCaptureFixture) -> None:
+    away = ScriptedChatModel(script=lambda _: EndpointError("the server is away; start it"))
+    middleware = PlannerMiddleware(create_planner(decomposer=away, solver=away, tools=[search], final_answer=False))
+    result = await create_agent(model(), middleware=[middleware]).ainvoke(ask())
+    assert result["messages"][-1].text == "I do not know."
+    assert "start it" in result["planned"]["error"]
+    assert "the agent works without a plan" in caplog.text
+
+
+async def test_beside_the_todo_list_of_langchain() -> None:
+    beside: list[Any] = [TodoListMiddleware(), PlannerMiddleware(look_ups())]
+    agent = create_agent(model(), middleware=beside)
+    assert (await agent.ainvoke(ask()))["todos"] == TODOS
+
+
+async def test_the_same_middleware_serves_many_at_once() -> None:
+    agent = create_agent(model(), middleware=[PlannerMiddleware(look_ups(*[CRAIGSLIST] * 8))])
+    results = await asyncio.gather(*(agent.ainvoke(ask()) for _ in range(8)))
+    assert all(result["todos"] == TODOS for result in results)
+
+
+async def test_a_planner_without_a_final_answer_ends_with_its_answers() -> None:
+    solver = ScriptedChatModel(script=reader)
+    result = await planner([CRAIGSLIST], solver, final_answer=False).ainvoke(ask())
+    assert [answer.text for answer in result["answers"].values()] == ["Craig Newmark", "1952"]
+    assert (result["answer"], result["status"], len(result["messages"])) == ("", "answered", 1)
+    assert result["sources"]
+    assert len(solver.prompts) == 2
