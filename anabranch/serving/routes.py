@@ -128,6 +128,7 @@ async def question_of(body: ChatRequest, turns: ToolTurns) -> Question:
         tools=[tool.function for tool in body.tools or []],
         may_call=body.tool_choice != "none",
         one_call=body.parallel_tool_calls is False,
+        streamed=bool(body.stream),
         max_answer_tokens=body.max_completion_tokens or body.max_tokens,
     )
 

@@ -78,6 +78,7 @@ class Question:
         tools: the tools that the client runs.
         may_call: whether the client takes tool calls now.
         one_call: whether it takes only one at a time.
+        streamed: whether the client reads the answer as it is written; otherwise no model has to write it so.
         max_answer_tokens: most tokens of the final answer; None for the server's own limit.
     """
 
@@ -85,6 +86,7 @@ class Question:
     tools: Sequence[FunctionTool] = ()
     may_call: bool = True
     one_call: bool = False
+    streamed: bool = False
     max_answer_tokens: int | None = None
 
 
@@ -246,7 +248,8 @@ class _Asking:
         config: RunnableConfig = {"callbacks": [self._usage]}
         if self._question.max_answer_tokens:
             config["configurable"] = {MAX_ANSWER_TOKENS: self._question.max_answer_tokens}
-        parts: Any = self._planner.astream(value, config, stream_mode=["custom", "messages", "values"])
+        modes = ["custom", "values", *(["messages"] if self._question.streamed else [])]
+        parts: Any = self._planner.astream(value, config, stream_mode=modes)
         async with aclosing(parts):
             async for mode, data in parts:
                 if mode == "custom":
