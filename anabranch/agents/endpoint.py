@@ -17,17 +17,15 @@ from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 from openai import DefaultAsyncHttpxClient, Timeout
-from openai.types import CompletionUsage
-from pydantic import BaseModel, PrivateAttr
+from pydantic import PrivateAttr
 
+from anabranch.agents.completions import Completions
 from anabranch.agents.wire import (
     SERVED_TYPE,
     error_in,
     error_status,
-    is_odd,
     put_right,
     refusal_in,
-    whole_usage,
 )
 from anabranch.errors import EndpointError
 from anabranch.fetching import MAX_REPLY_BYTES, check_encoding, too_long
@@ -75,7 +73,7 @@ class EndpointChatModel(ChatOpenAI):
             plain = {"Accept-Encoding": "identity"}
             http = DefaultAsyncHttpxClient(timeout=limits, verify=_trusted(), event_hooks=hooks, headers=plain)
             client = self.root_async_client.copy(http_client=http)
-            mine = {"root_async_client": client, "async_client": client.chat.completions}
+            mine = {"root_async_client": client, "async_client": Completions(client)}
             found = _Pool(self.model_copy(update=mine))
             pools.append(found)
         return found
@@ -143,13 +141,15 @@ class EndpointChatModel(ChatOpenAI):
         return chunk
 
     def _create_chat_result(self, response: Any, generation_info: dict[str, Any] | None = None) -> ChatResult:
-        if getattr(response, "choices", None) == []:
+        if not isinstance(response, dict):
+            return super()._create_chat_result(response, generation_info)
+        if response.get("choices") == []:
             raise ValueError(f"there is nothing in the server's reply: {str(response)[:200]}")
-        if is_odd(response):
-            response = put_right(response.model_dump(warnings=False))
-        elif getattr(response, "usage", None) is not None:
-            response.usage = _whole_usage(response.usage)
-        return super()._create_chat_result(response, generation_info)
+        result = super()._create_chat_result(put_right(response), generation_info)
+        for generation, choice in zip(result.generations, response["choices"], strict=False):
+            if refused := choice["message"].get("refusal"):
+                generation.message.additional_kwargs["refusal"] = refused
+        return result
 
     def _convert_chunk_to_generation_chunk(self, chunk: dict[str, Any], *args: Any) -> ChatGenerationChunk | None:
         if told := error_in(chunk):
@@ -158,14 +158,6 @@ class EndpointChatModel(ChatOpenAI):
         if found and (refused := refusal_in(chunk)):
             found.message.additional_kwargs["refusal"] = refused  # the pieces are joined like those of the text
         return found
-
-
-def _whole_usage(usage: Any) -> CompletionUsage | None:
-    whole = whole_usage(usage.model_dump(warnings=False) if isinstance(usage, BaseModel) else usage)
-    if whole is None:
-        return None
-    counts = {name: whole.get(name, 0) for name in ("prompt_tokens", "completion_tokens")}
-    return CompletionUsage.model_construct(**{**whole, **counts, "total_tokens": sum(counts.values())})
 
 
 def _is_openai(address: str) -> bool:

@@ -73,12 +73,6 @@ def refuses_roles(error: Exception) -> bool:
     return getattr(error, "status_code", None) in (400, 422, 500) and bool(_ROLES.search(str(error)))
 
 
-def is_odd(reply: Any) -> bool:
-    """Whether a whole reply, as the client has it, needs to be put right."""
-    messages = [getattr(choice, "message", None) for choice in getattr(reply, "choices", None) or []]
-    return any(m is None or m.role != "assistant" or m.tool_calls or m.function_call for m in messages)
-
-
 def error_in(chunk: Mapping[str, Any]) -> str:
     """What a chunk of a stream says of an error in another form than OpenAI's; empty if it is none."""
     if chunk.get("choices") or not (told := next((chunk[key] for key in _ERROR_KEYS if chunk.get(key)), "")):

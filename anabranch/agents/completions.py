@@ -1,0 +1,65 @@
+"""`client.chat.completions` of the OpenAI client, without its types, which take most of its time.
+
+The client walks through what is sent by its types and makes objects of each reply and each chunk, of which LangChain
+makes dictionaries again. Here, what is sent and what comes are the dictionaries that they are. Connections, retries,
+server-sent events and errors are the client's.
+"""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from openai import AsyncOpenAI, AsyncStream
+
+_OPTIONS = {"extra_headers": "headers", "extra_query": "params", "extra_body": "extra_json", "timeout": "timeout"}
+"""What LangChain passes beside the payload, and the client's names for it."""
+
+
+class Completions:
+    """Asks a client for completions, as LangChain asks its `chat.completions`.
+
+    Args:
+        client: the client.
+    """
+
+    def __init__(self, client: AsyncOpenAI) -> None:
+        self._client = client
+
+    @property
+    def with_raw_response(self) -> "_Replies":
+        """The same, for those who want to read the reply themselves."""
+        return _Replies(self)
+
+    async def create(self, *, stream: bool = False, **payload: Any) -> Any:
+        """A reply, or the chunks of one; a text where the reply is no JSON."""
+        options: Any = {name: payload.pop(key) for key, name in _OPTIONS.items() if payload.get(key) is not None}
+        body = {**payload, "stream": True} if stream else payload
+        reply: Any = await self._client.post(
+            "/chat/completions",
+            body=body,
+            options=options,
+            cast_to=object,
+            stream=stream,
+            stream_cls=AsyncStream[object],
+        )
+        if isinstance(reply, str):
+            with suppress(ValueError):  # JSON that the server says is something else
+                return json.loads(reply)
+        return reply
+
+
+@dataclass(frozen=True)
+class _Replies:
+    completions: Completions
+
+    async def create(self, **payload: Any) -> "_Reply":
+        return _Reply(await self.completions.create(**payload))
+
+
+@dataclass(frozen=True)
+class _Reply:
+    value: Any
+
+    def parse(self) -> Any:
+        return self.value
