@@ -9,6 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableBinding
+from langchain_core.runnables.config import var_child_runnable_config
 
 from anabranch.agents.final_answer import AnswerStream, Reading, read
 from anabranch.characters import WholeStream, whole_characters, whole_data
@@ -210,4 +211,22 @@ def answering(runnable: Runnable[Any, Any], reading: Reading, *, thinks: bool = 
         return AnsweringModel.over(runnable, reading, thinks=thinks)
     if isinstance(runnable, RunnableBinding):
         return runnable.model_copy(update={"bound": answering(runnable.bound, reading, thinks=thinks)})
+    return runnable
+
+
+def unstreamed(runnable: Runnable[Any, Any]) -> Runnable[Any, Any]:
+    """A chat model, or one with arguments bound, for a call that LangGraph's `stream_mode="messages"` leaves out.
+
+    LangChain has a model stream where anybody listens, also to calls whose tag says that LangGraph shows nothing of
+    them, and each token takes its time. Where anybody else listens (`astream_events`), the model streams as before.
+    """
+    callbacks: Any = (var_child_runnable_config.get() or {}).get("callbacks")
+    # That is how LangChain knows those who want tokens.
+    listening = [type(h) for h in getattr(callbacks, "handlers", ()) if hasattr(type(h), "tap_output_aiter")]
+    if not listening or not all(kind.__module__.startswith("langgraph.") for kind in listening):
+        return runnable
+    if isinstance(runnable, RunnableBinding):
+        return runnable.model_copy(update={"bound": unstreamed(runnable.bound)})
+    if isinstance(runnable, BaseChatModel):
+        return runnable.model_copy(update={"disable_streaming": True})
     return runnable

@@ -1,8 +1,8 @@
 """`client.chat.completions` of the OpenAI client, without its types, which take most of its time.
 
 The client walks through what is sent by its types and makes objects of each reply and each chunk, of which LangChain
-makes dictionaries again. Here, what is sent and what comes are the dictionaries that they are. Connections, retries,
-server-sent events and errors are the client's.
+makes dictionaries again. Here, what is sent and what comes are the dictionaries that they are. Connections, retries
+and errors are the client's.
 """
 
 import json
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from openai import AsyncOpenAI, AsyncStream
+
+from anabranch.agents.chunks import Chunks
 
 _OPTIONS = {"extra_headers": "headers", "extra_query": "params", "extra_body": "extra_json", "timeout": "timeout"}
 """What LangChain passes beside the payload, and the client's names for it."""
@@ -33,7 +35,8 @@ class Completions:
 
     async def create(self, *, stream: bool = False, **payload: Any) -> Any:
         """A reply, or the chunks of one; a text where the reply is no JSON."""
-        options: Any = {name: payload.pop(key) for key, name in _OPTIONS.items() if payload.get(key) is not None}
+        given: Any = {name: payload.pop(key, None) for key, name in _OPTIONS.items()}
+        options: Any = {name: value for name, value in given.items() if value is not None}
         body = {**payload, "stream": True} if stream else payload
         reply: Any = await self._client.post(
             "/chat/completions",
@@ -43,6 +46,8 @@ class Completions:
             stream=stream,
             stream_cls=AsyncStream[object],
         )
+        if isinstance(reply, AsyncStream):
+            return Chunks(reply)
         if isinstance(reply, str):
             with suppress(ValueError):  # JSON that the server says is something else
                 return json.loads(reply)

@@ -1,12 +1,9 @@
 """Chat models behind OpenAI-compatible addresses. Importing this module imports the OpenAI client."""
 
 import asyncio
-import importlib
-import re
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -19,6 +16,7 @@ from langchain_openai import ChatOpenAI
 from openai import DefaultAsyncHttpxClient, Timeout
 from pydantic import PrivateAttr
 
+from anabranch.agents.chunks import library
 from anabranch.agents.completions import Completions
 from anabranch.agents.wire import (
     SERVED_TYPE,
@@ -29,7 +27,6 @@ from anabranch.agents.wire import (
 )
 from anabranch.errors import EndpointError
 from anabranch.fetching import MAX_REPLY_BYTES, check_encoding, too_long
-from anabranch.scope import holding
 
 CONNECT_SECONDS = 5.0
 POOL_CALLS = 32
@@ -45,7 +42,7 @@ class EndpointChatModel(ChatOpenAI):
     Replies in other forms than OpenAI's are put right (see `anabranch/agents/wire.py`).
 
     A reply that is cut off at the token limit is a reply, with `finish_reason` `length`, also where JSON was asked for.
-    A stream that ends with neither a reason nor `[DONE]` has no `finish_reason`: it was broken off.
+    A stream that ends with neither a reason nor `[DONE]` has no `finish_reason`: it was broken off (see `chunks.py`).
 
     The client retries what is worth it (no connection, 408, 409, 429, 5xx), with jitter, and waits as long as the
     server's Retry-After says.
@@ -105,22 +102,14 @@ class EndpointChatModel(ChatOpenAI):
             return await ChatOpenAI._agenerate(model, messages, stop, run_manager, **kwargs)
 
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
-        replied, end = False, _End()
+        replied = False
         with self._pool().lent() as model:
-            chunks: Any = ChatOpenAI._astream(model, *args, **kwargs)
-            with holding(_end, end):  # while the request is made, so that its response knows where to tell
-                chunk = await anext(chunks, None)
-            while chunk:
+            async for chunk in ChatOpenAI._astream(model, *args, **kwargs):
                 replied = replied or _says_anything(chunk)
-                end.reason = end.reason or bool((chunk.generation_info or {}).get("finish_reason"))
                 yield chunk
-                chunk = await anext(chunks, None)
         if not replied:
             # The server does not stream, or answered with something else, which is then told.
             yield await self._at_once(*args, **kwargs)
-        elif end.done and not end.reason:
-            # One that never gives a reason, but says that it is done.
-            yield ChatGenerationChunk(message=AIMessageChunk(content=""), generation_info={"finish_reason": "stop"})
 
     async def _at_once(
         self,
@@ -188,57 +177,30 @@ def _says_anything(chunk: ChatGenerationChunk) -> bool:
     return bool(message.content or message.additional_kwargs or calls or info.get("finish_reason"))
 
 
-@dataclass
-class _End:
-    """What was seen of a stream's end.
-
-    Attributes:
-        done: whether the server said `[DONE]`.
-        reason: whether it gave a reason.
-    """
-
-    done: bool = False
-    reason: bool = False
-
-
-_end: ContextVar[_End | None] = ContextVar("anabranch_stream_end", default=None)
-_DONE = re.compile(rb"(?:^|[\r\n])data: ?\[DONE\]")
-
-
 async def _bounded(response: Any) -> None:
-    """Ends the reading of a reply that has more bytes than any that is of use, and notes the end of a stream."""
+    """Ends the reading of a reply that has more bytes than any that is of use."""
     check_encoding(response.headers)
-    response.stream = _bounded_stream()(response.stream, _end.get())
+    response.stream = _bounded_stream()(response.stream)
 
 
 @cache
 def _bounded_stream() -> Any:
-    class Bounded(_library().AsyncByteStream):  # type: ignore[misc]
-        def __init__(self, stream: Any, end: _End | None) -> None:
+    class Bounded(library().AsyncByteStream):  # type: ignore[misc]
+        def __init__(self, stream: Any) -> None:
             self.stream = stream
-            self.end = end
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            seen, before = 0, b""
+            seen = 0
             async for chunk in self.stream:
                 seen += len(chunk)
                 if seen > MAX_REPLY_BYTES:
                     raise too_long()
-                if self.end:
-                    last = before + chunk
-                    self.end.done = b"DONE]" in last and _DONE.search(last) is not None
-                    before = last[-16:]
                 yield chunk
 
         async def aclose(self) -> None:
             await self.stream.aclose()
 
     return Bounded
-
-
-def _library() -> Any:
-    """httpx, or httpx2 since version 3 of the client."""
-    return importlib.import_module(DefaultAsyncHttpxClient.__base__.__module__.partition(".")[0])
 
 
 async def _as_error(response: Any) -> None:
@@ -250,7 +212,7 @@ async def _as_error(response: Any) -> None:
 @cache
 def _trusted() -> ssl.SSLContext:
     """The certificates that are trusted; reading them takes longer than a call."""
-    context: ssl.SSLContext = _library().create_ssl_context()
+    context: ssl.SSLContext = library().create_ssl_context()
     return context
 
 

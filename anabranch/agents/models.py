@@ -15,7 +15,7 @@ from langgraph.errors import GraphBubbleUp
 from pydantic import SecretStr
 
 from anabranch.agents.adapters import Role, adapter_folder
-from anabranch.agents.answering import UNOPENED, answering
+from anabranch.agents.answering import UNOPENED, answering, unstreamed
 from anabranch.agents.final_answer import Reading
 from anabranch.agents.ledger import Ledger, current
 from anabranch.agents.limits import TimeIsUp, answer_limit, blocks, expected_usage, limited, usage_of, within
@@ -144,14 +144,13 @@ async def call(
         EndpointError: the model could not be reached, refused, or failed.
     """
     ledger, prompt = current() or Ledger(), [whole(message) for message in orderly(messages)]
-    config: RunnableConfig = {
-        "tags": [f"anabranch:{role}", *([] if reading and stream else [NOSTREAM])],
-        "run_name": role,
-    }
+    shown = reading is not None and stream
+    config: RunnableConfig = {"tags": [f"anabranch:{role}", *([] if shown else [NOSTREAM])], "run_name": role}
+    asked = runnable or model.chat
     with ledger.calling(lambda: expected_usage(prompt, model.price)):
         left, most = ledger.seconds_left(), ledger.budget.call_timeout
         try:
-            asking = _reply(model, runnable or model.chat, reading, prompt, config, ledger)
+            asking = _reply(model, asked if shown else unstreamed(asked), reading, prompt, config, ledger)
             message = await within(asking, min(left, most))
         except TimeIsUp:
             ledger.add(role, expected_usage(prompt, model.price))

@@ -87,11 +87,17 @@ class Run(Generic[T]):
     async def _run(self) -> None:
         try:
             async with asyncio.timeout(self._seconds) as deadline, self._slots.slot():
-                await self._work(self._send.send)
+                await self._work(self._emit)
         except TimeoutError as error:
             if not deadline.expired():
                 raise
             raise DeadlineError(f"no answer within {self._seconds:g} s; ask less at once or try again") from error
+
+    async def _emit(self, item: T) -> None:
+        try:
+            self._send.send_nowait(item)
+        except anyio.WouldBlock:
+            await self._send.send(item)
 
     async def next(self, seconds: float | None = None) -> T | None:
         """The next item, or None if there is none within this time.
@@ -103,6 +109,8 @@ class Run(Generic[T]):
             Exception: whatever the work raised.
         """
         try:
+            with suppress(anyio.WouldBlock):
+                return self._items.receive_nowait()
             with anyio.move_on_after(seconds):
                 return await self._items.receive()
         except anyio.EndOfStream:

@@ -248,7 +248,7 @@ class _Asking:
         config: RunnableConfig = {"callbacks": [self._usage]}
         if self._question.max_answer_tokens:
             config["configurable"] = {MAX_ANSWER_TOKENS: self._question.max_answer_tokens}
-        modes = ["custom", "values", *(["messages"] if self._question.streamed else [])]
+        modes: list[Any] = ["custom", "values", *(["messages"] if self._question.streamed else [])]
         parts: Any = self._planner.astream(value, config, stream_mode=modes)
         async with aclosing(parts):
             async for mode, data in parts:

@@ -12,8 +12,11 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from anabranch.agents.decomposer import JsonDecomposer
+from anabranch.agents.models import resolve_model
 from anabranch.errors import EndpointError
 from anabranch.graphs.grounded import NOT_FOUND_TEXT
+from anabranch.serving.service import Parts
 from tests.fakes import Reply, ScriptedChatModel
 from tests.graphs.scripts import plan_json, search
 from tests.openai_server import OpenAIServer, prompt_of
@@ -86,6 +89,21 @@ def test_tokens_come_as_they_are_written(serve: Serve) -> None:
     assert "".join(pieces) == "it is a rather long answer" == whole.choices[0].message.content
     assert len(pieces) == 6
     assert reasoning == "First this. Then that."
+
+
+def test_models_stream_only_what_the_client_sees(serve: Serve) -> None:
+    def script(request: dict[str, Any]) -> str:
+        return DIRECT if "Reply with JSON only" in prompt_of(request) else "it is so"
+
+    with OpenAIServer(script) as server:
+        model = resolve_model(f"{server.url}#m")
+        client = client_of(serve(Parts(JsonDecomposer(model), model)))
+        client.chat.completions.create(model="anabranch", messages=ASKED)
+        assert [request.get("stream", False) for request in server.requests] == [False, False]
+        server.requests.clear()
+        chunks = list(client.chat.completions.create(model="anabranch", messages=ASKED, stream=True))
+        assert [request.get("stream", False) for request in server.requests] == [False, True]
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "it is so"
 
 
 @pytest.mark.parametrize(
