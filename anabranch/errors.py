@@ -133,7 +133,16 @@ class ModelUnavailableError(BackendError):
 
 
 class EndpointError(BackendError):
-    """A model server that cannot be reached, refuses, or keeps failing."""
+    """A model server that cannot be reached, refuses, or keeps failing.
+
+    Attributes:
+        public: the message for others than who runs this process: without the server's own words, which may repeat a
+            key or a prompt.
+    """
+
+    def __init__(self, message: str, *, public: str = "") -> None:
+        super().__init__(message)
+        self.public = public or message
 
 
 class CallTimeoutError(EndpointError):

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from anabranch.addresses import Login
 from anabranch.errors import EndpointError
 
 MAX_REPLY_BYTES = 16 * 2**20
@@ -33,6 +34,7 @@ def fetch(
     headers: Mapping[str, str] | None = None,
     body: Any = None,
     whole: bool = True,
+    login: Login | None = None,
 ) -> Fetched:
     """Makes one request and waits for the reply; whoever runs an event loop here waits, too.
 
@@ -42,6 +44,7 @@ def fetch(
         headers: headers of the request.
         body: what is posted as JSON; nothing is, if it is None.
         whole: read the reply; its status alone otherwise.
+        login: the user and the password that the server wants, if it is so.
 
     Raises:
         TimeoutError: it took longer.
@@ -52,7 +55,7 @@ def fetch(
 
     def work() -> None:
         try:
-            asked = fetch_async(url, seconds=seconds, headers=headers, body=body, whole=whole)
+            asked = fetch_async(url, seconds=seconds, headers=headers, body=body, whole=whole, login=login)
             future.set_result(asyncio.run(asked))
         except BaseException as error:
             future.set_exception(error)
@@ -69,6 +72,7 @@ async def fetch_async(
     headers: Mapping[str, str] | None = None,
     body: Any = None,
     whole: bool = True,
+    login: Login | None = None,
 ) -> Fetched:
     """The same without waiting; arguments and errors are those of `fetch`."""
     sent = {"Accept-Encoding": "identity", **(headers or {})}
@@ -77,7 +81,7 @@ async def fetch_async(
         method, content, sent = "POST", json.dumps(body), {"Content-Type": "application/json", **sent}
     async with (
         asyncio.timeout(seconds),
-        httpx.AsyncClient(timeout=seconds, verify=_trusted(url)) as client,
+        httpx.AsyncClient(timeout=seconds, verify=_trusted(url), auth=login) as client,
         client.stream(method, url, headers=sent, content=content) as response,
     ):
         return Fetched(response.status_code, await whole_body(response) if whole else b"")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from anabranch.characters import written_path
 from anabranch.errors import ConfigurationError, StorageError
+from anabranch.private import private_folder
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -38,7 +39,7 @@ def held(path: Path, advice: str, *, part: str = "") -> Iterator[None]:
     shown = f"{written_path(path)}{f' ({part})' if part else ''}"
     try:
         path = path.resolve()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         name = f".{path.name}.{sha256(part.encode()).hexdigest()[:12]}.lock" if part else f".{path.name}.lock"
         note = path.with_name(name)
         lock = FileLock(note, timeout=0)

@@ -46,6 +46,11 @@ _MAX_STARTS = 200
 """Most places of a text at which JSON is looked for: each failure may cost as much as the text is long."""
 
 
+def says_something(text: str) -> bool:
+    """Whether a text has a character that is seen: one of spaces and of width zero has none."""
+    return any(character.isprintable() and not character.isspace() for character in text)
+
+
 def split_thoughts(text: str) -> tuple[str, str]:
     """Divides a reply into what a reasoning model thought and what it says.
 

@@ -14,6 +14,7 @@ ROOT = Path(anabranch.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 BASE = frozenset(
     {
+        "addresses",
         "bounds",
         "characters",
         "codecs",
@@ -22,6 +23,7 @@ BASE = frozenset(
         "fetching",
         "on_demand",
         "plan",
+        "private",
         "replies",
         "scope",
         "slots",

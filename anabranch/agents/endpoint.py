@@ -16,6 +16,7 @@ from langchain_openai import ChatOpenAI
 from openai import DefaultAsyncHttpxClient, Timeout
 from pydantic import PrivateAttr
 
+from anabranch.addresses import Login
 from anabranch.agents.chunks import library
 from anabranch.agents.completions import Completions
 from anabranch.agents.wire import (
@@ -55,6 +56,17 @@ class EndpointChatModel(ChatOpenAI):
     def _llm_type(self) -> str:
         return SERVED_TYPE
 
+    _login: Login | None = PrivateAttr(default=None)
+
+    def log_in(self, login: Login | None) -> None:
+        """Names the user and the password that the server wants; the address is to have none in it."""
+        self._login = login
+
+    @property
+    def login(self) -> Login | None:
+        """The user and the password."""
+        return self._login
+
     _of_loop: dict[asyncio.AbstractEventLoop, "list[_Pool]"] = PrivateAttr(default_factory=dict)
 
     def _pool(self) -> "_Pool":
@@ -68,7 +80,9 @@ class EndpointChatModel(ChatOpenAI):
             limits: Any = self.request_timeout
             hooks: Any = {"response": [_bounded, _as_error]}
             plain = {"Accept-Encoding": "identity"}
-            http = DefaultAsyncHttpxClient(timeout=limits, verify=_trusted(), event_hooks=hooks, headers=plain)
+            http = DefaultAsyncHttpxClient(
+                timeout=limits, verify=_trusted(), event_hooks=hooks, headers=plain, auth=self._login
+            )
             client = self.root_async_client.copy(http_client=http)
             mine = {"root_async_client": client, "async_client": Completions(client)}
             found = _Pool(self.model_copy(update=mine))
@@ -142,7 +156,8 @@ class EndpointChatModel(ChatOpenAI):
 
     def _convert_chunk_to_generation_chunk(self, chunk: dict[str, Any], *args: Any) -> ChatGenerationChunk | None:
         if told := error_in(chunk):
-            raise EndpointError(f"the server failed while it wrote its reply: {told}; see its log")
+            failed = "the server failed while it wrote its reply"
+            raise EndpointError(f"{failed}: {told}; see its log", public=f"{failed}; see its log")
         found = super()._convert_chunk_to_generation_chunk(put_right(chunk), *args)
         if found and (refused := refusal_in(chunk)):
             found.message.additional_kwargs["refusal"] = refused  # the pieces are joined like those of the text

@@ -14,6 +14,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.errors import GraphBubbleUp
 from pydantic import SecretStr
 
+from anabranch.addresses import masked, split_login, without_login
 from anabranch.agents.adapters import Role, adapter_folder
 from anabranch.agents.answering import UNOPENED, answering, unstreamed
 from anabranch.agents.final_answer import Reading
@@ -48,6 +49,8 @@ _ADVICE = {
     "APIError": "the server failed; see its log",
     "JSONDecodeError": "check that the address is that of an OpenAI-compatible server",
 }
+_OWN_WORDS = frozenset({"APIConnectionError", "ConnectError", "ConnectionError", "TimeoutError", "TimeoutException"})
+"""Errors of which no server says anything."""
 _FORMS = "use local, openai:MODEL, an address such as http://host:8000/v1, or PROVIDER:MODEL"
 LOCAL_TYPE = "anabranch-local"
 """`_llm_type` of the in-process model."""
@@ -70,7 +73,7 @@ class RoleModel:
         too_many: numbers of tokens for a reply that its server turned down; as many are not asked for again.
     """
 
-    chat: BaseChatModel
+    chat: BaseChatModel = field(repr=False)
     price: Price | None = None
     small: bool = False
     refused: set[str] = field(default_factory=set, compare=False, repr=False)
@@ -115,7 +118,7 @@ def resolve_model(
         return RoleModel(_openai(name), price)
     if provider and name:
         return RoleModel(_from_langchain(spec), price)
-    raise ConfigurationError(f"unknown model {spec!r}; {_FORMS}")
+    raise ConfigurationError(f"unknown model {without_login(spec)!r}; {_FORMS}")
 
 
 async def call(
@@ -159,7 +162,7 @@ async def call(
             raise
         except Exception as error:
             if (message := ended_early(error)) is None:
-                raise _own(error) or EndpointError(explain(role, error)) from error
+                raise _own(error) or _failure(model, role, error) from error
         if not isinstance(message, AIMessage):
             kind = type(message).__name__
             raise EndpointError(f"the {role} returned {kind} instead of a chat message; check the model")
@@ -258,13 +261,28 @@ def structured_arguments(model: BaseChatModel, schema: dict[str, Any], *, strict
     return {}
 
 
-def explain(role: str, error: Exception) -> str:
-    """One line on why a model call failed and what to do."""
-    # By the names of the base classes too: LangChain's packages derive from those of the provider's client.
-    names = [class_.__name__.removeprefix("Model") for class_ in type(error).__mro__]
-    advice = next((_ADVICE[name] for name in names if name in _ADVICE), "check the model's settings")
-    told = " - ".join(filter(None, [_one_line(error), words_of(error)[:300]]))
-    return f"the {role} model failed: {type(error).__name__}: {told} ({advice})"
+def _failure(model: RoleModel, role: str, error: Exception) -> EndpointError:
+    secret = getattr(model.chat, "openai_api_key", None)
+    keys = [secret.get_secret_value()] if isinstance(secret, SecretStr) else []
+    told = explain(role, error, *keys)
+    if not _OWN_WORDS.isdisjoint(_names(error)):
+        return EndpointError(told)
+    return EndpointError(told, public=f"the {role} model failed: {type(error).__name__} ({_advice(error)})")
+
+
+def explain(role: str, error: Exception, *secrets: str) -> str:
+    """One line on why a model call failed and what to do, without these secrets."""
+    told = " - ".join(filter(None, [_one_line(error, *secrets), masked(words_of(error), *secrets)[:300]]))
+    return f"the {role} model failed: {type(error).__name__}: {told} ({_advice(error)})"
+
+
+def _advice(error: Exception) -> str:
+    return next((_ADVICE[name] for name in _names(error) if name in _ADVICE), "check the model's settings")
+
+
+def _names(error: Exception) -> list[str]:
+    """The names of its class and the base classes: LangChain's packages derive from those of the provider's client."""
+    return [class_.__name__.removeprefix("Model") for class_ in type(error).__mro__]
 
 
 def _too_slow(role: str, seconds: float) -> CallTimeoutError:
@@ -280,8 +298,8 @@ def _own(error: BaseException | None) -> AnabranchError | None:
     return error
 
 
-def _one_line(error: Exception) -> str:
-    return words_of_error(error)
+def _one_line(error: Exception, *secrets: str) -> str:
+    return masked(words_of_error(error, 1000), *secrets)[:300]
 
 
 def _local(name: str, role: Role, progress: Callable[[str], None] | None) -> RoleModel:
@@ -307,10 +325,11 @@ def _served(spec: str, role: Role) -> BaseChatModel:
     """A model behind an OpenAI-compatible address; its key, if it wants one, is in ANABRANCH_API_KEY."""
     from anabranch.agents.endpoint import EndpointChatModel, timeouts
 
-    address, _, name = spec.partition("#")
+    told, login = split_login(spec)
+    address, _, name = told.partition("#")
     key = os.environ.get("ANABRANCH_API_KEY", "none")
-    return EndpointChatModel(
-        model=name or listed_model(address, key, role),
+    chat = EndpointChatModel(
+        model=name or listed_model(address, key, role, login),
         base_url=address,
         api_key=SecretStr(key),
         stream_usage=True,
@@ -318,6 +337,8 @@ def _served(spec: str, role: Role) -> BaseChatModel:
         temperature=0,
         timeout=timeouts(_READ_SECONDS),
     )
+    chat.log_in(login)
+    return chat
 
 
 def _from_langchain(spec: str) -> BaseChatModel:
@@ -330,5 +351,6 @@ def _from_langchain(spec: str) -> BaseChatModel:
     except ImportError as error:
         raise MissingExtraError(f"{spec} needs another package: {error}") from error
     except Exception as error:  # each provider has its own errors for an unknown name or a missing key
-        raise ConfigurationError(f"the model {spec!r} cannot be used: {_one_line(error)}; {_FORMS}") from error
+        shown = without_login(f"{spec!r} cannot be used: {_one_line(error)}")
+        raise ConfigurationError(f"the model {shown}; {_FORMS}") from error
     return model

@@ -12,7 +12,7 @@ from anabranch.agents.wire import whole_usage
 from anabranch.bounds import MAX_REPLY_CHARS, shorten
 from anabranch.characters import whole_data
 from anabranch.errors import ReplyError
-from anabranch.replies import begins_with_json, split_thoughts
+from anabranch.replies import begins_with_json, says_something, split_thoughts
 
 Ending = Literal["whole", "cut", "refused", "empty"]
 """`whole`; `cut` off, at a token limit or since the server broke off; `refused` by the model or a content filter;
@@ -106,9 +106,8 @@ def ending(message: AIMessage) -> Ending:
     found: Ending = next((_ENDINGS[reason] for reason in map(_once, reasons) if reason in _ENDINGS), "whole")
     if broken_off(message):
         return "cut"
-    if found == "whole" and not str(message.text).strip() and not message.tool_calls and not message.invalid_tool_calls:
-        return "empty"
-    return found
+    says = message.tool_calls or message.invalid_tool_calls or says_something(str(message.text))
+    return "empty" if found == "whole" and not says else found
 
 
 def _once(reason: str) -> str:
@@ -216,7 +215,7 @@ def text_of(message: AIMessage, role: str) -> str:
     if how == "refused":
         words = refusal(message) or text or "a content filter stopped it"
         raise ReplyError(f"the {role} refused: {' '.join(words.split())[:300]}", ending=how, text=words)
-    if text:
+    if says_something(text):
         return text
     thought = "all of it was thoughts; " if message.additional_kwargs.get("reasoning_content") else ""
     raise ReplyError(f"the {role}'s reply was empty ({thought}{_advice(message, how)})", ending=how)

@@ -107,13 +107,13 @@ class ServedDecomposer(LineDecomposer):
             raise error
         if self.fallback == "direct":
             word = DONE if request.asked.sub_questions else DIRECT
-            return WrittenPlan(word, notes=(f"{error}; answered without a plan",))
+            return WrittenPlan(word, notes=(f"{error.public}; answered without a plan",))
         if self._writer is None:
             # Importing torch takes seconds, and the event loop has others to serve.
             self._writer = small_decomposer(await asyncio.to_thread(resolve_model, "local", role="decomposer"))
         text = await self._writer.write(request)
         weak = getattr(text, "weak", False)
-        return WrittenPlan(text, notes=(f"{error}; the fallback planned instead",), weak=weak)
+        return WrittenPlan(text, notes=(f"{error.public}; the fallback planned instead",), weak=weak)
 
 
 def structured_outputs(pattern: str | None, begun: str = "") -> Mapping[str, Any]:

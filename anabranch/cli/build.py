@@ -9,6 +9,7 @@ from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as as_tool
 from langgraph.types import Checkpointer
 
+from anabranch.addresses import without_login
 from anabranch.agents.adapters import Role
 from anabranch.agents.decomposer import Decomposer
 from anabranch.agents.models import RoleModel, resolve_model
@@ -101,7 +102,7 @@ def build_tools(options: Options, *, status: Say, note: Say) -> list[BaseTool]:
 
 def _model(spec: str, role: Role, price: str, *, status: Say) -> RoleModel:
     local = spec == "local" or spec.startswith("local:")
-    status("preparing the local model" if local else f"connecting to {spec}")
+    status("preparing the local model" if local else f"connecting to {without_login(spec)}")
     known = price_of(price)
     priced = Price(input=known[0], output=known[1]) if known else None
     model = resolve_model(spec, role=role, price=priced, progress=status)

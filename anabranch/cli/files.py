@@ -11,6 +11,7 @@ from anabranch.bounds import MAX_LINE_CHARS
 from anabranch.characters import whole_data
 from anabranch.errors import ConfigurationError, DocumentError
 from anabranch.locks import write_all
+from anabranch.private import private
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Answers:
             self._read()
         try:
             # Without a buffer: what could not be written must not be tried again when the file is closed.
-            self._file = path.open("ab", buffering=0)
+            self._file = open(path, "ab", buffering=0, opener=private)  # noqa: SIM115
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be written ({error.strerror}); name another --out") from error
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+from anabranch.addresses import without_login
 from anabranch.errors import ConfigurationError
 
 PROTOCOLS = ("auto", "guided", "per_node")
@@ -91,15 +92,23 @@ class Options:
             price_of(price)
 
     def stored(self) -> dict[str, Any]:
-        """The options as JSON-ready data for a thread, with paths that hold from any working directory."""
+        """The options as JSON-ready data for a thread: paths hold from any working directory, logins are left out."""
         paths = [str(Path(path).expanduser().absolute()) for path in self.docs]
-        return asdict(self) | {"tool": list(self.tool), "docs": paths}
+        models = {name: value and without_login(value) for name, value in self._models().items()}
+        return asdict(self) | {"tool": list(self.tool), "docs": paths, **models}
 
     def recalled(self, stored: Mapping[str, Any], given: Collection[str]) -> "Options":
         """These options, with those from `stored` in place of what was not `given` on the command line."""
         before = Options.of(stored)
         kept = {field.name: getattr(before, field.name) for field in fields(self) if field.name not in given}
-        return replace(self, **kept)
+        # The environment may name the same address with the login that the thread does not keep.
+        now = {
+            name: value for name, value in self._models().items() if value and without_login(value) == kept.get(name)
+        }
+        return replace(self, **{**kept, **now})
+
+    def _models(self) -> dict[str, str | None]:
+        return {"decomposer": self.decomposer, "solver": self.solver}
 
 
 def price_of(text: str) -> tuple[float, float] | None:

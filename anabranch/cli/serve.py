@@ -45,6 +45,15 @@ KeyFile = Annotated[
 Insecure = Annotated[
     bool, typer.Option("--insecure", help="Listen on other than loopback addresses without an API key.")
 ]
+AllowedHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Name by which the server may be asked for, besides localhost; * for all. Repeatable. "
+        "[default: all where it listens on other than loopback addresses]",
+        show_default=False,
+    ),
+]
 Rate = Annotated[
     str | None,
     typer.Option(metavar="N/UNIT", help="Most requests of one key or address, such as 60/minute.", show_default=False),
@@ -78,6 +87,7 @@ def app(
     port: Port = 8080,
     api_key_file: KeyFile = None,
     insecure: Insecure = False,
+    allowed_host: AllowedHost = None,
     cors_origin: Annotated[
         list[str] | None,
         typer.Option(
@@ -134,6 +144,7 @@ def mcp(
     port: Port = 8081,
     api_key_file: KeyFile = None,
     insecure: Insecure = False,
+    allowed_host: AllowedHost = None,
     max_concurrency: MaxConcurrency = 8,
     max_queue: MaxQueue = 64,
     rate: Rate = None,

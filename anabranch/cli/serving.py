@@ -20,7 +20,7 @@ try:
     from anabranch.serving.door import DoorRules
     from anabranch.serving.mcp import build_mcp, mcp_app
     from anabranch.serving.mcp_sdk import run_stdio
-    from anabranch.serving.server import check_exposure, serve_app
+    from anabranch.serving.server import allowed_hosts, check_exposure, serve_app
     from anabranch.serving.service import Limits, Parts, Service
     from anabranch.serving.tool_turns import open_store
 except ImportError as error:
@@ -80,7 +80,9 @@ def run_mcp(options: Options, values: Mapping[str, Any]) -> None:
     rules = _rules(values)
     rules.check()
     service = _service(options, limits)
-    app = mcp_app(build_mcp(service), rules, service.metrics, host=values["host"])
+    # The SDK knows only the names of this machine; where there are others, the door alone decides.
+    checked = "" if values["allowed_host"] else values["host"]
+    app = mcp_app(build_mcp(service), rules, service.metrics, host=checked)
     serve_app(app, values["host"], values["port"], drain_seconds=min(limits.timeout, MCP_DRAIN_SECONDS))
 
 
@@ -116,7 +118,8 @@ def _limits(values: Mapping[str, Any]) -> Limits:
 def _rules(values: Mapping[str, Any]) -> DoorRules:
     keys = read_keys(values["api_key_file"])
     check_exposure(values["host"], has_key=bool(keys), insecure=values["insecure"])
-    return DoorRules(keys=keys, rate=values["rate"], max_body=values["max_body"])
+    hosts = allowed_hosts(values["host"], values["allowed_host"] or ())
+    return DoorRules(keys=keys, rate=values["rate"], max_body=values["max_body"], hosts=hosts)
 
 
 def read_keys(file: str | None) -> tuple[str, ...]:

@@ -20,10 +20,13 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ConfigDict
 
+from anabranch.addresses import masked, without_login
+from anabranch.agents.wire import whole_usage
 from anabranch.config import CALL_SECONDS
 from anabranch.distill.files import read_jsonl, write_jsonl
 from anabranch.errors import BackendError, EndpointError, MissingReplyError
 from anabranch.fetching import certificates, whole_body
+from anabranch.private import private, private_folder
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +189,7 @@ class Server:
             EndpointError: the server refuses, or failed several times.
         """
         if not self._clients:
-            raise EndpointError(f"{self.url} is closed; use the server as an async context manager")
+            raise EndpointError(f"{without_login(self.url)} is closed; use the server as an async context manager")
         address, body, problem = f"{self.url.rstrip('/')}/chat/completions", _body(job, self.model, sampling), ""
         for attempt in range(_RETRIES):
             await asyncio.sleep(attempt)
@@ -203,7 +206,8 @@ class Server:
                 problem = f"no reply within {CALL_SECONDS:g} s"
             except (EndpointError, httpx.HTTPError, ValueError, LookupError, TypeError) as error:
                 problem = f"{type(error).__name__}: {error}"
-        raise EndpointError(f"prompt {job.id} failed at {address}: {problem}; check the server and run again to go on")
+        told = masked(f"prompt {job.id} failed at {address}: {problem}", self.key)
+        raise EndpointError(f"{told}; check the server and run again to go on")
 
 
 def write_requests(path: Path, batches: Iterable[tuple[Sequence[Job], Sampling]], model: str) -> int:
@@ -261,9 +265,9 @@ class Sink:
         self.failure: Exception | None = None
         self.said = time.monotonic()
         try:
-            out.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(out.parent)
             end = _whole(out)
-            self.file = out.open("a", encoding="utf-8", buffering=1)
+            self.file = open(out, "a", encoding="utf-8", buffering=1, opener=private)  # noqa: SIM115
             self.file.write(end)
         except OSError as error:
             raise BackendError(f"cannot write {out}: {error}; make room and run again to go on") from error
@@ -332,7 +336,7 @@ def _body(job: Job, model: str, sampling: Sampling) -> dict[str, Any]:
 
 
 def _replies(id_: str, data: Mapping[str, Any]) -> Replies:
-    choices, usage = data["choices"], data.get("usage") or {}
+    choices, usage = data["choices"], whole_usage(data.get("usage")) or {}
     return Replies(
         id=id_,
         texts=[choice["message"]["content"] or "" for choice in choices],

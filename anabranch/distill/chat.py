@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeGuard
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import convert_to_messages
 
+from anabranch.addresses import without_login
 from anabranch.agents.adapters import Role
 from anabranch.agents.models import LOCAL_TYPE, RoleModel, call, resolve_model
 from anabranch.agents.reply import ending
@@ -128,7 +129,7 @@ def elsewhere(model: Model | None) -> TypeGuard[str]:
 def name_of(model: Model) -> str:
     """A model's name, for manifests and file names."""
     if isinstance(model, str):
-        return model.removeprefix(BATCH)
+        return without_login(model.removeprefix(BATCH))
     chat = model.chat if isinstance(model, RoleModel) else model
     adapter = getattr(chat, "adapter", None)
     return str(getattr(chat, "model_name", None) or chat._llm_type) + (f"+{adapter}" if adapter else "")

@@ -8,6 +8,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, convert_to_messages
 
+from anabranch.agents.wire import whole_usage
 from anabranch.characters import whole_data
 from anabranch.errors import DocumentError
 from anabranch.evals.records import RunFolder
@@ -86,8 +87,8 @@ def _message(answer: Mapping[str, Any]) -> AIMessage:
     (message,) = convert_to_messages([{"role": "assistant", "content": said.get("content") or "", **calls}])
     if not isinstance(message, AIMessage):
         raise TypeError("the message is not the assistant's")
-    used = answer.get("usage") or {}
-    tokens = (int(used.get("prompt_tokens") or 0), int(used.get("completion_tokens") or 0))
+    used = whole_usage(answer.get("usage")) or {}
+    tokens = (used.get("prompt_tokens", 0), used.get("completion_tokens", 0))
     message.usage_metadata = {"input_tokens": tokens[0], "output_tokens": tokens[1], "total_tokens": sum(tokens)}
     message.response_metadata = {"finish_reason": choice.get("finish_reason"), "model_name": answer.get("model")}
     return message

@@ -21,6 +21,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from anabranch.addresses import without_login
 from anabranch.agents.adapters import Role
 from anabranch.agents.decomposer import Decomposer, Grammar, LineDecomposer
 from anabranch.agents.models import RoleModel, resolve_model
@@ -192,7 +193,7 @@ class ModelSpec:
         if not name.strip() or name == BATCH:
             raise ConfigurationError(f"the model {text!r} has no name; write for example batch:NAME or http://host/v1")
         # Neither the report nor the manifest is a place for a password in an address.
-        shown = re.sub(r"//[^/@]*@", "//", rest.removeprefix(f"{writer}:").removeprefix(BATCH))
+        shown = without_login(rest.removeprefix(f"{writer}:").removeprefix(BATCH))
         return cls(label or shown, name.strip(), writer)
 
 
@@ -220,7 +221,7 @@ class Models:
         """
         small = spec.writer == "small"
         if small and role == "decomposer":
-            raise ConfigurationError(f"small: is for solvers; name the decomposer {spec.name!r} without it")
+            raise ConfigurationError(f"small: is for solvers; name the decomposer {spec.label!r} without it")
         key = (spec.name, role, small)
         if key not in self._opened:
             opened = self._open(spec, role, price)
@@ -269,7 +270,7 @@ def served_name(model: RoleModel) -> str:
 
 def _served_name(chat: BaseChatModel, spec: str) -> str:
     """The name in requests; in-process models have their adapter's content in it."""
-    name = str(getattr(chat, "model_name", None) or spec)
+    name = str(getattr(chat, "model_name", None) or without_login(spec))
     adapter: Path | None = getattr(chat, "adapter", None)
     if adapter is None:
         return name

@@ -23,6 +23,7 @@ from anabranch.errors import ConfigurationError
 from anabranch.evals.examples import Example
 from anabranch.locks import write_all
 from anabranch.plan import Answer, Plan
+from anabranch.private import private, private_folder
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -167,7 +168,7 @@ class RunFolder:
             kept = tuple(system for system in before.systems if system.label not in fresh)
             manifest = manifest.model_copy(update={"systems": (*kept, *manifest.systems)})
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            private_folder(self.path)
             self._write("examples.jsonl", (_json(example) for example in examples))
             self._write("manifest.json", [manifest.model_dump_json(indent=1)])
         except OSError as error:
@@ -223,7 +224,7 @@ class RunFolder:
 
     def _write(self, name: str, lines: Iterable[str]) -> None:
         partial = self.path / f"{name}.part"
-        with partial.open("w", encoding="utf-8") as sink:
+        with open(partial, "w", encoding="utf-8", opener=private) as sink:
             sink.writelines(f"{line}\n" for line in lines)
         partial.replace(self.path / name)
 
@@ -239,7 +240,7 @@ class RecordFile:
                 with path.open("r+b") as file:
                     file.truncate(end)
         self._path = path
-        self._file = path.open("ab", buffering=0)
+        self._file = open(path, "ab", buffering=0, opener=private)  # noqa: SIM115
 
     def add(self, record: Record) -> None:
         """Writes a record.

@@ -25,6 +25,7 @@ from langchain_core.messages import (
 from anabranch.characters import whole_characters, whole_data, written_path
 from anabranch.errors import ConfigurationError, EndpointError, StorageError
 from anabranch.graphs.storage import is_passing, sqlite_advice
+from anabranch.private import private_file, private_folder
 
 Body = Mapping[str, Any]
 
@@ -54,8 +55,8 @@ class ReplyStore:
         self.wanted: dict[str, Body] = {}
         self._path = written_path(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = sqlite3.connect(path, check_same_thread=False, timeout=30)
+            private_folder(path.parent)
+            self._file = sqlite3.connect(private_file(path), check_same_thread=False, timeout=30)
             self._file.execute("PRAGMA journal_mode=WAL")
             self._file.execute("PRAGMA synchronous=NORMAL")
             self._file.execute(

@@ -13,10 +13,13 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from anabranch.characters import written_path
 from anabranch.errors import ConfigurationError, StorageError
 from anabranch.graphs.storage import atry_to_write, is_passing, sqlite_advice
+from anabranch.private import private_file, private_folder
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
+MEMORY = ":memory:"
+"""SQLite's name for no file at all."""
 POSTGRES = ("postgresql://", "postgres://")
 _NAME_ANOTHER = "name another file with --checkpoints"
 CONNECT_SECONDS = 10
@@ -59,8 +62,8 @@ async def open_checkpointer(stack: AsyncExitStack, where: str | Path | None) -> 
 
 def _made(path: Path) -> Path:
     path = path.expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+    private_folder(path.parent)
+    return path if str(path) == MEMORY else private_file(path)
 
 
 def is_postgres(where: str | Path) -> bool:

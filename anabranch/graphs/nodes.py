@@ -27,7 +27,7 @@ from anabranch.agents.small_talk import courtesy, is_small_talk
 from anabranch.agents.solver import solve
 from anabranch.bounds import MAX_UNDERSTOOD_CHARS, shorten
 from anabranch.config import AnswerForm, Budget, PlanningMode, Protocol
-from anabranch.errors import BudgetExceededError, CallTimeoutError, ConfigurationError, PlanError
+from anabranch.errors import BudgetExceededError, CallTimeoutError, ConfigurationError, PlanError, ReplyError
 from anabranch.graphs import scheduler
 from anabranch.graphs.acting import calling_tools, proposed_actions, with_commands
 from anabranch.graphs.actions import decided, request
@@ -40,6 +40,7 @@ from anabranch.graphs.state import PlanDecision, PlannerState
 from anabranch.graphs.step import StepRunner
 from anabranch.graphs.turn import blank
 from anabranch.plan import Answer, Plan, Status, SubQuestion, Usage
+from anabranch.replies import says_something
 from anabranch.tools.catalogue import Catalogue
 from anabranch.tools.shortlist import Shortlist
 
@@ -170,7 +171,7 @@ class Nodes:
             decision = interrupt(value, response_schema=PlanDecision)
             if decision.type == "reject":
                 return self._finish(
-                    state, Final(decision.message or "The plan was rejected."), state["usage"], "failed"
+                    state, Final((decision.message or "").strip() or "The plan was rejected."), state["usage"], "failed"
                 )
             if decision.type == "respond":
                 kept = plan.restricted([q.id for q in plan.sub_questions if q.id in answers])
@@ -322,6 +323,8 @@ class Nodes:
         self, state: PlannerState, final: Final, usage: Mapping[str, Usage], status: Status | None = None
     ) -> Update:
         """The final answer as a state update; with the id of the model's message, so that streams show it once."""
+        if not says_something(final.text):
+            raise ReplyError("the answer was empty; ask again, or check the model", ending="empty")
         spent = sum(usage.values(), Usage())
         message = AIMessage(
             final.text,

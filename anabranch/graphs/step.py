@@ -10,6 +10,7 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.graph.state import CompiledStateGraph
 from typing_extensions import TypedDict
 
+from anabranch.addresses import masked
 from anabranch.agents.arguments import write_arguments
 from anabranch.agents.ledger import Ledger, booking, current
 from anabranch.agents.limits import TimeIsUp, within
@@ -22,6 +23,7 @@ from anabranch.graphs.actions import ActionProposed, act
 from anabranch.graphs.channels import Stored, plain
 from anabranch.graphs.journal import Call, current_journal, note, noting
 from anabranch.plan import SOLVE, Answer, Source, SubQuestion, fill, slots, slotted
+from anabranch.replies import says_something
 from anabranch.slots import has_room, whole_length
 from anabranch.tools.calling import call_tool
 from anabranch.tools.catalogue import Catalogue
@@ -197,7 +199,7 @@ class StepRunner:
             except Exception as failure:
                 error, not_found = one_line(failure), isinstance(failure, NotFoundError)
         answer = whole_characters(str(result.get("answer", "")))
-        if not (error or waiting or answer.strip()):
+        if not (error or waiting or says_something(answer)):
             error = "the answer was empty"
         return Answer(
             id=question.id,
@@ -238,7 +240,7 @@ def told(question: SubQuestion, inputs: Mapping[int, Answer]) -> str:
 
 def one_line(error: BaseException) -> str:
     """An exception as one line of at most 300 characters."""
-    text = whole_characters(words_of_error(error))
+    text = whole_characters(masked(words_of_error(error, 600))[:300])
     name = type(error).__name__
     told = isinstance(error, ModelError | ToolException)  # these are written to be read
     return text if told and text else f"{name}: {text}" if text else name

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,12 +33,15 @@ class DoorRules:
         rate: most requests of one key, or of one address where there are no keys, such as `60/minute`.
         max_body: most bytes in a request's body.
         open_paths: paths that need no key and have no rate.
+        hosts: names by which the server may be asked for; none for all. A web page that has its own name point to this
+            machine (DNS rebinding) could otherwise ask a server that only this machine reaches.
     """
 
     keys: Sequence[str] = ()
     rate: str | None = None
     max_body: int = 1_048_576
     open_paths: frozenset[str] = frozenset({"/health", "/health/live"})
+    hosts: Sequence[str] = ()
 
     def check(self) -> None:
         """Refuses what cannot be a rule.
@@ -48,6 +52,8 @@ class DoorRules:
         self.parsed_rate()
         if any(not key or not key.isascii() or not key.isprintable() for key in self.keys):
             raise ConfigurationError("an API key has characters that a header cannot carry; use printable ASCII")
+        if bad := [host for host in self.hosts if not host or re.search(r"[/\s@]", host)]:
+            raise ConfigurationError(f"{bad[0]!r} is no name of a host; write for example planner.example.org")
 
     def parsed_rate(self) -> RateLimitItem | None:
         """The rate, read."""
@@ -63,7 +69,7 @@ class DoorRules:
 
 
 class Door:
-    """Refuses requests without a key, too many of them, and bodies that are too large or too slow."""
+    """Refuses requests for other hosts, those without a key, too many of them, and bodies too large or too slow."""
 
     def __init__(self, app: ASGIApp, *, rules: DoorRules, metrics: Metrics) -> None:
         rules.check()
@@ -72,12 +78,17 @@ class Door:
         self._metrics = metrics
         self._keys = [key.encode() for key in rules.keys]
         self._rate = rules.parsed_rate()
+        self._hosts = frozenset(map(_bare, rules.hosts))
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request through, or answers it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if self._hosts and (host := Headers(scope=scope).get("host")) is not None and _bare(host) not in self._hosts:
+            self._metrics.refused("host")
+            await refusal(421, "this server is not asked for by that name; see --allowed-host")(scope, receive, send)
             return
         if scope["path"] not in self._rules.open_paths and (refused := await self._refused(scope)):
             await refused(scope, receive, send)
@@ -149,6 +160,14 @@ def _readable(body: bytes) -> bytes:
     if b"\\u" not in body:
         return body
     return whole_json(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
+def _bare(host: str) -> str:
+    """The name in a `Host` header, without its port."""
+    name = host.strip().lower()
+    if address := re.fullmatch(r"\[([^\]]*)\](?::\d*)?", name):
+        return address[1]
+    return (name if name.count(":") > 1 else name.partition(":")[0]).removesuffix(".")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

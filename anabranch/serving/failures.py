@@ -48,6 +48,7 @@ _BY_STATUS = {
     405: "method_not_allowed",
     408: "request_too_slow",
     413: "request_too_large",
+    421: "unknown_host",
     429: "rate_limit_exceeded",
 }
 
@@ -71,7 +72,7 @@ def describe(error: BaseException) -> tuple[int, dict[str, Any]]:
     """Status and body for an exception; those that nobody foresaw are logged and not shown."""
     for class_, status, kind, code in _BY_CLASS:
         if isinstance(error, class_):
-            return status, body_of(str(error), kind=kind, code=code)
+            return status, body_of(getattr(error, "public", str(error)), kind=kind, code=code)
     log_unforeseen(error)
     return 500, body_of("the server failed; its log says where", kind="server_error", code="internal_error")
 

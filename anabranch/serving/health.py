@@ -7,6 +7,7 @@ import httpx
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
+from anabranch.addresses import split_login
 from anabranch.agents.listing import status_of
 from anabranch.agents.models import LOCAL_TYPE
 from anabranch.serving.protocol import Health
@@ -53,7 +54,8 @@ async def _state(model: BaseChatModel | None) -> str:
     secret = getattr(model, "openai_api_key", None)
     key = secret.get_secret_value() if isinstance(secret, SecretStr) else ""
     try:
-        status = await status_of(str(address), key, PROBE_SECONDS)
+        place, login = split_login(str(address))
+        status = await status_of(place, key, PROBE_SECONDS, getattr(model, "login", login))
     except (TimeoutError, httpx.HTTPError, httpx.InvalidURL):
         return "away"
     # A server without such a list is there all the same.

@@ -46,7 +46,7 @@ class Metrics:
         self._seconds.labels(route).observe(seconds)
 
     def refused(self, reason: str) -> None:
-        """Counts a refusal: `key`, `rate`, `size`, `queue` or `slow`."""
+        """Counts a refusal: `host`, `key`, `rate`, `size`, `queue` or `slow`."""
         self._refusals.labels(reason).inc()
 
     def cancelled(self) -> None:

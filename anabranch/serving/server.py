@@ -4,6 +4,7 @@ import ipaddress
 import logging
 import signal
 import socket
+from collections.abc import Sequence
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -21,6 +22,20 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def allowed_hosts(host: str, more: Sequence[str]) -> tuple[str, ...]:
+    """The names by which a server may be asked for: on loopback those of this machine, elsewhere all if none is named.
+
+    Args:
+        host: the address that it listens on.
+        more: other names, such as the one of a proxy in front of it; `*` for all.
+    """
+    if "*" in more:
+        return ()
+    if is_loopback(host):
+        return ("localhost", "127.0.0.1", "::1", host, *more)
+    return tuple(more)
 
 
 def check_exposure(host: str, *, has_key: bool, insecure: bool) -> None:

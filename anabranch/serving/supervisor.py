@@ -17,6 +17,7 @@ import httpx
 
 from anabranch.errors import BackendError, EndpointError
 from anabranch.fetching import fetch
+from anabranch.private import private
 
 _POLL = 0.2
 _PR_SET_PDEATHSIG = 1
@@ -129,7 +130,7 @@ class Supervisor:
             KeyboardInterrupt: SIGINT, after it has ended.
         """
         crashes, self._told, self._told_twice = 0, None, False
-        with self._listening(), self.program.log.open("ab") as log:
+        with self._listening(), open(self.program.log, "ab", opener=private) as log:
             try:
                 while not self._stopping():
                     began = time.monotonic()

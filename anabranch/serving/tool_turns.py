@@ -20,7 +20,9 @@ from langgraph.store.memory import InMemoryStore
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from anabranch.errors import BackendError, ConfigurationError, MissingExtraError, UnknownToolCallError
+from anabranch.graphs.checkpointers import MEMORY
 from anabranch.plan import Answer, Plan
+from anabranch.private import private_file, private_folder
 
 KEEP_SECONDS = 3_600.0
 """Seconds for which a plan waits for the results of its tool calls."""
@@ -189,9 +191,8 @@ async def _entered(stack: AsyncExitStack, where: str) -> Any:  # both stores hav
 def _made(where: str) -> str:
     """The path of a file that is there, and that nobody else may read."""
     path = Path(where).expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    return str(path)
+    private_folder(path.parent)
+    return where if where == MEMORY else str(private_file(path))
 
 
 async def _set_up(store: Any) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from anabranch.agents.adapters import shipped_adapter, shipped_adapters
 from anabranch.config import LOCAL_MODEL, read_settings
 from anabranch.errors import BackendError, ConfigurationError, MissingExtraError, ModelUnavailableError
+from anabranch.private import private_folder
 from anabranch.serving import engines as shared
 from anabranch.serving.supervisor import Program, Work
 from anabranch.serving.template import safe_template
@@ -178,7 +179,7 @@ def program(
     """
     logs = read_settings().cache_dir / "vllm"
     try:
-        logs.mkdir(parents=True, exist_ok=True)
+        private_folder(logs)
         template = logs / f"{weights.name}-{port}.jinja"
         template.write_text(safe_template(weights.model), encoding="utf-8")
     except OSError as error:

@@ -11,7 +11,7 @@ import pytest
 from anabranch.errors import ConfigurationError
 from anabranch.serving.app import create_app
 from anabranch.serving.door import DoorRules
-from anabranch.serving.server import check_exposure, is_loopback
+from anabranch.serving.server import allowed_hosts, check_exposure, is_loopback
 from anabranch.serving.service import Service
 from anabranch.serving.watch import JsonLines
 from tests.serving import live
@@ -154,3 +154,48 @@ def test_other_addresses_need_a_key(host: str) -> None:
     check_exposure(host, has_key=False, insecure=True)
     with pytest.raises(ConfigurationError, match="ANABRANCH_SERVER_KEY"):
         check_exposure(host, has_key=False, insecure=False)
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("localhost", True),
+        ("LocalHost:8080", True),
+        ("localhost.", True),
+        ("127.0.0.1:1", True),
+        ("[::1]:8080", True),
+        ("::1", True),
+        ("planner.example.org", True),
+        ("evil.example.org", False),
+        ("evil.example.org:8080", False),
+        ("localhost.evil.example.org", False),
+        ("127.0.0.1.evil.example.org", False),
+        ("127.0.0.1@evil.example.org", False),
+        ("[::1].evil", False),
+        ("", False),
+        ("\xff", False),
+    ],
+)
+def test_a_server_is_asked_for_by_its_own_names(host: str, known: bool, serve: Serve) -> None:
+    """A web page can make its own name point to this machine; browsers then take our server for its own."""
+    hosts = allowed_hosts("127.0.0.1", ["planner.example.org"])
+    url = serve(rules=DoorRules(hosts=hosts, keys=("alpha-key",)))
+    for path in ("/v1/models", "/health/live", "/metrics", "/openapi.json", "/nowhere"):
+        headers = {b"Host": host.encode("latin-1"), b"Authorization": b"Bearer alpha-key"}
+        reply = httpx.get(url + path, headers=headers)
+        assert (reply.status_code == 421) == (not known), path
+    if not known:
+        assert reply.json()["error"]["code"] == "unknown_host"
+
+
+def test_which_names_are_allowed() -> None:
+    assert set(allowed_hosts("127.0.0.1", ())) == {"localhost", "127.0.0.1", "::1"}
+    assert "127.0.0.5" in allowed_hosts("127.0.0.5", ())
+    assert allowed_hosts("0.0.0.0", ()) == ()
+    assert allowed_hosts("0.0.0.0", ("a.example.org",)) == ("a.example.org",)
+    assert allowed_hosts("127.0.0.1", ("*",)) == ()
+    with pytest.raises(ConfigurationError, match="no name of a host"):
+        DoorRules(hosts=("http://a.example.org",)).check()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anabranch.errors import ModelUnavailableError
+from anabranch.private import private_folder
 
 MANIFEST = "checksums.json"
 """Size, time and SHA-256 of each file of a kept folder, and where they come from."""
@@ -36,7 +37,7 @@ def kept(
     if target.is_dir() and not damage(target, thorough=thorough):
         return target
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(target.parent)
         with FileLock(f"{target}.lock", timeout=LOCK_TIMEOUT):
             if target.is_dir():
                 if not (found := damage(target, thorough=thorough)):
