@@ -15,6 +15,7 @@ from anabranch.serving.health import Readiness
 from anabranch.serving.routes import build_routes
 from anabranch.serving.service import Service
 from anabranch.serving.tool_turns import ToolTurns, open_store
+from anabranch.serving.turnstile import Turnstile
 from anabranch.serving.watch import Watch
 
 
@@ -49,7 +50,8 @@ def create_app(
     app.include_router(build_routes(service, Readiness(service.parts)))
     handle_failures(app)
     # The last one added is the outermost.
-    app.add_middleware(Door, rules=rules, metrics=service.metrics)
+    turnstile = Turnstile(service.slots, service.metrics)
+    app.add_middleware(Door, rules=rules, metrics=service.metrics, turnstile=turnstile)
     if cors_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(cors_origins), allow_methods=["GET", "POST"], allow_headers=["*"]

@@ -19,6 +19,7 @@ from anabranch.characters import whole_json
 from anabranch.errors import ConfigurationError
 from anabranch.serving.failures import refusal
 from anabranch.serving.metrics import Metrics
+from anabranch.serving.turnstile import Turnstile
 
 BODY_SECONDS = 30.0
 """Seconds in which a request's body must have come in."""
@@ -69,13 +70,21 @@ class DoorRules:
 
 
 class Door:
-    """Refuses requests for other hosts, those without a key, too many of them, and bodies too large or too slow."""
+    """Refuses requests for other hosts, those without a key, too many of them, and bodies too large or too slow.
 
-    def __init__(self, app: ASGIApp, *, rules: DoorRules, metrics: Metrics) -> None:
+    Args:
+        app: what is behind it.
+        rules: who may come in.
+        metrics: counts refusals.
+        turnstile: refuses work for which there is no room.
+    """
+
+    def __init__(self, app: ASGIApp, *, rules: DoorRules, metrics: Metrics, turnstile: Turnstile | None = None) -> None:
         rules.check()
         self._app = app
         self._rules = rules
         self._metrics = metrics
+        self._turnstile = turnstile
         self._keys = [key.encode() for key in rules.keys]
         self._rate = rules.parsed_rate()
         self._hosts = frozenset(map(_bare, rules.hosts))
@@ -91,6 +100,9 @@ class Door:
             await refusal(421, "this server is not asked for by that name; see --allowed-host")(scope, receive, send)
             return
         if scope["path"] not in self._rules.open_paths and (refused := await self._refused(scope)):
+            await refused(scope, receive, send)
+            return
+        if self._turnstile and (refused := await self._turnstile.refused(scope)):
             await refused(scope, receive, send)
             return
         body = await self._body(scope, receive)

@@ -44,6 +44,13 @@ class Slots:
         """Pieces of work that wait."""
         return self._limiter.statistics().tasks_waiting
 
+    def overload(self) -> OverloadError | None:
+        """Why there is no room for another piece of work; None if there is."""
+        if self._limiter.available_tokens > 0 or self.waiting < self._waiting:
+            return None
+        after = math.ceil(self._seconds * (self.waiting + 1) / self._limiter.total_tokens)
+        return OverloadError("too many questions are waiting; try again later", retry_after=min(max(after, 1), 60))
+
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
         """Waits for a slot and holds it.
@@ -51,10 +58,8 @@ class Slots:
         Raises:
             OverloadError: as many wait as may.
         """
-        full = self._limiter.available_tokens <= 0
-        if full and self.waiting >= self._waiting:
-            after = math.ceil(self._seconds * (self.waiting + 1) / self._limiter.total_tokens)
-            raise OverloadError("too many questions are waiting; try again later", retry_after=min(max(after, 1), 60))
+        if error := self.overload():
+            raise error
         async with self._limiter:
             started = time.monotonic()
             try:
