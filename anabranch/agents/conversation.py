@@ -14,7 +14,7 @@ from typing import Literal
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from anabranch.agents import prompts
-from anabranch.agents.leaning import MARKS, form_of
+from anabranch.agents.leaning import MARKS, Form, addresses, form_of
 from anabranch.agents.messages import is_system
 from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import ending
@@ -102,16 +102,19 @@ async def understand(model: RoleModel, messages: Sequence[BaseMessage]) -> Under
     if is_small_talk(asked) and not _asks_back(turns):
         return Understood(asked, asked, "conversation")
     words, pasted = split_pasted(asked)
-    if words and form_of(words, asked_back=_asks_back(turns)) == "alone":
+    form = form_of(words, asked_back=_asks_back(turns))
+    if form == "alone":
         return Understood(asked, asked)
     if not words or model.small:
         return Understood(asked, asked, "follow_up")
-    shown = prompts.standalone_messages(transcript(turns), words, pasted=bool(pasted))
+    shown = prompts.standalone_messages(transcript(turns), words, form, pasted=bool(pasted))
     try:
         reply = await call(model, shown, role="solver")
     except (BudgetExceededError, CallTimeoutError):
         return own_words(asked, turns)
-    return read_reply(str(reply.text), asked, turns) if ending(reply) == "whole" else own_words(asked, turns)
+    if ending(reply) != "whole":
+        return own_words(asked, turns)
+    return read_reply(str(reply.text), asked, turns, form)
 
 
 def own_words(asked: str, turns: Sequence[BaseMessage]) -> Understood:
@@ -128,13 +131,14 @@ def _after_the_last(turns: Sequence[BaseMessage], asked: str) -> str:
     return " ".join((_cut(about, MAX_TURN_CHARS), _cut(str(turns[-1].text), MAX_TURN_CHARS), asked))
 
 
-def read_reply(text: str, asked: str, turns: Sequence[BaseMessage]) -> Understood:
+def read_reply(text: str, asked: str, turns: Sequence[BaseMessage], form: Form = "question") -> Understood:
     """Reads what the model made of a message; the user's own words where it made nothing of use.
 
     Args:
         text: the model's reply.
         asked: the message.
         turns: the turns before it.
+        form: what the message looks like.
     """
     line = next((line.strip() for line in text.strip().splitlines() if line.strip()), "")
     label = line.strip(" .*`\"'").upper()
@@ -146,8 +150,10 @@ def read_reply(text: str, asked: str, turns: Sequence[BaseMessage]) -> Understoo
     question = question.strip(' *`"“”')
     few = len(words) <= MAX_FEW_CHARS
     if question and not _adds(question, words, turns):
-        # A few words seldom say all: whoever can, reads them with the earlier turns.
-        return own_words(asked, turns) if few else Understood(asked, asked)
+        if form == "referring" and addresses(words):
+            return Understood(asked, asked, "conversation")
+        # What refers to earlier turns, or has few words, does not say all: whoever can, reads it with them.
+        return own_words(asked, turns) if few or form != "question" else Understood(asked, asked)
     if few and any(_same(question, str(turn.text)) for turn in turns):
         # Nothing could be added to what was said before: most often a remark, or a wish about the last answer.
         asks = any(mark in words for mark in MARKS) or _NUMBER.search(words) or _asks_back(turns)

@@ -8,15 +8,18 @@ out. Other languages leave the subject out of whole sentences, so that their mes
 import re
 from typing import Literal
 
-from anabranch.agents.small_talk import alternatives, begins_a_question, words_of
+from anabranch.agents.small_talk import alternatives, has_question_word, words_of
 from anabranch.tools.terms import UNSPACED
 
-Form = Literal["alone", "question", "fragment", "reply"]
-"""What a message looks like: a question that stands by itself; one that may lean on earlier turns; a few words, or a
-correction, whose sentence is in an earlier turn; what answers a question of the assistant's."""
+Form = Literal["alone", "referring", "question", "fragment", "reply"]
+"""What a message looks like: a question that stands by itself; one with a word for something said before; one that may
+lean on earlier turns; a few words, or a correction, whose sentence is in an earlier turn; the answer to a question of
+the assistant's."""
 MARKS = "?？؟;；⸮"
 _FEW_WORDS = 3
 _WORDS_OF_A_SENTENCE = 6
+_PRONOUN_WITHIN = 7
+"""A pronoun after more words than these most often stands for one of them."""
 
 
 def form_of(words: str, *, asked_back: bool) -> Form:
@@ -26,20 +29,34 @@ def form_of(words: str, *, asked_back: bool) -> Form:
         words: the message.
         asked_back: whether the assistant's last words were a question.
     """
-    asks = asks_something(words)
-    if asked_back and not asks:
+    if asked_back and not asks_something(words):
         return "reply"
-    length = _length(words)
-    begins = asks_something(words.rstrip(f" {MARKS}"))
-    if length < _FEW_WORDS or _says_what_differs(words) or (not begins and length <= _WORDS_OF_A_SENTENCE):
+    said = f" {' '.join(words_of(words))} "
+    if _CORRECTING.search(said):
         return "fragment"
-    return "alone" if begins and length > _FEW_WORDS and not _refers(words) else "question"
+    opening = _OPENING.match(said)
+    rest = said[opening.end() :] if opening else words
+    length = _length(rest)
+    begins = asks_something(rest.rstrip(f" {MARKS}"))
+    if length < _FEW_WORDS or (not begins and (opening or length <= _WORDS_OF_A_SENTENCE)):
+        return "fragment"
+    first = words_of(rest)[:_PRONOUN_WITHIN]
+    if (opening and begins) or not _PRONOUNS.isdisjoint(first) or _PHRASES.search(rest):
+        return "referring"
+    return "alone" if begins and length > _FEW_WORDS and not _leans(words) else "question"
 
 
 def asks_something(words: str) -> bool:
     """Whether a message is a question, by its mark or its first word."""
-    first = next(iter(words_of(words)), "")
-    return any(mark in words for mark in MARKS) or begins_a_question(words) or first in _FIRST_WORDS
+    said = words_of(words)
+    begun = said[1:] if said and said[0] in _PREPOSITIONS else said
+    asks = bool(begun) and (begun[0] in _FIRST_WORDS or has_question_word(" ".join(begun)))
+    return asks or any(mark in words for mark in MARKS)
+
+
+def addresses(words: str) -> bool:
+    """Whether a message has a word for the one who is spoken to: "can you put that into a table?"."""
+    return not _ADDRESSING.isdisjoint(words_of(words)) or any(word in words for word in _UNSPACED_ADDRESSING)
 
 
 def _length(words: str) -> int:
@@ -47,18 +64,12 @@ def _length(words: str) -> int:
     return sum(max(1, (len(_UNSPACED.findall(word)) + 1) // 2) for word in words_of(words))
 
 
-def _says_what_differs(words: str) -> bool:
-    """Whether a message names what is different from the question before: "and in May?", "no, the red one"."""
-    said = f" {' '.join(words_of(words))} "
-    return bool(_OPENING.match(said) or _CORRECTING.search(said))
-
-
-def _refers(words: str) -> bool:
-    """Whether a question in English, German or French has a word that may refer to earlier turns, or is in another
+def _leans(words: str) -> bool:
+    """Whether a question in English, German or French has a word that may lean on earlier turns, or is in another
     language.
     """
     said = words_of(words)
-    if said[0] not in _ASKING or not _REFERRING.isdisjoint(said):
+    if said[0] not in _ASKING or not (_PRONOUNS | _POINTING).isdisjoint(said):
         return True
     # "The company" is one that was named before; "the Golden Gate Bridge" and "the price of bread" need not be.
     articles = _ARTICLE.finditer(words)
@@ -68,22 +79,35 @@ def _refers(words: str) -> bool:
 _ASKING_WORDS = """
 who whom whose what when where which why how whats wheres whos hows is are was were do does did can could should would
 will shall has have had may might isn aren doesn don didn wer wen wem was wann wo wie warum wieso weshalb wohin woher
-welche welcher welches welchen welchem ist sind war hat haben kann konnen konnte muss darf soll sollte gibt wird qui que
+welche welcher welches welchen welchem ist sind war hat haben kann konnen konnte muss darf soll sollte gibt wird qui
 quoi quand ou comment combien quel quelle quels quelles pourquoi est sont peut peux puis dois faut
 """
+_ADDRESSING_WORDS = "you your du dir dich dein deine kannst tu te toi ton ta vous votre peux pouvez puedes podrias"
+_PREPOSITION_WORDS = "in at on to for since by from with until seit bis von mit fur aus an auf a de en con para por"
 _SPANISH_VERBS = "hay es son puedo puede tiene"
-_REFERRING_WORDS = """
-he she it him her his hers its they them their theirs this that these those there here then one ones same such other
-others another else both neither either former latter too also instead again answer answers reply explanation summary
-conversation question you your er sie es ihn ihm ihr ihre ihren ihrem ihrer ihres sein seine seinen seinem seiner seines
-deren dessen dies diese dieser dieses diesem diesen da dort dann hier dabei dafur damit daran darauf daraus davon dazu
-dagegen dadurch darin daruber darum danach davor auch noch andere anderen anderer anderes beide beiden solche eins
-antwort frage du dein deine il elle ils elles lui leur leurs son sa ses ce cet cette ces cela ca ceci celui celle ceux
-celles y en l alors aussi autre autres meme ici eux reponse tu vous ta ton votre
+_PRONOUN_WORDS = """
+he she it him her his hers its they them their theirs this that these those there one ones same former latter both else
+er sie ihn ihm ihr ihre ihren ihrem ihrer ihres sein seine seinen seinem seiner seines deren dessen dies diese dieser
+dieses diesem diesen dort dabei dafur damit daran darauf daraus davon dazu dagegen dadurch darin daruber darum danach
+davor beide beiden elle ils elles lui leur leurs cet cette ces cela ca ceci celui celle ceux celles eux il son sa ses
+ella ello ellos ellas su sus esto estos estas ese esa eso esos esas aquel aquella aquello alli suyo suya
 """
+_POINTING_WORDS = """
+here then such other others another neither either too also instead again answer answers reply explanation summary
+conversation question you your es da dann hier auch noch andere anderen anderer anderes solche eins antwort frage du
+dein deine ce y en l alors aussi autre autres meme ici reponse tu vous ta ton votre
+"""
+_PREPOSITIONS = frozenset(_PREPOSITION_WORDS.split())
 _ASKING = frozenset(_ASKING_WORDS.split())
 _FIRST_WORDS = _ASKING.union(_SPANISH_VERBS.split())
-_REFERRING = frozenset(_REFERRING_WORDS.split())
+_ADDRESSING = frozenset(_ADDRESSING_WORDS.split())
+_UNSPACED_ADDRESSING = ("你", "您")
+_PRONOUNS = frozenset(_PRONOUN_WORDS.split())
+_PHRASES = re.compile(
+    r"\b(?:the two|the three|les deux|die beiden|los dos|las dos)\b"
+    r"|[他她它这這那此其]|彼女?|[それこあ]れ|その|そこ|그것|거기"
+)
+_POINTING = frozenset(_POINTING_WORDS.split())
 _ARTICLE = re.compile(r"\b(?:the|le|la|les|du|au|aux|(der|die|das|den|dem|des))\s+", re.IGNORECASE)
 _OF = r"[^\W_]+\s+(?i:of|for|between|von|für|de|des|du)\s"
 # All nouns of German have a capital letter.
@@ -91,7 +115,7 @@ _NAMED = re.compile(rf"(?:[^\W_]+[\s-]+){{0,2}}(?:[A-ZÀ-Þ]|{_OF})")
 _NAMED_IN_GERMAN = re.compile(rf"(?:[^\W_]+[\s-]+){{0,2}}{_OF}")
 _INTERJECTIONS = "oh|ah|well|ok|okay|hm|hmm|ach"
 _OPENINGS = """
-and|or|but|no|nope|not|sorry|wait|oops|actually|what about|how about|what if|why not|und|oder|aber|nein|nicht|doch
+and|or|but|no|nope|not|sorry|wait|oops|actually|what about|how about|why not|und|oder|aber|nein|nicht|doch
 moment|wie ware|was ist mit|et|mais|non|pas|pardon|qu en est il|y|o|pero|perdon|que tal|e|ed|oppure|maar|nee|niet|och
 eller|и|а|или|нет|не|ve|ya
 """

@@ -122,13 +122,34 @@ REPLAN_INSTRUCTION = """\
 If the answers are not enough and other sub-questions could find what is missing, reply instead with one line: \
 REPLAN: what is missing"""
 
-STANDALONE_INSTRUCTION = """\
-Someone who has not seen the conversation must understand its last message. Reply with one line, in the language of \
-the message.
-If it asks for something new: QUESTION: and the whole message. Put names in place of words like "it", "she", "there", \
-"the second", and add what was left out. If nothing is missing, copy the message.
+_STANDALONE_REMARK = """\
 If it is a remark or thanks, or a wish to have the last reply shorter, simpler, in another form or in another \
 language: CONVERSATION"""
+_STANDALONE_LINE = "Reply with one line, in the language of the message."
+_STANDALONE_AIM = f"Someone who has not seen the conversation must understand its last message. {_STANDALONE_LINE}"
+STANDALONE_INSTRUCTIONS = {
+    "referring": f"""\
+{_STANDALONE_AIM}
+QUESTION: and the message, with what was said before in place of words like "it", "she", "that", "there", "the \
+second". Keep all its other words.
+{_STANDALONE_REMARK}""",
+    "question": f"""\
+{_STANDALONE_AIM}
+QUESTION: and the message. If it starts a new topic, copy it word for word. If it leaves out a name that was said \
+before, add the name.
+{_STANDALONE_REMARK}""",
+    "fragment": f"""\
+The last message of a conversation leaves words out. {_STANDALONE_LINE}
+If it changes or corrects the last question: QUESTION: and the last question again, with the new words in place of \
+those that they replace. Keep all the rest of it.
+{_STANDALONE_REMARK}""",
+    "reply": f"""\
+The assistant asked something, and the user's last message answers it. {_STANDALONE_LINE}
+QUESTION: and what the user asked first, with the answer in it. Put names in place of words like "yes", "both", \
+"the second".
+If it is a remark or thanks: CONVERSATION""",
+}
+"""For each form that a message may have."""
 
 
 def version() -> str:
@@ -226,16 +247,17 @@ def guided_messages(question: str, plan: Plan, form: AnswerForm = "short") -> li
     return [SystemMessage(GUIDED_INSTRUCTION if short else WHOLE_GUIDED_INSTRUCTION), HumanMessage(request)]
 
 
-def standalone_messages(earlier: str, words: str, *, pasted: bool = False) -> list[BaseMessage]:
+def standalone_messages(earlier: str, words: str, form: str, *, pasted: bool = False) -> list[BaseMessage]:
     """The prompt for writing the last message of a conversation as a question that stands by itself.
 
     Args:
         earlier: the turns before it, a line each.
         words: the message.
+        form: what it looks like: `question`, `fragment` or `reply`.
         pasted: whether text or code that is not shown was pasted into it.
     """
-    messages: list[BaseMessage] = [SystemMessage(STANDALONE_INSTRUCTION)]
-    for before, message, meaning in STANDALONE_EXAMPLES:
+    messages: list[BaseMessage] = [SystemMessage(STANDALONE_INSTRUCTIONS[form])]
+    for before, message, meaning in STANDALONE_EXAMPLES[form]:
         messages += [HumanMessage(_last_of(before, message)), AIMessage(meaning)]
     return [*messages, HumanMessage(_last_of(earlier, f"{words} [pasted text]" if pasted else words))]
 
@@ -334,7 +356,7 @@ def _specimens() -> list[list[BaseMessage]]:
         direct_messages("q", "whole"),
         guided_messages("q", plan),
         guided_messages("q", plan, "whole"),
-        standalone_messages("User: a", "b", pasted=True),
+        *(standalone_messages("User: a", "b", form, pasted=True) for form in STANDALONE_EXAMPLES),
         with_history(direct_messages("q"), [SystemMessage("s"), HumanMessage("h")]),
         step_messages("t"),
         read_messages("t", "e"),

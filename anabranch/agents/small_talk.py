@@ -27,10 +27,15 @@ def courtesy(text: str) -> str:
 
 
 def begins_a_question(text: str) -> bool:
-    """Whether a short text asks something: it begins with a question word, or its script says much in few letters."""
-    words = words_of(text)
+    """Whether a short text asks something: by a question word, or its script says much in few letters."""
     unspaced = len(re.findall(f"[{UNSPACED}]", text))
-    return unspaced >= _MIN_UNSPACED or bool(_ASKING.search(text)) or (len(words) > 1 and words[0] in _QUESTION_WORDS)
+    return unspaced >= _MIN_UNSPACED or has_question_word(text)
+
+
+def has_question_word(text: str) -> bool:
+    """Whether a text begins with a question word that is not its only one, or has one of Chinese, Korean or Thai."""
+    words = words_of(text)
+    return bool(_ASKING.search(text)) or (len(words) > 1 and words[0] in _QUESTION_WORDS)
 
 
 def words_of(text: str) -> list[str]:
@@ -114,7 +119,9 @@ combien quel quelle quien cuando donde cual como cuanto quem quando onde qual qu
 vad var hvem hvad hvor kto co kiedy gdzie jak ki mi mikor hol кто что когда где почему как сколько хто що коли де kim
 ne nerede ποιος τι ποτε που من ما متى أين كم מי מה מתי איפה कौन क्या कब कहाँ ai gi siapa apa kapan di
 """
-_ASKING = re.compile("谁|誰|什么|什麼|何|哪|怎|多少|吗|嗎|なぜ|どこ|いつ|누구|무엇|어디|언제|왜|ใคร|อะไร|ไหน|เมื่อไ|ทำไม")
+_ASKING = re.compile(
+    "谁|誰|什么|什麼|何|哪|怎|多少|多[久大深远遠重长長高]|几|幾|吗|嗎|なぜ|どこ|いつ|누구|무엇|어디|언제|왜|ใคร|อะไร|ไหน|เมื่อไ|ทำไม"
+)
 
 
 _QUESTION_WORDS = frozenset(word for text in _QUESTIONS.split() for word in words_of(text)[:1])

@@ -76,6 +76,29 @@ async def test_a_used_up_budget_leaves_the_own_words() -> None:
         )
 
 
+# What the model is shown
+
+
+EXAMPLES = [(form, *example) for form, examples in prompts.STANDALONE_EXAMPLES.items() for example in examples]
+
+
+@pytest.mark.parametrize(("form", "earlier", "message", "meaning"), EXAMPLES)
+async def test_the_examples_are_of_their_form_and_would_be_taken(
+    form: str, earlier: str, message: str, meaning: str
+) -> None:
+    turns: list[BaseMessage] = []
+    for line in earlier.split("\n"):
+        speaker, _, text = line.partition(": ")
+        turns.append(HumanMessage(text) if speaker == "User" else AIMessage(text))
+    chat = scripted(meaning)
+    found = await understand(RoleModel(chat), [*turns, HumanMessage(message)])
+    assert prompts.STANDALONE_INSTRUCTIONS[form] in chat.prompts[0]
+    if meaning == "CONVERSATION":
+        assert found.turn == "conversation"
+    else:
+        assert found.question == meaning.removeprefix("QUESTION: ")
+
+
 # What the model says
 
 
@@ -111,6 +134,16 @@ async def test_a_change_of_topic_stays_as_it_is(reply: str) -> None:
 async def test_few_words_that_were_not_rewritten_are_read_with_the_earlier_turns() -> None:
     found = await understood("How old is she?", "QUESTION: How old is she?")
     assert found == Understood("How old is she?", "How old is she?", "follow_up")
+
+
+async def test_what_refers_to_earlier_turns_and_was_not_rewritten_is_read_with_them() -> None:
+    asked = "Which other lighthouses of the coast does she run?"
+    assert await understood(asked, f"QUESTION: {asked}") == Understood(asked, asked, "follow_up")
+
+
+async def test_what_asks_the_assistant_for_nothing_new_is_about_the_conversation() -> None:
+    asked = "Can you put that into other words?"
+    assert await understood(asked, f"QUESTION: {asked}") == Understood(asked, asked, "conversation")
 
 
 @pytest.mark.parametrize("reply", ["CONVERSATION", "**Conversation.**"])

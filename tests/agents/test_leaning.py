@@ -15,23 +15,29 @@ ALONE = [
     "Was kostet ein Ticket für Kinder?",
     "Combien de jours dure un visa de travail ?",
 ]
-QUESTIONS = [
+REFERRING = [
+    "Which of the two is nearer?",
+    "and how old is Tobias",
     "Is she the director?",
-    "How much does that one cost?",
+    "And how much does that one cost?",
+    "What else did Petra Aalto write?",
+    "Since when does she work there?",
+    "Wie lange arbeitet er schon bei Halberg?",
+    "Quand est-il mort ?",
+    "他什么时候去的北京？",
+    "Can you say that in other words?",
+]
+QUESTIONS = [
+    "If somebody in Rena loses a phone on the bus, who keeps it?",
     "When did the company move?",
     "How long does the guarantee last?",
-    "Which of the two is nearer?",
-    "What else did Petra Aalto write?",
     "Was kostet der Eintritt?",
-    "Wie lange arbeitet er schon bei Halberg?",
     "Où se trouve la cantine ?",
     "¿Cuándo ganó el premio Nobel de literatura?",
-    "他什么时候去的北京？",
     "Can you explain your last answer in other words?",
 ]
 FRAGMENTS = [
     "And Bergen?",
-    "and how old is Tobias",
     "What about the red one?",
     "No, the red one.",
     "2021?",
@@ -51,6 +57,7 @@ FRAGMENTS = [
     ("words", "form"),
     [
         *((words, "alone") for words in ALONE),
+        *((words, "referring") for words in REFERRING),
         *((words, "question") for words in QUESTIONS),
         *((words, "fragment") for words in FRAGMENTS),
     ],

@@ -94,7 +94,7 @@ def altered(value: Any) -> Any:
     if isinstance(value, ToolCard):
         return ToolCard(name=value.name, description="changed")
     if isinstance(value, dict):
-        return {key: f"{text}!" for key, text in value.items()}
+        return {key: altered(text) for key, text in value.items()}
     return value[1:]
 
 
