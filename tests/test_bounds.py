@@ -64,7 +64,7 @@ def test_no_prompt_is_longer_than_it_may_be(made: tuple[Plan, dict[int, Answer]]
         prompts.json_messages(question, [], "dynamic", asked=plan, answers=answers, feedback=other, earlier=other),
         prompts.direct_messages(question, "whole"),
         prompts.guided_messages(question, plan),
-        prompts.standalone_messages(question, other),
+        *(prompts.standalone_messages(question, other, form) for form in prompts.STANDALONE_INSTRUCTIONS),
         prompts.step_messages(question),
         prompts.read_messages(question, other),
         prompts.check_messages(question, other, question),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from anabranch.agents import conversation, prompts
+from anabranch.agents import conversation, examples, prompts
 from anabranch.agents.conversation import Understood, understand
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.models import RoleModel
@@ -79,7 +79,7 @@ async def test_a_used_up_budget_leaves_the_own_words() -> None:
 # What the model is shown
 
 
-EXAMPLES = [(form, *example) for form, examples in prompts.STANDALONE_EXAMPLES.items() for example in examples]
+EXAMPLES = [(form, *example) for form, shown in examples.STANDALONE_EXAMPLES.items() for example in shown]
 
 
 @pytest.mark.parametrize(("form", "earlier", "message", "meaning"), EXAMPLES)
