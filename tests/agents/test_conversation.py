@@ -137,7 +137,7 @@ async def test_few_words_that_were_not_rewritten_are_read_with_the_earlier_turns
 
 
 async def test_what_refers_to_earlier_turns_and_was_not_rewritten_is_read_with_them() -> None:
-    asked = "Which other lighthouses of the coast does she run?"
+    asked = "Does she run other lighthouses of the coast?"
     assert await understood(asked, f"QUESTION: {asked}") == Understood(asked, asked, "follow_up")
 
 
