@@ -46,7 +46,7 @@ install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[local,dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[local,dev]" --editable packages/decomposer-1.5b
 	touch $@
 
 vllm: $(VLLM_VENV)/.installed
@@ -55,7 +55,7 @@ scale: $(SCALE_VENV)/.installed
 
 $(SCALE_VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(SCALE_VENV)
-	$(SCALE_VENV)/bin/pip install --quiet --disable-pip-version-check --editable ".[scale]" $(WITH_MCP_1)
+	$(SCALE_VENV)/bin/pip install --quiet --disable-pip-version-check --editable ".[scale]" --editable packages/decomposer-1.5b $(WITH_MCP_1)
 	touch $@
 
 $(FUZZ_VENV)/.installed:

@@ -16,7 +16,14 @@ from tests.openai_server import OpenAIServer, prompt_of
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "anabranch/adapters/*/*.md", "distill_data/*.md", "benchmarks/**/*.md")
+    for pattern in (
+        "*.md",
+        "docs/**/*.md",
+        "anabranch/adapters/*/*.md",
+        "packages/**/*.md",
+        "distill_data/*.md",
+        "benchmarks/**/*.md",
+    )
     for path in ROOT.glob(pattern)
 )
 LINK = re.compile(r"\]\(([^)\s]+)\)")

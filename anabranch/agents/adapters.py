@@ -1,5 +1,7 @@
-"""The LoRA adapters that come with the package, and how a name becomes a folder."""
+"""The LoRA adapters that are installed, and how a name becomes a folder."""
 
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +12,8 @@ Role = Literal["decomposer", "solver"]
 SHIPPED: dict[Role, str] = {"decomposer": "decomposer-135m", "solver": "solver-135m"}
 NONE = "none"
 FOLDER = Path(__file__).parents[1] / "adapters"
+GROUP = "anabranch.adapters"
+CONFIG = "adapter_config.json"
 
 
 def adapter_folder(role: Role, model: str) -> Path | None:
@@ -32,18 +36,26 @@ def adapter_folder(role: Role, model: str) -> Path | None:
     if wanted is None:
         return shipped_adapter(SHIPPED[role]) if model == LOCAL_MODEL else None
     folder = shipped_adapter(wanted) or Path(wanted).expanduser()
-    if not (folder / "adapter_config.json").is_file():
+    if not (folder / CONFIG).is_file():
         raise ConfigurationError(f"{wanted} holds no adapter; name a folder with adapter_config.json, or {NONE!r}")
     return folder
 
 
 def shipped_adapter(name: str) -> Path | None:
-    """The folder of an adapter that comes with the package; None if there is none of this name."""
+    """The folder of an adapter that is installed under a name; None if there is none.
+
+    Some come with the package. Others are distributions of their own, which name, as an entry point of the group
+    `anabranch.adapters`, a package with a folder of the adapter's name.
+    """
     folder = FOLDER / name
-    return folder if (folder / "adapter_config.json").is_file() else None
+    if not (folder / CONFIG).is_file():
+        entry = next(iter(entry_points(group=GROUP, name=name)), None)
+        spec = find_spec(entry.module) if entry else None
+        folder = Path(spec.origin).parent / name if spec and spec.origin else folder
+    return folder if (folder / CONFIG).is_file() else None
 
 
 def shipped_adapters(prefix: str = "") -> list[str]:
-    """Names of the adapters that come with the package, those that begin with `prefix`."""
-    folders = (FOLDER).glob(f"{prefix}*/adapter_config.json")
-    return sorted(config.parent.name for config in folders)
+    """Names of the adapters that are installed, those that begin with `prefix`."""
+    here = {config.parent.name for config in FOLDER.glob(f"*/{CONFIG}")}
+    return sorted(name for name in here | entry_points(group=GROUP).names if name.startswith(prefix))

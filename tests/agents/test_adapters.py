@@ -31,7 +31,7 @@ def test_the_package_comes_with_both() -> None:
         assert "## Scores" in (folder / "README.md").read_text()
 
 
-def test_the_package_comes_with_one_to_serve() -> None:
+def test_one_to_serve_is_a_distribution_of_its_own() -> None:
     folder = adapters.shipped_adapter("decomposer-1.5b")
     assert folder is not None
     assert (folder / "adapter_model.safetensors").stat().st_size <= 40_000_000
