@@ -3,9 +3,17 @@ r"""Task rows for decomposers, from the schemas of real tools: drawn, put in oth
 ```
 python -m benchmarks.toolplans.draw DATA OUT          # seeds.jsonl, the teacher's requests.jsonl, rows of people, tests
 python anabranch/evals/offline.py OUT/requests.jsonl --out OUT/replies.jsonl --serve teacher=/models/qwen15
+python -m benchmarks.toolplans.families DATA OUT/families.jsonl         # rows over families of tools
 python benchmarks/toolplans/rows.py OUT/seeds.jsonl OUT/replies.jsonl --out OUT/tasks \
-    --more OUT/people.jsonl OUT/hidden.jsonl MORE
-python -m anabranch.distill.train /models/qwen15 OUT/tasks_train.jsonl OUT/tasks_tune.jsonl NEW --base ... --start ...
+    --more OUT/people.jsonl OUT/hidden.jsonl OUT/families.jsonl MORE
+python -m anabranch.distill.train /models/qwen15 OUT/tasks_train.jsonl OUT/tasks_tune.jsonl NEW --base ... --start OLD \
+    --learning-rate 1.5e-4 --batch-tokens 12288 --max-seconds 260
+anabranch eval --task toolplans --data FILE --tools FILE --decomposer lines:http://127.0.0.1:8001/v1#NEW
+anabranch eval --task gsm8k --data gsm8k_main_test.jsonl --system static:guided --tool none --max-tokens 512 \
+    --solver http://127.0.0.1:8003/v1#qwen15 --decomposer lines:http://127.0.0.1:8001/v1#NEW
+python -m benchmarks.toolplans.lookups --task musique --data pooled_musique.jsonl --system static:per_node --tool none \
+    --max-tokens 512 --solver http://127.0.0.1:8003/v1#qwen15 --decomposer lines:http://127.0.0.1:8001/v1#NEW
+anabranch distill score routes --rows routes_test.jsonl --out OUT --decomposer http://127.0.0.1:8001/v1#NEW
 ```
 
 MORE is a sample of the rows that `anabranch distill build` makes, so that questions are not forgotten.

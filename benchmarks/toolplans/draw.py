@@ -321,6 +321,15 @@ def read_seal(data: Path) -> list[Tool]:
     ]
 
 
+def free_tools(data: Path) -> list[Tool]:
+    """Those of them that may be trained on: none of a field that the test rows need."""
+    tools = read_seal(data)
+    by_name = {tool.text.name: tool for tool in tools}
+    tests = read_requests(data / "toolplans_seal.jsonl", "test").rows
+    closed = {by_name[name].field for request in tests for name in request.tools}
+    return [tool for tool in tools if tool.field not in closed and re.match(r"[A-Z]", tool.text.description)]
+
+
 def people(data: Path, drawer: Drawer, allowed: dict[str, Tool]) -> Iterator[dict[str, Any]]:
     """Rows of Seal-Tools' training part whose tools may all be trained on."""
     for line in (data / "toolplans_seal.jsonl").read_text(encoding="utf-8").splitlines():
@@ -392,11 +401,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    tools = read_seal(args.data)
-    by_name = {tool.text.name: tool for tool in tools}
-    tests = read_requests(args.data / "toolplans_seal.jsonl", "test").rows
-    closed = {by_name[name].field for request in tests for name in request.tools}
-    free = [tool for tool in tools if tool.field not in closed and re.match(r"[A-Z]", tool.text.description)]
+    free = free_tools(args.data)
     drawer = Drawer(free, args.seed)
     made = list(seeds(drawer, args.seeds))
     asked = [asking(seed, args.teacher, drawer.random, sample) for seed in made for sample in range(args.samples)]

@@ -1,14 +1,21 @@
 """Task rows: drawn from schemas, and the teacher's replies that will do."""
 
 import json
+import re
+from collections.abc import Callable
 from random import Random
 
 import pytest
 
 from anabranch.codecs import decode_lines
 from anabranch.tools.retrieval import ToolText
+from benchmarks.toolplans import families
 from benchmarks.toolplans.draw import Call, Drawer, Tool, asking, clause, hidden, seeds
+from benchmarks.toolplans.phrases import Made
 from benchmarks.toolplans.rows import natural, problem, terse
+from benchmarks.toolplans.services import service
+from benchmarks.toolplans.things import thing
+from benchmarks.toolplans.worlds import world
 
 KINDS = ("boat", "train", "plane", "lorry", "tram", "ferry", "bus", "bike")
 
@@ -72,3 +79,39 @@ def test_marks_of_the_prompt_go_and_descriptions_may_say_little() -> None:
     short = terse("Head\nRoutes:\nsolve: alone\nbook_boat: Books a boat.", Random(1))
     assert "Books a boat" not in short
     assert short.split("\n")[2] == "solve: alone"
+
+
+@pytest.mark.parametrize("maker", [world, service, thing])
+def test_requests_over_families_have_every_value_that_their_calls_have(maker: Callable[[Random], Made]) -> None:
+    for seed in range(60):
+        made = maker(Random(seed))
+        assert made.steps
+        assert {key for key, _ in made.steps} <= set(made.tools)
+        for place, (_, text) in enumerate(made.steps):
+            assert all(int(slot) <= place for slot in re.findall(r"\{(\d+)\}", text))
+            assert all(number in made.request for number in re.findall(r"\d{3,}", text))
+
+
+def test_what_a_request_does_not_say_is_found_first() -> None:
+    made = next(made for made in map(world, map(Random, range(50))) if re.match(r"Who \w+ \w", made.request))
+    assert made.steps[0][0] in ("search", "search_person", "popular", "top", "latest", "upcoming")
+    assert "{1}" in made.steps[1][1]
+
+
+def test_rows_over_families_are_plans_over_their_catalogues_and_none_comes_twice() -> None:
+    found = list(families.rows(Drawer(TOOLS, 3), 40))
+    requests = [row["messages"][1]["content"] for row in found]
+    assert len(set(requests)) == len(found) == 40
+    for row in found:
+        routes = [line.partition(": ")[0] for line in row["messages"][0]["content"].split("Routes:\n")[1].split("\n")]
+        assert {question.route for question in decode_lines(row["completion"]).sub_questions} <= set(routes)
+
+
+def test_two_requests_in_one_do_not_need_each_other() -> None:
+    one, other = thing(Random(1)), world(Random(2))
+    joined = families.both(one, other)
+    assert len(joined.steps) == len(one.steps) + len(other.steps)
+    slots = [int(slot) for _, text in joined.steps[len(one.steps) :] for slot in re.findall(r"\{(\d+)\}", text)]
+    assert slots
+    assert min(slots) > len(one.steps)
+    assert families.both(other, world(Random(3))) is other
