@@ -66,6 +66,10 @@ def run(
             show_default=False,
         ),
     ] = None,
+    one_corpus: Annotated[
+        bool,
+        typer.Option("--one-corpus", help="Search the paragraphs of all questions in --data, not only a question's."),
+    ] = False,
     tool: Tool = None,
     tools: Annotated[
         str | None,

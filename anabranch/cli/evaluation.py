@@ -146,7 +146,7 @@ def _setup(values: Mapping[str, Any]) -> Setup:
         "price": Price(input=solver[0], output=solver[1]) if solver else None,
         "decomposer_price": Price(input=decomposer[0], output=decomposer[1]) if decomposer else None,
     }
-    same = ("task", "limit", "seed", "concurrency", "max_tokens", "max_sub_questions")
+    same = ("task", "limit", "seed", "concurrency", "max_tokens", "max_sub_questions", "one_corpus")
     given = {name: value for name, value in named.items() if value} | {name: values[name] for name in same}
     return Setup(out=Path(values["out"]), **given)
 

@@ -83,6 +83,7 @@ class Engine:
         file: where records go.
         concurrency: questions at a time.
         on_progress: told after each question.
+        corpus: a search that takes the place of one over a question's own paragraphs.
     """
 
     task: Task
@@ -90,6 +91,7 @@ class Engine:
     file: RecordFile
     concurrency: int = 8
     on_progress: Callable[[Progress], None] = field(default=lambda _progress: None)
+    corpus: BaseTool | None = None
 
     async def run(
         self, entrants: Sequence[Entrant], examples: Sequence[Example], done: Mapping[tuple[str, str], Record]
@@ -139,7 +141,8 @@ class Engine:
             ConfigurationError: the system cannot run at all.
             StorageError: the reply cannot be kept.
         """
-        case, calls, started = Case(example, self.task.hint, self.tools), list[Call](), time.monotonic()
+        case = Case(example, self.task.hint, self.tools, self.corpus)
+        calls, started = list[Call](), time.monotonic()
         outcome, error, unwell = Outcome("", ""), None, False
         with noting(calls):
             try:

@@ -22,6 +22,7 @@ from anabranch.evals.hub import fetch
 from anabranch.evals.models import Models, served_name
 from anabranch.evals.records import Described, Manifest, RunFolder
 from anabranch.evals.replies import ReplyStore
+from anabranch.evals.systems import corpus_of
 from anabranch.evals.tasks import find_task
 from anabranch.evals.tasks.task import Task
 
@@ -47,6 +48,7 @@ class Setup:
         price: what a solver costs.
         decomposer_price: what a decomposer costs.
         cache: file of replies; the run's own if None.
+        one_corpus: each question is searched over the paragraphs of all questions in the file.
     """
 
     out: Path
@@ -63,11 +65,12 @@ class Setup:
     price: Price | None = None
     decomposer_price: Price | None = None
     cache: Path | None = None
+    one_corpus: bool = False
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that can start: its folder, manifest, questions, systems and models."""
+    """A run that can start: its folder, manifest, questions, systems, models, and the corpus of all questions."""
 
     setup: Setup
     task: Task
@@ -77,6 +80,7 @@ class Prepared:
     entrants: Sequence[Entrant]
     tools: Sequence[BaseTool]
     store: ReplyStore
+    corpus: BaseTool | None = None
 
 
 def prepare(setup: Setup, tools: Sequence[BaseTool], *, progress: Callable[[str], None]) -> Prepared:
@@ -100,13 +104,16 @@ def prepare(setup: Setup, tools: Sequence[BaseTool], *, progress: Callable[[str]
         "tools": [tool.name for tool in tools],
         "max_tokens": setup.max_tokens,
         "max_sub_questions": setup.max_sub_questions,
+        **({"one_corpus": True} if setup.one_corpus else {}),
     }
+    corpus = corpus_of(reading.examples) if setup.one_corpus else None
     store = ReplyStore(setup.cache or folder.cache)
     try:
         entrants = _open_all(specs, Models(store, setup.max_tokens, progress), setup, settings)
         systems = tuple(entrant.system for entrant in entrants)
         manifest = _manifest(setup, path, reading.problems, systems, settings)
-        return Prepared(setup, task, folder, folder.open(manifest, examples), examples, entrants, tools, store)
+        manifest = folder.open(manifest, examples)
+        return Prepared(setup, task, folder, manifest, examples, entrants, tools, store, corpus)
     except BaseException:
         store.close()
         raise
@@ -135,7 +142,7 @@ async def go(run: Prepared, on_progress: Callable[[Progress], None]) -> Progress
         BackendError: too many failures in a row.
     """
     file = run.folder.appending()
-    engine = Engine(run.task, run.tools, file, run.setup.concurrency, on_progress)
+    engine = Engine(run.task, run.tools, file, run.setup.concurrency, on_progress, run.corpus)
     try:
         progress = await engine.run(run.entrants, run.examples, run.folder.records())
     finally:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -39,14 +39,17 @@ class Case:
         example: the question.
         hint: the form of the answer.
         tools: tools for all questions.
+        corpus: a search over more than the question's own paragraphs, see `corpus_of`.
     """
 
-    def __init__(self, example: Example, hint: str = "", tools: Sequence[BaseTool] = ()) -> None:
+    def __init__(
+        self, example: Example, hint: str = "", tools: Sequence[BaseTool] = (), corpus: BaseTool | None = None
+    ) -> None:
         self.example = example
         parts = [example.context or "", f"{example.question} {hint}".strip()]
         self.question = "\n\n".join(part for part in parts if part)
         self.retrieved: list[str] = []
-        self._index = document_search(map(_document, example.paragraphs), k=PASSAGES) if example.paragraphs else None
+        self._index = corpus or (_search(example.paragraphs) if example.paragraphs else None)
         self.tools = [*tools, *([_noted(self._index, self.retrieved)] if self._index else [])]
 
     def read(self) -> str:
@@ -71,6 +74,22 @@ class Case:
         if plan is None:
             raise DocumentError("the example has no human sub-questions; use another system or data with them")
         return plan
+
+
+def corpus_of(examples: Iterable[Example]) -> BaseTool:
+    """One search over the paragraphs of all questions, each paragraph once.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+    paragraphs = dict.fromkeys(paragraph for example in examples for paragraph in example.paragraphs)
+    if not paragraphs:
+        raise ConfigurationError("--one-corpus needs questions whose context is a list of paragraphs; leave it out")
+    return _search(paragraphs)
+
+
+def _search(paragraphs: Iterable[Paragraph]) -> BaseTool:
+    return document_search(map(_document, paragraphs), k=PASSAGES)
 
 
 def _document(paragraph: Paragraph) -> Document:

@@ -11,7 +11,7 @@ python -m anabranch.distill.train /models/qwen15 OUT/tasks_train.jsonl OUT/tasks
 anabranch eval --task toolplans --data FILE --tools FILE --decomposer lines:http://127.0.0.1:8001/v1#NEW
 anabranch eval --task gsm8k --data gsm8k_main_test.jsonl --system static:guided --tool none --max-tokens 512 \
     --solver http://127.0.0.1:8003/v1#qwen15 --decomposer lines:http://127.0.0.1:8001/v1#NEW
-python -m benchmarks.toolplans.lookups --task musique --data pooled_musique.jsonl --system static:per_node --tool none \
+anabranch eval --task musique --data pooled_musique.jsonl --one-corpus --system static:per_node --tool none \
     --max-tokens 512 --solver http://127.0.0.1:8003/v1#qwen15 --decomposer lines:http://127.0.0.1:8001/v1#NEW
 anabranch distill score routes --rows routes_test.jsonl --out OUT --decomposer http://127.0.0.1:8001/v1#NEW
 ```

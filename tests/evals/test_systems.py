@@ -238,3 +238,18 @@ def test_options_follow_the_protocol() -> None:
 def test_two_models_of_one_name_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="give the models labels"):
         cross(["cot"], ["local"], ["a=batch:x", "a=batch:y"])
+
+
+async def test_one_corpus_holds_the_paragraphs_of_all_questions() -> None:
+    chat, solver = model()
+    corpus = systems.corpus_of([EXAMPLE, HOPS, HOPS])
+    case = Case(EXAMPLE.model_copy(update={"question": "Who founded the Hollin Quay ferry?"}), corpus=corpus)
+    await systems.direct(solver)(case)
+    assert "founded by Marta Ostrander" in chat.prompts[0]
+    assert case.retrieved.count("Ferry") == 1
+    assert [tool.name for tool in case.tools] == ["search"]
+
+
+def test_one_corpus_needs_paragraphs() -> None:
+    with pytest.raises(ConfigurationError, match="list of paragraphs"):
+        systems.corpus_of([EXAMPLE])
