@@ -1,6 +1,9 @@
 """A chat model whose replies are the user's answer: what it says and streams is the answer and nothing else."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -13,6 +16,8 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from anabranch.agents.final_answer import AnswerStream, Reading, read
 from anabranch.characters import WholeStream, whole_characters, whole_data
+from anabranch.replies import says_something
+from anabranch.scope import holding
 
 REASONING = "reasoning_content"
 """Where chunks and messages have what a reply says besides the answer, as it is written."""
@@ -22,6 +27,48 @@ WORKING = "working"
 
 UNOPENED = "unopened_thoughts"
 """Where a message says that its reply began with thoughts whose `<think>` was missing."""
+
+
+@dataclass
+class Heard:
+    """What was streamed of an answer so far, for the case that its time ends.
+
+    Attributes:
+        always: whether answers are streamed even if nobody listens.
+        text: the text.
+        last: the last chunk of it.
+        telling: knows what was not yet certain to be of the answer.
+    """
+
+    always: bool = False
+    text: str = ""
+    last: BaseMessage | None = None
+    telling: "_Telling | None" = None
+
+    def end(self) -> tuple[str, str | None]:
+        """The answer as far as it came, and the id of the message that was streamed with it, if any was."""
+        if says_something(self.text):
+            # LangChain gives chunks their ids after they were yielded.
+            return self.text, self.last.id if self.last else None
+        return (str(self.telling.rest().message.text) if self.telling else "").strip(), None
+
+
+_heard: ContextVar[Heard | None] = ContextVar("anabranch_heard", default=None)
+
+
+def hearing(*, always: bool) -> AbstractContextManager[Heard]:
+    """Inside, what is streamed of answers is noted.
+
+    Args:
+        always: whether they are streamed even if nobody listens.
+    """
+    return holding(_heard, Heard(always))
+
+
+def heard_so_far() -> str:
+    """What was streamed so far of the answer that is under way."""
+    heard = _heard.get()
+    return heard.text if heard else ""
 
 
 class AnsweringModel(BaseChatModel):
@@ -49,6 +96,8 @@ class AnsweringModel(BaseChatModel):
         taken = {name: getattr(inner, name) for name in shared}
         if "streaming" in inner.model_fields_set:
             taken["streaming"] = inner.streaming  # type: ignore[attr-defined]
+        if (heard := _heard.get()) and heard.always and not inner.disable_streaming:
+            taken["streaming"] = True
         # Copied without validation: all of it was validated with the model itself.
         taken |= {"inner": inner, "reading": reading, "thinks": thinks, "profile": inner.profile}
         return _stand_in().model_copy(update=taken)
@@ -125,13 +174,19 @@ class AnsweringModel(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         telling = _Telling(AnswerStream(self.reading, tools=bool(kwargs.get("tools")), thinks=self.thinks))
+        if heard := _heard.get():
+            heard.text, heard.last, heard.telling = "", None, telling
         kind = type(self.inner)
         if kind._astream is BaseChatModel._astream and kind._stream is BaseChatModel._stream:
             for generation in _in_one(await self.inner._agenerate(messages, stop, **kwargs)):
                 yield telling.chunk(generation)
         else:
             async for generation in self.inner._astream(messages, stop, **kwargs):
-                yield telling.chunk(generation)
+                chunk = telling.chunk(generation)
+                if heard:
+                    heard.text += str(chunk.text)
+                    heard.last = chunk.message
+                yield chunk
         yield telling.rest()
 
 

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from anabranch.addresses import masked, split_login, without_login
 from anabranch.agents.adapters import Role, adapter_folder
-from anabranch.agents.answering import UNOPENED, answering, unstreamed
+from anabranch.agents.answering import UNOPENED, answering, heard_so_far, unstreamed
 from anabranch.agents.final_answer import Reading
 from anabranch.agents.ledger import Ledger, current
 from anabranch.agents.limits import TimeIsUp, answer_limit, blocks, expected_usage, limited, usage_of, within
@@ -156,9 +156,12 @@ async def call(
             asking = _reply(model, asked if shown else unstreamed(asked), reading, prompt, config, ledger)
             message = await within(asking, min(left, most))
         except TimeIsUp:
-            ledger.add(role, expected_usage(prompt, model.price))
+            ledger.add(role, usage_of(AIMessage(heard_so_far()), model.price, prompt))
             raise (ledger.time_is_up() if left <= most else _too_slow(role, most)) from None
-        except (AnabranchError, GraphBubbleUp, asyncio.CancelledError):
+        except asyncio.CancelledError:
+            ledger.add(role, usage_of(AIMessage(heard_so_far()), model.price, prompt))
+            raise
+        except (AnabranchError, GraphBubbleUp):
             raise
         except Exception as error:
             if (message := ended_early(error)) is None:

@@ -14,7 +14,7 @@ from langgraph.config import get_config, get_stream_writer
 from langgraph.graph import END
 from langgraph.types import interrupt
 
-from anabranch.agents.answering import WORKING
+from anabranch.agents.answering import WORKING, hearing
 from anabranch.agents.conversation import FollowUps, earlier_turns, history_of, transcript
 from anabranch.agents.decomposer import Decomposer, Draft, PlanRequest, decompose
 from anabranch.agents.gate import Gate
@@ -214,11 +214,18 @@ class Nodes:
         history = history_of(state["messages"], self.solver)
         if self.searchers:
             history.append(SystemMessage(GROUNDED_TALK_INSTRUCTION))
-        with booking(self._final_ledger(state)) as ledger:
+        timed = bool(self.budget and self.budget.max_seconds)
+        with booking(self._final_ledger(state)) as ledger, hearing(always=timed) as heard:
             solving = solve(
                 self.solver, state["question"], state["plan"], history=history, tools=tools, form=self.answer_form
             )
-            final = await ledger.in_time(solving)
+            try:
+                final = await ledger.in_time(solving)
+            except (BudgetExceededError, CallTimeoutError):
+                text, message_id = heard.end()
+                if not says_something(text):
+                    raise
+                final = Final(text, message_id=message_id, ending="cut")
         return self._finish(state, final, ledger.by_role)
 
     async def execute(self, state: PlannerState, *, sync: bool) -> Update:

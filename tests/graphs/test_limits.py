@@ -143,8 +143,8 @@ async def test_a_joiner_that_takes_too_long_for_one_call_is_done_without() -> No
     assert (await graph.ainvoke(QUESTION))["answer"] == "Ida Brask"
 
 
-@pytest.mark.parametrize("how", HOW)
-async def test_a_solver_that_writes_for_ever_ends_in_time(how: str) -> None:
+@pytest.mark.parametrize("how", ["invoke", "ainvoke"])
+async def test_a_solver_that_says_nothing_ends_in_time(how: str) -> None:
     graph = planner((), without_end(how), budget=Budget(max_seconds=0.2))
     started = time.monotonic()
     with pytest.raises(BudgetExceededError, match=r"max_seconds=0\.2"):
@@ -159,6 +159,34 @@ async def test_a_solver_that_blocks_is_not_waited_for(how: str) -> None:
         await ask(planner((), Blocking(seconds=3), budget=Budget(max_seconds=0.2)), how)
     assert time.monotonic() - started < PATIENCE
     assert (await ask(planner((), Blocking(seconds=0)), how))["answer"] == "Ida"
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("items", [(), (("Who?", SOLVE),)], ids=["direct", "guided"])
+async def test_what_a_solver_has_written_when_the_time_is_up_is_a_part_of_an_answer(how: str, items: Any) -> None:
+    solver = without_end("stream")
+    graph = planner(items, solver, budget=Budget(max_seconds=0.4), protocol="guided")
+    started = time.monotonic()
+    result = await ask(graph, how)
+    assert time.monotonic() - started < PATIENCE
+    assert result["status"] == "partial"
+    assert result["answer"].startswith("on and on")
+    assert result["messages"][-1].response_metadata["finish_reason"] == "length"
+    assert result["usage"]["solver"].calls == 1
+    assert result["usage"]["solver"].estimated
+
+
+@pytest.mark.parametrize("budget", [Budget(max_seconds=0.4), Budget(call_timeout=0.4)], ids=["all", "one call"])
+async def test_what_was_streamed_until_the_time_was_up_is_the_answer(budget: Budget) -> None:
+    streamed, result = "", {}
+    parts: Any = planner((), without_end("stream"), budget=budget).astream(QUESTION, stream_mode=["messages", "values"])
+    async for mode, data in parts:
+        if mode == "messages":
+            streamed += str(data[0].text)
+        else:
+            result = data
+    assert streamed == result["answer"]
+    assert result["status"] == "partial"
 
 
 async def test_a_step_whose_call_takes_too_long_has_failed_and_the_others_go_on() -> None:
