@@ -1,5 +1,6 @@
 """The documentation: its links lead somewhere, and the README's first lines run."""
 
+import inspect
 import os
 import re
 import subprocess
@@ -10,6 +11,12 @@ from typing import Any
 
 import pytest
 
+from anabranch import bounds, config, create_planner, fetching, python_sandbox
+from anabranch.agents.listing import LISTING_SECONDS
+from anabranch.serving import connections, door, health
+from anabranch.serving.connections import Patience
+from anabranch.serving.service import Limits
+from anabranch.tools import reading
 from tests.graphs.scripts import CRAIGSLIST
 from tests.openai_server import OpenAIServer, prompt_of
 
@@ -91,3 +98,30 @@ def test_lines_of_python_run_as_they_are_after_the_install(
         assert "Who founded Craigslist?" in done.stdout
     if "todos" in lines:
         assert "{'content': 'Who founded Craigslist?', 'status': 'completed'}" in done.stdout
+
+
+def test_the_page_on_reliability_has_the_numbers_of_the_code() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    told = inspect.signature(create_planner).parameters
+    sandbox = inspect.signature(python_sandbox).parameters
+    for line in (
+        f"| `Budget(call_timeout=)` | {config.CALL_SECONDS:g} s |",
+        f"| `step_timeout=` | {told['step_timeout'].default:g} s |",
+        f"| a list of models, a health check | {LISTING_SECONDS:g} s, {health.PROBE_SECONDS:g} s |",
+        f"| one document | {reading.MAX_SECONDS:g} s |",
+        f"| the sandbox | {sandbox['timeout'].default:g} s |",
+        f"| a request to `serve app` | {Limits().timeout:g} s |",
+        f"its head has {Patience().head:g} s, its body {door.BODY_SECONDS:g} s",
+        f"dropped after {Patience().answer:g} s",
+        f"| a question | {config.MAX_QUESTION_CHARS:,} characters |",
+        f"| {fetching.MAX_REPLY_BYTES >> 20} MiB, {bounds.MAX_REPLY_CHARS:,} characters |",
+        f"| the answer to a sub-question | {bounds.MAX_ANSWER_CHARS:,} characters |",
+        f"| a sub-question with answers in its slots | {bounds.MAX_FILLED_CHARS:,} characters |",
+        f"| a tool's result | {bounds.MAX_RESULT_CHARS:,} characters |",
+        f"| a plan | {bounds.MAX_PLAN_SIZE:,} sub-questions, {bounds.MAX_PLAN_CHARS:,} characters |",
+        f"| a document | {reading.MAX_BYTES >> 20} MiB, {reading.MAX_MEMORY >> 30} GiB of memory |",
+        f"| the sandbox | {sandbox['max_memory_mb'].default} MiB, {sandbox['max_output_chars'].default:,} characters",
+        f"| the head of a request to `serve app` | {connections.MAX_HEAD_BYTES >> 10} KiB |",
+        f"takes {Limits().max_concurrency} questions at a time and lets {Limits().max_queue} wait",
+    ):
+        assert line in page
