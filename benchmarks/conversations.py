@@ -105,6 +105,7 @@ def _hash(prompt: str) -> str:
 async def measure(model: RoleModel, split: str, *, verbose: bool) -> None:
     """Understands all conversations of a split and prints how many rightly."""
     good, all_, calls, began = Counter[str](), Counter[str](), Counter[int](), time.monotonic()
+    whole = 0
     for row in rows(split):
         with booking(Ledger()) as ledger:
             found = await understand(model, messages(row))
@@ -112,12 +113,14 @@ async def measure(model: RoleModel, split: str, *, verbose: bool) -> None:
         all_[row["kind"]] += 1
         good[row["kind"]] += ok
         calls[ledger.total.calls] += 1
+        whole += ok and found.question != row["asked"] and found.question.endswith(row["asked"])
         if verbose and not ok:
             print(f"{row['id']}: {row['asked']!r} -> {found.turn}: {found.question!r}")
     for kind, count in all_.items():
         print(f"{kind:15} {good[kind]:3} of {count}")
     total = sum(all_.values())
     print(f"{split:15} {good.total():3} of {total} = {good.total() / total:.1%}")
+    print(f"{whole} of these are the message after the turns before it, which nobody could rewrite")
     print(f"calls: {dict(sorted(calls.items()))}, {(time.monotonic() - began) / total:.1f} s each")
 
 

@@ -14,18 +14,18 @@ from typing import Literal
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from anabranch.agents import prompts
-from anabranch.agents.leaning import MARKS, Form, addresses, form_of
+from anabranch.agents.leaning import MARKS, Form, addresses, content_of, form_of, says_what_differs
 from anabranch.agents.messages import is_system
 from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import ending
-from anabranch.agents.small_talk import is_small_talk
+from anabranch.agents.small_talk import is_small_talk, words_of
 from anabranch.bounds import shorten
 from anabranch.config import check_question
 from anabranch.errors import BudgetExceededError, CallTimeoutError, ConfigurationError, QuestionError
 from anabranch.tools.terms import UNSPACED
 
 Turn = Literal["question", "follow_up", "conversation"]
-"""What a message is: a question that stands by itself; one that may lean on earlier turns, in the user's own words; or
+"""What a message is: a question that stands by itself; one in the user's own words, which may lean on earlier turns; or
 something about the conversation itself (thanks, "make it shorter"), which is answered from the conversation alone."""
 MAX_TURNS = 6
 MAX_TURN_CHARS = 600
@@ -111,18 +111,16 @@ async def understand(model: RoleModel, messages: Sequence[BaseMessage]) -> Under
     try:
         reply = await call(model, shown, role="solver")
     except (BudgetExceededError, CallTimeoutError):
-        return own_words(asked, turns)
+        return own_words(asked, turns, form)
     if ending(reply) != "whole":
-        return own_words(asked, turns)
+        return own_words(asked, turns, form)
     return read_reply(str(reply.text), asked, turns, form)
 
 
-def own_words(asked: str, turns: Sequence[BaseMessage]) -> Understood:
-    """A message that nobody could rewrite; the answer to a question of the assistant's, after what it is about."""
-    asks = any(mark in asked for mark in MARKS)
-    if asks or not _asks_back(turns) or len(asked) > MAX_REPLY_CHARS:
-        return Understood(asked, asked, "follow_up")
-    return Understood(asked, _after_the_last(turns, asked))
+def own_words(asked: str, turns: Sequence[BaseMessage], form: Form) -> Understood:
+    """A message that nobody could rewrite: after the question and answer before it if it leans on them."""
+    leans = form not in ("alone", "question") and len(asked) <= MAX_REPLY_CHARS
+    return Understood(asked, _after_the_last(turns, asked) if leans else asked, "follow_up")
 
 
 def _after_the_last(turns: Sequence[BaseMessage], asked: str) -> str:
@@ -131,7 +129,7 @@ def _after_the_last(turns: Sequence[BaseMessage], asked: str) -> str:
     return " ".join((_cut(about, MAX_TURN_CHARS), _cut(str(turns[-1].text), MAX_TURN_CHARS), asked))
 
 
-def read_reply(text: str, asked: str, turns: Sequence[BaseMessage], form: Form = "question") -> Understood:
+def read_reply(text: str, asked: str, turns: Sequence[BaseMessage], form: Form) -> Understood:
     """Reads what the model made of a message; the user's own words where it made nothing of use.
 
     Args:
@@ -152,14 +150,13 @@ def read_reply(text: str, asked: str, turns: Sequence[BaseMessage], form: Form =
     if question and not _adds(question, words, turns):
         if form == "referring" and addresses(words):
             return Understood(asked, asked, "conversation")
-        # What refers to earlier turns, or has few words, does not say all: whoever can, reads it with them.
-        return own_words(asked, turns) if few or form != "question" else Understood(asked, asked)
+        return Understood(asked, asked) if form == "question" and not few else own_words(asked, turns, form)
     if few and any(_same(question, str(turn.text)) for turn in turns):
         # Nothing could be added to what was said before: most often a remark, or a wish about the last answer.
-        asks = any(mark in words for mark in MARKS) or _NUMBER.search(words) or _asks_back(turns)
-        return Understood(asked, _after_the_last(turns, asked)) if asks else Understood(asked, asked, "conversation")
-    if not _stands(question, words, turns):
-        return own_words(asked, turns)
+        asks = says_what_differs(words) or any(mark in words for mark in MARKS) or _NUMBER.search(words)
+        return own_words(asked, turns, form) if asks or form == "reply" else Understood(asked, asked, "conversation")
+    if not _stands(question, words, turns) or (form != "question" and not _keeps(question, words)):
+        return own_words(asked, turns, form)
     return Understood(asked, f"{question}\n\n{pasted}" if pasted else question)
 
 
@@ -170,6 +167,7 @@ _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"\d+")
 _IN_PAIRS = re.compile(f"[{UNSPACED}\uac00-\ud7a3]")
 _STEM = 4
+KEPT = 0.5
 
 
 def _stands(question: str, words: str, turns: Sequence[BaseMessage]) -> bool:
@@ -195,10 +193,16 @@ def _adds(question: str, words: str, turns: Sequence[BaseMessage]) -> bool:
     return bool((_stems(question, shortest=2) - _stems(words, shortest=2)) & before)
 
 
+def _keeps(question: str, words: str) -> bool:
+    """Whether a rewritten message still has most of what the message itself says."""
+    told = _stems(content_of(words), shortest=3)
+    return len(told & _stems(question, shortest=3)) >= KEPT * len(told)
+
+
 def _stems(text: str, *, shortest: int = _STEM) -> set[str]:
     """The beginnings of the longer words of a text; of Korean and of scripts without spaces, pairs of characters."""
     stems = set[str]()
-    for word in _WORD.findall(text.lower()):
+    for word in words_of(text):
         if _IN_PAIRS.search(word):
             stems |= {word[place : place + 2] for place in range(max(1, len(word) - 1))}
         elif len(word) >= shortest or word.isdigit():

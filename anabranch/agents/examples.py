@@ -112,11 +112,6 @@ STANDALONE_EXAMPLES: dict[str, tuple[tuple[str, str, str], ...]] = {
             "And how many people work there?",
             "QUESTION: How many people work at the Kiruna mine?",
         ),
-        (
-            _HALL,
-            "If somebody loses their phone on a bus, who keeps it?",
-            "QUESTION: If somebody loses their phone on a bus, who keeps it?",
-        ),
     ),
     "question": (
         (

@@ -54,6 +54,18 @@ def asks_something(words: str) -> bool:
     return asks or any(mark in words for mark in MARKS)
 
 
+def says_what_differs(words: str) -> bool:
+    """Whether a message names what is different from the question before: "and in May?", "no, the red one"."""
+    said = f" {' '.join(words_of(words))} "
+    return bool(_OPENING.match(said) or _CORRECTING.search(said))
+
+
+def content_of(words: str) -> str:
+    """A message without the words of closed classes, in lower case and without accents."""
+    said = _CORRECTING.sub(" ", _OPENING.sub(" ", f" {' '.join(words_of(words))} "))
+    return " ".join(word for word in said.split() if word not in _CLOSED)
+
+
 def addresses(words: str) -> bool:
     """Whether a message has a word for the one who is spoken to: "can you put that into a table?"."""
     return not _ADDRESSING.isdisjoint(words_of(words)) or any(word in words for word in _UNSPACED_ADDRESSING)
@@ -82,8 +94,14 @@ will shall has have had may might isn aren doesn don didn wer wen wem was wann w
 welche welcher welches welchen welchem ist sind war hat haben kann konnen konnte muss darf soll sollte gibt wird qui
 quoi quand ou comment combien quel quelle quels quelles pourquoi est sont peut peux puis dois faut
 """
+_LITTLE_WORDS = """
+first second third last the der die das den dem ein eine einen einer les une las los una and but not with just please
+yes yeah yep sure okay und oder aber nicht mit nur bitte mais pas avec oui pero con por favor
+"""
 _ADDRESSING_WORDS = "you your du dir dich dein deine kannst tu te toi ton ta vous votre peux pouvez puedes podrias"
-_PREPOSITION_WORDS = "in at on to for since by from with until seit bis von mit fur aus an auf a de en con para por"
+_PREPOSITION_WORDS = """
+about in at on to for since by from with until seit bis von mit fur aus an auf a de en con para por
+"""
 _SPANISH_VERBS = "hay es son puedo puede tiene"
 _PRONOUN_WORDS = """
 he she it him her his hers its they them their theirs this that these those there one ones same former latter both else
@@ -108,6 +126,7 @@ _PHRASES = re.compile(
     r"|[他她它这這那此其]|彼女?|[それこあ]れ|その|そこ|그것|거기"
 )
 _POINTING = frozenset(_POINTING_WORDS.split())
+_CLOSED = _FIRST_WORDS.union(_LITTLE_WORDS.split()) | _PREPOSITIONS | _ADDRESSING | _PRONOUNS | _POINTING
 _ARTICLE = re.compile(r"\b(?:the|le|la|les|du|au|aux|(der|die|das|den|dem|des))\s+", re.IGNORECASE)
 _OF = r"[^\W_]+\s+(?i:of|for|between|von|für|de|des|du)\s"
 # All nouns of German have a capital letter.
@@ -125,5 +144,7 @@ ich meine|ich meinte|ich wollte|stattdessen|je veux dire|je voulais|quise decir|
 volevo dire|quero dizer|bedoel|bedoelde
 """
 _OPENING = re.compile(f" (?:(?:{alternatives(_INTERJECTIONS)}) )*(?:{alternatives(_OPENINGS)}) ")
-_CORRECTING = re.compile(f" (?:{alternatives(_CORRECTIONS)}) |呢 $|^ 不|不是|不对|我是说|我问|我指")
+_CORRECTING = re.compile(
+    f"(?<= )(?:{alternatives(_CORRECTIONS)})(?= )|呢 $|^ 不|不是|不对|我(?:问|说|指)的是|我是说|我问"
+)
 _UNSPACED = re.compile(f"[{UNSPACED}]")

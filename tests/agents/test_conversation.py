@@ -17,6 +17,7 @@ from tests.fakes import Reply, ScriptedChatModel
 from tests.strategies import any_text
 
 TURNS: list[BaseMessage] = [HumanMessage("Who runs the Lindholm lighthouse?"), AIMessage("Petra Aalto runs it.")]
+SAID = "Who runs the Lindholm lighthouse? Petra Aalto runs it."
 
 
 def scripted(*replies: Reply) -> ScriptedChatModel:
@@ -68,12 +69,11 @@ async def test_a_small_model_is_not_asked() -> None:
     assert await understand(model, [*TURNS, HumanMessage(asked)]) == Understood(asked, asked, "follow_up")
 
 
-async def test_a_used_up_budget_leaves_the_own_words() -> None:
+async def test_with_a_used_up_budget_the_own_words_are_put_after_what_was_said() -> None:
     ledger = Ledger({"solver": Usage(calls=1)}, budget=Budget(max_calls=1))
+    asked = "And how old is she?"
     with booking(ledger):
-        assert await understood("And how old is she?") == Understood(
-            "And how old is she?", "And how old is she?", "follow_up"
-        )
+        assert await understood(asked) == Understood(asked, f"{SAID} {asked}", "follow_up")
 
 
 # What the model is shown
@@ -131,14 +131,16 @@ async def test_a_change_of_topic_stays_as_it_is(reply: str) -> None:
     assert await understood(asked, reply) == Understood(asked, asked)
 
 
-async def test_few_words_that_were_not_rewritten_are_read_with_the_earlier_turns() -> None:
-    found = await understood("How old is she?", "QUESTION: How old is she?")
-    assert found == Understood("How old is she?", "How old is she?", "follow_up")
+@pytest.mark.parametrize("asked", ["How old is she?", "Does she run other lighthouses of the coast?", "Since when?"])
+async def test_what_leans_on_earlier_turns_and_was_not_rewritten_is_put_after_them(asked: str) -> None:
+    assert await understood(asked, f"QUESTION: {asked}") == Understood(asked, f"{SAID} {asked}", "follow_up")
 
 
-async def test_what_refers_to_earlier_turns_and_was_not_rewritten_is_read_with_them() -> None:
-    asked = "Does she run other lighthouses of the coast?"
-    assert await understood(asked, f"QUESTION: {asked}") == Understood(asked, asked, "follow_up")
+async def test_a_question_that_may_lean_on_earlier_turns_and_was_not_rewritten_stays() -> None:
+    asked = "Which ferries does the harbour of Lindholm have?"
+    assert await understood(asked, f"QUESTION: {asked}") == Understood(asked, asked)
+    few = "Where is the harbour?"
+    assert await understood(few, f"QUESTION: {few}") == Understood(few, few, "follow_up")
 
 
 async def test_what_asks_the_assistant_for_nothing_new_is_about_the_conversation() -> None:
@@ -167,9 +169,23 @@ async def test_what_is_about_the_last_reply_is_left_to_the_conversation(reply: s
         AIMessage("QUESTION: How old is Petra Aalto?", response_metadata={"finish_reason": "length"}),
     ],
 )
-async def test_a_reply_that_cannot_be_the_question_leaves_the_own_words(reply: Reply) -> None:
+async def test_with_a_reply_that_cannot_be_the_question_the_own_words_are_put_after_what_was_said(
+    reply: Reply,
+) -> None:
     asked = "And how old is she?"
-    assert await understood(asked, reply) == Understood(asked, asked, "follow_up")
+    assert await understood(asked, reply) == Understood(asked, f"{SAID} {asked}", "follow_up")
+
+
+@pytest.mark.parametrize(
+    ("asked", "reply"),
+    [
+        ("And the Fårö lighthouse?", "QUESTION: Who is Petra Aalto?"),
+        ("No, the one in Fårö.", "QUESTION: Who runs the lighthouse of Lindholm?"),
+        ("Does she like the weather?", "QUESTION: Does Petra Aalto run the Lindholm lighthouse?"),
+    ],
+)
+async def test_a_rewrite_without_what_the_message_says_is_not_taken(asked: str, reply: str) -> None:
+    assert await understood(asked, reply) == Understood(asked, f"{SAID} {asked}", "follow_up")
 
 
 ASKED_BACK: list[BaseMessage] = [HumanMessage("Where is the lighthouse?"), AIMessage("Lindholm or Fårö?")]
@@ -178,7 +194,7 @@ ASKED_BACK: list[BaseMessage] = [HumanMessage("Where is the lighthouse?"), AIMes
 @pytest.mark.parametrize("reply", ["", "QUESTION: The second", "QUESTION: Lindholm or Fårö?", "Nothing"])
 async def test_the_answer_to_a_question_of_the_assistants_is_put_after_what_it_is_about(reply: str) -> None:
     found = await understood("The second", reply, turns=ASKED_BACK)
-    assert found == Understood("The second", "Where is the lighthouse? Lindholm or Fårö? The second")
+    assert found == Understood("The second", "Where is the lighthouse? Lindholm or Fårö? The second", "follow_up")
 
 
 async def test_a_question_after_a_question_of_the_assistants_may_change_the_topic() -> None:
@@ -192,7 +208,7 @@ async def test_a_reply_that_adds_nothing_to_what_was_said_is_about_the_answer() 
     found = await understood("And her age?", reply)
     assert found.question == "Who runs the Lindholm lighthouse? Petra Aalto runs it. And her age?"
     longer = "And which other lighthouses of the coast does she run?"
-    assert await understood(longer, reply) == Understood(longer, longer, "follow_up")
+    assert await understood(longer, reply) == Understood(longer, f"{SAID} {longer}", "follow_up")
 
 
 @pytest.mark.parametrize(

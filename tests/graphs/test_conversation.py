@@ -74,7 +74,7 @@ def test_what_could_not_be_rewritten_is_planned_with_the_earlier_turns_in_sight(
     result = planner(decomposer, answering, [lookup]).invoke(conversation())
     assert result["answer"] == "1952"
     assert "Assistant: Craig Newmark did.\n" in decomposer.prompts[0]
-    assert decomposer.prompts[0].endswith(f"Question: {FOLLOW_UP}")
+    assert decomposer.prompts[0].endswith(f"Question: Who founded Craigslist? Craig Newmark did. {FOLLOW_UP}")
 
 
 def test_a_run_that_goes_on_does_not_rewrite_again() -> None:
