@@ -16,7 +16,7 @@ from langchain_openai import ChatOpenAI
 from openai import DefaultAsyncHttpxClient, Timeout
 from pydantic import PrivateAttr
 
-from anabranch.addresses import Login
+from anabranch.addresses import Login, split_login
 from anabranch.agents.chunks import library
 from anabranch.agents.completions import Completions
 from anabranch.agents.wire import (
@@ -51,6 +51,21 @@ class EndpointChatModel(ChatOpenAI):
 
     stream_chunk_timeout: float | None = None
     """Off: `agents/models.py` holds calls to a time in total, and on Python 3.11 this one loses cancellations."""
+
+    @classmethod
+    def over(cls, chat: ChatOpenAI) -> ChatOpenAI:
+        """The same model as one of these; itself where it has a client or a proxy of its own, or is of another kind."""
+        if type(chat) is not ChatOpenAI or chat.http_async_client or chat.http_client or chat.openai_proxy:
+            return chat
+        fields = {name: getattr(chat, name) for name in ChatOpenAI.model_fields if name != "stream_chunk_timeout"}
+        address, login = split_login(str(chat.openai_api_base or ""))
+        if login:
+            client = chat.root_async_client.copy(base_url=address)
+            fields |= {"openai_api_base": address, "root_async_client": client}
+        # Without validation, which would make another client: this one may have been changed since.
+        made = cls.model_construct(_fields_set=set(chat.model_fields_set), **fields)
+        made.log_in(login)
+        return made
 
     @property
     def _llm_type(self) -> str:

@@ -91,9 +91,10 @@ def resolve_model(
     """Finds the chat model a name stands for.
 
     Args:
-        spec: a LangChain chat model, or a name: `local` or `local:FOLDER_OR_HUB_ID` for the in-process model,
-            `http://host:8000/v1` or `http://host:8000/v1#MODEL` for an OpenAI-compatible server, `openai:MODEL`, or
-            `PROVIDER:MODEL` for what `langchain.chat_models.init_chat_model` knows.
+        spec: a LangChain chat model (a `ChatOpenAI` is used as an `EndpointChatModel`), or a name: `local` or
+            `local:FOLDER_OR_HUB_ID` for the in-process model, `http://host:8000/v1` or `http://host:8000/v1#MODEL` for
+            an OpenAI-compatible server, `openai:MODEL`, or `PROVIDER:MODEL` for what
+            `langchain.chat_models.init_chat_model` knows.
         role: what it is for; decides which adapter the in-process model wears, and which of a server's models is
             taken where none is named: a decomposer is one whose name begins so, otherwise the first that chats.
         price: what the model costs; the in-process model costs nothing.
@@ -108,7 +109,7 @@ def resolve_model(
         return spec
     if isinstance(spec, BaseChatModel):
         local = spec._llm_type == LOCAL_TYPE
-        return RoleModel(spec, Price(input=0, output=0) if local else price, small=local)
+        return RoleModel(_put_right(spec), Price(input=0, output=0) if local else price, small=local)
     if spec == "local" or spec.startswith("local:"):
         return _local(spec.partition(":")[2], role, progress)
     if re.match(r"https?://", spec):
@@ -342,6 +343,15 @@ def _served(spec: str, role: Role) -> BaseChatModel:
     )
     chat.log_in(login)
     return chat
+
+
+def _put_right(chat: BaseChatModel) -> BaseChatModel:
+    """A `ChatOpenAI` with what models behind addresses have: limits, connections by loop, replies put right."""
+    if (type(chat).__module__.partition(".")[0], type(chat).__name__) != ("langchain_openai", "ChatOpenAI"):
+        return chat
+    from anabranch.agents.endpoint import EndpointChatModel
+
+    return EndpointChatModel.over(chat)  # type: ignore[arg-type]
 
 
 def _from_langchain(spec: str) -> BaseChatModel:

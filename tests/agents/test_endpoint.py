@@ -14,9 +14,10 @@ from pydantic import SecretStr
 from anabranch.agents.endpoint import CONNECT_SECONDS, POOL_CALLS, EndpointChatModel, timeouts
 from anabranch.agents.models import RoleModel, call, resolve_model, structured_arguments
 from anabranch.config import Price
+from anabranch.errors import EndpointError
 from anabranch.graphs.planner import create_planner
 from tests.fakes import ScriptedChatModel
-from tests.openai_server import Die, OpenAIServer
+from tests.openai_server import Die, Drip, OpenAIServer
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
 
@@ -163,3 +164,60 @@ async def test_json_that_is_cut_off_is_a_reply() -> None:
     assert (message.text, message.response_metadata["finish_reason"]) == ('{"a": "b', "length")
     assert message.usage_metadata
     assert message.usage_metadata["output_tokens"] > 0
+
+
+# A user's own ChatOpenAI
+
+OWN_ON_TWO_LOOPS = """
+import asyncio, sys
+from langchain_openai import ChatOpenAI
+from anabranch import create_planner
+chat = ChatOpenAI(model="m", base_url=sys.argv[1], api_key="k", max_retries=0, timeout=5)
+planner = create_planner(decomposer=chat, solver=chat, gate=lambda _: False)
+question = {"messages": [("user", "Q?")]}
+for _ in range(2):
+    print(planner.invoke(question)["answer"], asyncio.run(planner.ainvoke(question))["answer"])
+"""
+
+
+def test_a_users_own_model_works_on_more_than_one_loop(server: OpenAIServer) -> None:
+    done = run(OWN_ON_TWO_LOOPS, server.url)
+    assert done.stdout == "two words two words\n" * 2, done.stderr
+
+
+def test_a_users_own_model_keeps_its_settings() -> None:
+    own = ChatOpenAI(model="m", api_key=SecretStr("k"), temperature=0.3, max_retries=7, tags=["mine"])
+    used: Any = resolve_model(own).chat
+    assert isinstance(used, EndpointChatModel)
+    assert (used.temperature, used.max_retries, used.tags) == (0.3, 7, ["mine"])
+    assert used.root_async_client is own.root_async_client
+    assert used._get_ls_params() == own._get_ls_params()
+    assert used.stream_chunk_timeout is None
+
+
+def test_a_model_with_a_client_of_its_own_is_left() -> None:
+    class Mine(ChatOpenAI):
+        pass
+
+    key = SecretStr("k")
+    for own in (Mine(model="m", api_key=key), ChatOpenAI(model="m", api_key=key, openai_proxy="http://127.0.0.1:1")):
+        assert resolve_model(own).chat is own
+
+
+async def test_a_users_own_models_replies_are_put_right_and_bounded() -> None:
+    call_: dict[str, Any] = {"id": 7, "function": {"name": "t", "arguments": {"a": 1}}}
+    replies: list[Any] = [
+        {"tool_calls": [call_], "finish_reason": "tool_calls"},
+        Drip(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", b" " * 2**21, 0.0),
+    ]
+    with OpenAIServer(lambda _: replies.pop(0)) as server:
+        own = ChatOpenAI(**{**options(server), "base_url": server.url.replace("//", "//mill:word@")})
+        model = resolve_model(own)
+        assert "word" not in repr(model.chat)
+        reply = await call(model, [HumanMessage("Q?")], role="solver")
+        assert reply.tool_calls[0]["args"] == {"a": 1}
+        with pytest.raises(EndpointError, match="more than 16,777,216 bytes"):
+            await call(model, [HumanMessage("Q?")], role="solver")
+        assert server.headers[0]["Accept-Encoding"] == "identity"
+        assert server.headers[0]["Authorization"] == "Basic bWlsbDp3b3Jk"
+        await model.chat.aclose()  # type: ignore[attr-defined]
