@@ -57,6 +57,9 @@ def has_room(text: str, answers: Mapping[int, str], limit: int = MAX_FILLED_CHAR
 
 def _share(text: str, answers: Mapping[int, str], limit: int) -> int:
     """Most characters of each answer in the slots of a text."""
+    longest = max(map(len, answers.values()), default=0)
+    if len(text) + text.count("{") * longest <= limit:
+        return max(longest, MIN_SHARE_CHARS)
     found = (answers.get(int(match[2])) for match in _SLOT.finditer(text) if match[2])
     return share([len(answer) for answer in found if answer is not None], limit - len(text))
 

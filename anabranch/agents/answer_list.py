@@ -21,11 +21,7 @@ def answer_lines(sub_questions: Sequence[SubQuestion], answers: Mapping[int, Ans
     texts = {id_: answer.text for id_, answer in answers.items() if answer.ok}
     asked = [slotted(question) for question in sub_questions]
     outcomes = [_outcome(answers.get(question.id)) for question in sub_questions]
-    lengths = [
-        _AROUND + whole_length(text, texts) + len(told) + _INDENTED * told.count("\n")
-        for text, told in zip(asked, outcomes, strict=True)
-    ]
-    most = share(lengths, MAX_LISTED_CHARS)
+    most = _most_of_each(asked, outcomes, texts)
     lines = []
     for question, text, told in zip(sub_questions, asked, outcomes, strict=True):
         room = max(most - _AROUND - len(told), most // 2)
@@ -38,6 +34,20 @@ def answer_lines(sub_questions: Sequence[SubQuestion], answers: Mapping[int, Ans
         else:
             lines.append(" ".join(f"{line} {shorten(told, left)}".split()))
     return "\n".join(lines)
+
+
+def _most_of_each(asked: Sequence[str], outcomes: Sequence[str], texts: Mapping[int, str]) -> int:
+    """Most characters of each sub-question with its outcome."""
+    longest = max(map(len, texts.values()), default=0)
+    slots = sum(text.count("{") for text in asked)
+    rough = len(asked) * _AROUND + slots * longest + sum(map(len, asked)) + (1 + _INDENTED) * sum(map(len, outcomes))
+    if rough <= MAX_LISTED_CHARS:
+        return MAX_LISTED_CHARS
+    lengths = [
+        _AROUND + whole_length(text, texts) + len(told) + _INDENTED * told.count("\n")
+        for text, told in zip(asked, outcomes, strict=True)
+    ]
+    return share(lengths, MAX_LISTED_CHARS)
 
 
 def _outcome(answer: Answer | None) -> str:

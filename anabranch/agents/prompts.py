@@ -16,7 +16,7 @@ from anabranch.agents.examples import EXAMPLES, STANDALONE_EXAMPLES
 from anabranch.agents.examples import QUESTION as QUESTION
 from anabranch.agents.messages import orderly
 from anabranch.config import AnswerForm, PlanningMode
-from anabranch.plan import SOLVE, Answer, Plan, SubQuestion, fill, slotted
+from anabranch.plan import SOLVE, Answer, Plan, SubQuestion, fill, slots, slotted
 from anabranch.replies import NOT_FOUND as NOT_FOUND  # a part of the prompts, and so of their version
 from anabranch.replies import REPLAN as REPLAN
 from anabranch.tools.catalogue import ToolCard
@@ -335,12 +335,7 @@ def join_messages(
 
 def name_slots(text: str) -> str:
     """A sub-question's text with its slots in words, for a reader who answers them all in one go."""
-    return fill(text, _SlotNames())
-
-
-class _SlotNames(dict[int, str]):
-    def get(self, key: int, default: str | None = None) -> str:  # type: ignore[override]
-        return f"the answer to {key}"
+    return fill(text, {id_: f"the answer to {id_}" for id_ in slots(text)})
 
 
 def _specimens() -> list[list[BaseMessage]]:

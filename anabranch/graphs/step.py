@@ -233,9 +233,11 @@ def told(question: SubQuestion, inputs: Mapping[int, Answer]) -> str:
         )
     filled, used = fill(text, texts), slots(text)
     unused = [answer for id_, answer in inputs.items() if id_ not in used]
+    if not unused:
+        return filled
     most = share((len(answer.question) + len(answer.text) + 3 for answer in unused), MAX_KNOWN_CHARS)
     known = "; ".join(shorten(f"{answer.question} {answer.text}".strip(), most) for answer in unused)
-    return f"{filled} (known: {known})" if known else filled
+    return f"{filled} (known: {known})"
 
 
 def one_line(error: BaseException) -> str:
