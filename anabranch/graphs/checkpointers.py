@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,8 +81,31 @@ def shown(where: str | Path) -> str:
 
 
 async def _open_postgres(stack: AsyncExitStack, address: str) -> BaseCheckpointSaver[Any]:
-    try:
+    async def set_up(connection: "AsyncConnection[Any]") -> None:
         from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+
+        await AsyncPostgresSaver(connection).setup()
+
+    pool = await open_pool(stack, address, set_up)
+    from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+
+    return AsyncPostgresSaver(pool)
+
+
+async def open_pool(
+    stack: AsyncExitStack, address: str, set_up: "Callable[[AsyncConnection[Any]], Awaitable[None]]"
+) -> Any:
+    """Opens connections to a PostgreSQL database.
+
+    Args:
+        stack: closes them again.
+        address: of the database.
+        set_up: makes the tables where they are missing; one process at a time.
+
+    Raises:
+        ConfigurationError: the database cannot be used, or a package is missing.
+    """
+    try:
         from psycopg import AsyncConnection, Error
         from psycopg.rows import dict_row
         from psycopg_pool import AsyncConnectionPool
@@ -95,7 +119,7 @@ async def _open_postgres(stack: AsyncExitStack, address: str) -> BaseCheckpointS
         # The pool tries again without end and keeps the reason to itself: the first connection says it.
         first = await asyncio.wait_for(AsyncConnection.connect(address, **settings), CONNECT_SECONDS)  # type: ignore[arg-type]
         async with first:
-            await _set_up(first)
+            await _set_up(first, set_up)
         pool = AsyncConnectionPool(
             address,
             min_size=1,
@@ -114,12 +138,12 @@ async def _open_postgres(stack: AsyncExitStack, address: str) -> BaseCheckpointS
             f"{shown(address)} cannot keep threads ({' '.join(reason.split())}); "
             "check the address, the user and the password (PGPASSWORD), and that the server runs"
         ) from error
-    return AsyncPostgresSaver(pool)  # type: ignore[arg-type]
+    return pool
 
 
-async def _set_up(connection: "AsyncConnection[Any]") -> None:
-    from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-
+async def _set_up(
+    connection: "AsyncConnection[Any]", set_up: "Callable[[AsyncConnection[Any]], Awaitable[None]]"
+) -> None:
     # Nobody waits inside the database: an index that is made concurrently waits for all statements that run.
     while True:
         row = await (await connection.execute("SELECT pg_try_advisory_lock(%s) AS held", (_SETUP_LOCK,))).fetchone()
@@ -127,6 +151,6 @@ async def _set_up(connection: "AsyncConnection[Any]") -> None:
             break
         await asyncio.sleep(0.1)
     try:
-        await AsyncPostgresSaver(connection).setup()
+        await set_up(connection)
     finally:
         await connection.execute("SELECT pg_advisory_unlock(%s)", (_SETUP_LOCK,))

@@ -13,16 +13,19 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langgraph.store.base import NOT_PROVIDED, BaseStore
 from langgraph.store.memory import InMemoryStore
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from anabranch.errors import BackendError, ConfigurationError, MissingExtraError, UnknownToolCallError
-from anabranch.graphs.checkpointers import MEMORY
+from anabranch.errors import BackendError, ConfigurationError, UnknownToolCallError
+from anabranch.graphs.checkpointers import MEMORY, is_postgres, open_pool
 from anabranch.plan import Answer, Plan
 from anabranch.private import private_file, private_folder
+
+if TYPE_CHECKING:
+    from langgraph.store.sqlite.aio import AsyncSqliteStore
 
 KEEP_SECONDS = 3_600.0
 """Seconds for which a plan waits for the results of its tool calls."""
@@ -148,44 +151,39 @@ async def open_store(stack: AsyncExitStack, where: str) -> BaseStore:
 
     Args:
         stack: closes it.
-        where: an SQLite file, or the address of a Postgres database (`postgresql://...`).
+        where: an SQLite file, or the address of a PostgreSQL database (`postgresql://...`).
 
     Raises:
-        ConfigurationError: it cannot be used.
-        MissingExtraError: the package for Postgres is not installed.
+        ConfigurationError: it cannot be used, or a package is missing.
     """
-    try:
-        store: Any = await _entered(stack, where)
-        await _set_up(store)
-        await store.start_ttl_sweeper()
-        stack.push_async_callback(store.stop_ttl_sweeper)
-    except (OSError, sqlite3.Error) as error:
-        raise ConfigurationError(f"{where} cannot keep threads ({error}); name another with --threads") from error
-    except Exception as error:
-        if not type(error).__module__.startswith("psycopg"):
-            raise
-        # What the driver says may repeat the address, and with it the password.
-        raise ConfigurationError(
-            f"the database that --threads names cannot be used ({type(error).__name__}); check that it is up, its "
-            "address and its password"
-        ) from None
+    store: Any = await (_postgres_store(stack, where) if is_postgres(where) else _sqlite_store(stack, where))
+    await store.start_ttl_sweeper()
+    stack.push_async_callback(store.stop_ttl_sweeper)
     opened: BaseStore = store
     return opened
 
 
-async def _entered(stack: AsyncExitStack, where: str) -> Any:  # both stores have methods that no common type has
-    if re.match(r"postgres(ql)?://", where):
-        try:
-            from langgraph.store.postgres.aio import AsyncPostgresStore
-        except ImportError as error:
-            raise MissingExtraError(
-                f"threads in Postgres need: pip install langgraph-checkpoint-postgres 'psycopg[binary]' ({error})"
-            ) from error
-        pool: Any = {"min_size": 1, "max_size": 10}
-        return await stack.enter_async_context(AsyncPostgresStore.from_conn_string(where, pool_config=pool, ttl=_TTL))
+async def _postgres_store(stack: AsyncExitStack, address: str) -> BaseStore:
+    async def set_up(connection: Any) -> None:
+        from langgraph.store.postgres.aio import AsyncPostgresStore
+
+        await AsyncPostgresStore(connection).setup()
+
+    pool = await open_pool(stack, address, set_up)
+    from langgraph.store.postgres.aio import AsyncPostgresStore
+
+    return AsyncPostgresStore(pool, ttl=_TTL)
+
+
+async def _sqlite_store(stack: AsyncExitStack, where: str) -> BaseStore:
     from langgraph.store.sqlite.aio import AsyncSqliteStore
 
-    return await stack.enter_async_context(AsyncSqliteStore.from_conn_string(_made(where), ttl=_TTL))
+    try:
+        store = await stack.enter_async_context(AsyncSqliteStore.from_conn_string(_made(where), ttl=_TTL))
+        await _set_up(store)
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigurationError(f"{where} cannot keep threads ({error}); name another file with --threads") from error
+    return store
 
 
 def _made(where: str) -> str:
@@ -195,12 +193,12 @@ def _made(where: str) -> str:
     return where if where == MEMORY else str(private_file(path))
 
 
-async def _set_up(store: Any) -> None:
+async def _set_up(store: "AsyncSqliteStore") -> None:
     """Makes the tables. Of several processes that begin at the same time, all but one may fail at that once."""
     for seconds in (0.1, 0.3, 0.9):
         try:
             await store.setup()
-        except Exception:
+        except sqlite3.Error:
             await asyncio.sleep(seconds)
         else:
             return

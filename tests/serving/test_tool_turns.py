@@ -1,5 +1,6 @@
 """Plans that wait for tools: kept for a while, a bounded number of them, and in stores that outlive the process."""
 
+import asyncio
 import stat
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from anabranch.errors import BackendError, ConfigurationError, UnknownToolCallError
 from anabranch.plan import Answer
 from anabranch.serving.tool_turns import Carried, ToolTurns, call_id, open_store, read_call_id
+from tests.postgres import postgres
 from tests.strategies import any_text, plans
 
 
@@ -91,6 +93,33 @@ async def test_another_server_finds_them_in_a_file(tmp_path: Path) -> None:
         assert (await first.find(key)).question == "Why?"
         later = await first.keep(Carried(question="How?"))
         assert (await second.find(later)).question == "How?"
+
+
+@pytest.mark.slow
+async def test_another_server_finds_them_in_a_database() -> None:
+    with postgres() as server:
+        async with AsyncExitStack() as one, AsyncExitStack() as two:
+            stores = await asyncio.gather(open_store(one, server.address), open_store(two, server.address))
+            first, second = map(ToolTurns, stores)
+            key = await first.keep(Carried(question="Why?\u2028"))
+            assert (await second.find(key)).question == "Why?\u2028"
+            server.stop()
+            with pytest.raises(BackendError, match="--threads"):
+                await second.find(key)
+            server.start()
+            assert (await second.find(key)).question == "Why?\u2028"
+        async with AsyncExitStack() as stack:
+            with pytest.raises(ConfigurationError) as refused:
+                await open_store(stack, server.address.replace("s3cret", "Wr0ng"))
+        assert "Wr0ng" not in str(refused.value)
+
+
+async def test_many_processes_may_begin_at_once(tmp_path: Path) -> None:
+    async def opened() -> None:
+        async with AsyncExitStack() as stack:
+            await ToolTurns(await open_store(stack, str(tmp_path / "turns.sqlite"))).keep(Carried())
+
+    await asyncio.gather(*(opened() for _ in range(8)))
 
 
 async def test_a_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
