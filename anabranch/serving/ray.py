@@ -30,6 +30,8 @@ class PlannerArguments(BaseModel):
         max_concurrency: most questions one replica works on.
         max_queue: most questions that wait in one replica; Ray's own queue is before it.
         timeout: seconds a question may take.
+        threads: address of a PostgreSQL database that keeps the plans which wait for tools of clients; without one, each
+            replica knows only its own, and a client's next request may reach another.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -42,6 +44,7 @@ class PlannerArguments(BaseModel):
     max_concurrency: int = 16
     max_queue: int = 64
     timeout: float = 300.0
+    threads: str | None = None
 
 
 class DecomposerArguments(BaseModel):
@@ -140,4 +143,6 @@ def _asgi(given: PlannerArguments) -> Any:
     )
     key = os.environ.get("ANABRANCH_SERVER_KEY", "").strip()
     rules = DoorRules(keys=(key,) if key else ())
-    return create_app(Service(parts, Limits(given.max_concurrency, given.max_queue, given.timeout)), rules)
+    return create_app(
+        Service(parts, Limits(given.max_concurrency, given.max_queue, given.timeout)), rules, threads=given.threads
+    )
