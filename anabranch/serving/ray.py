@@ -30,8 +30,8 @@ class PlannerArguments(BaseModel):
         max_concurrency: most questions one replica works on.
         max_queue: most questions that wait in one replica; Ray's own queue is before it.
         timeout: seconds a question may take.
-        threads: address of a PostgreSQL database that keeps the plans which wait for tools of clients; without one, each
-            replica knows only its own, and a client's next request may reach another.
+        threads: address of a PostgreSQL database that keeps the plans which wait for tools of clients; without one,
+            each replica knows only its own, and a client's next request may reach another.
     """
 
     model_config = ConfigDict(extra="forbid")
