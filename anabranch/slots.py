@@ -16,7 +16,7 @@ _LOOSE_SLOT = re.compile(r"\{\{ ?([0-9]{1,6}) ?\}\}|\{ ?([0-9]{1,6}) ?\}")
 
 def slots(text: str) -> set[int]:
     """Ids of the earlier answers a text refers to."""
-    return {int(match[2]) for match in _SLOT.finditer(text) if match[2]}
+    return {int(match[2]) for match in _SLOT.finditer(text) if match[2]} if "{" in text else set()
 
 
 def fill(text: str, answers: Mapping[int, str], limit: int = MAX_FILLED_CHARS) -> str:
@@ -51,6 +51,8 @@ def whole_length(text: str, answers: Mapping[int, str]) -> int:
 
 def has_room(text: str, answers: Mapping[int, str], limit: int = MAX_FILLED_CHARS) -> bool:
     """Whether `fill` puts something in all slots of a text that have an answer."""
+    if "{" not in text:
+        return True
     most = _share(text, answers, limit)
     return most >= MIN_SHARE_CHARS or all(len(answers.get(id_) or "") <= most for id_ in slots(text))
 
@@ -66,7 +68,7 @@ def _share(text: str, answers: Mapping[int, str], limit: int) -> int:
 
 def loose_slots(text: str) -> set[int]:
     """Ids in what looks like a slot but is not written as one: `{{1}}`, `{ 1 }`."""
-    return {_id(match) for match in _LOOSE_SLOT.finditer(text)} - slots(text)
+    return {_id(match) for match in _LOOSE_SLOT.finditer(text)} - slots(text) if "{" in text else set()
 
 
 def meant_slots(text: str, depends_on: Collection[int]) -> str:

@@ -67,8 +67,9 @@ M = TypeVar("M", bound=BaseMessage)
 def whole(message: M) -> M:
     """The message without half characters in its content, its tool calls and what else belongs to it."""
     update: dict[str, Any] = {}
+    fields = vars(message)
     for name in _WRITTEN:
-        value = getattr(message, name, None)
+        value = fields.get(name)
         if value and (made := whole_data(value)) is not value:
             update[name] = made
     return message.model_copy(update=update) if update else message

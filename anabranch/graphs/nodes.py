@@ -150,7 +150,7 @@ class Nodes:
             draft = replace(draft, plan=look_up(asked, state["question"], self.searchers, room))
         new = [question.id for question in draft.plan.sub_questions[len(asked.sub_questions) :]]
         emit("plan", plan=plain(draft.plan), new=new, problems=[*draft.notes, *draft.problems])
-        update = {"plan": plain(draft.plan), "feedback": None, "usage": plain(ledger.by_role)}
+        update = {"plan": draft.plan, "feedback": None, "usage": plain(ledger.by_role)}
         # Nothing new to ask: the joiner gets the last word and may not ask for yet another plan.
         return {**update, "begun": len(asked.sub_questions)} if new else {**update, "rounds": self.max_replans}
 

@@ -1,6 +1,6 @@
 """The planner graph, and the factory that builds it."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from anabranch.agents.resolve import default_decomposer, resolve_decomposer
 from anabranch.config import AnswerForm, Budget, Protocol, check_mode
 from anabranch.errors import ConfigurationError
 from anabranch.graphs.bridge import Choice, Node
+from anabranch.graphs.edges import Body, deciding, spare_reading
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, PlannerGraph
 from anabranch.graphs.grounded import searchers_of
 from anabranch.graphs.nodes import Nodes
@@ -190,15 +191,16 @@ def _wire(nodes: Nodes, state: type[Any], context: type[Any] | None) -> "StateGr
     # What follows a node is told from the state alone, so that `update_state`, and a state edited in Studio, go on too.
     # A choice must not raise: LangGraph would take its node for done when the run is resumed.
     plan_or_end = ["plan", END] if nodes.mode == "static" else [END]
-    builder.add_node("gate", Node(lambda state: nodes.gate(new_turn(state)), "gate"))
-    builder.add_node("plan", _node(nodes.plan, "plan"))
+    gate = deciding(nodes.gate, nodes.after_gate)
+    builder.add_node("gate", Node(lambda state: gate(new_turn(state)), "gate"))
+    builder.add_node("plan", _node(deciding(nodes.plan, nodes.after_plan), "plan"))
     if nodes.review:
         builder.add_node("review", lambda state: nodes.review_plan(complete(state)))
     builder.add_node("solve", _node(nodes.solve, "solve"))
     builder.add_node(
         "execute", _node(partial(nodes.execute, sync=False), "execute", body_sync=partial(nodes.execute, sync=True))
     )
-    builder.add_node("join", _node(nodes.join, "join"))
+    builder.add_node("join", _node(deciding(nodes.join, nodes.after_join), "join"))
     builder.add_edge(START, "gate")
     builder.add_conditional_edges("gate", _choice(nodes.after_gate), ["plan", "solve"])
     builder.add_conditional_edges(
@@ -215,10 +217,8 @@ def _wire(nodes: Nodes, state: type[Any], context: type[Any] | None) -> "StateGr
     else:
         builder.add_edge("execute", then)
     builder.add_conditional_edges("join", _choice(nodes.after_join), plan_or_end)
+    spare_reading(builder)
     return builder
-
-
-Body = Callable[[PlannerState], Coroutine[Any, Any, dict[str, Any]]]
 
 
 def _node(body: Body, name: str, *, body_sync: Body | None = None) -> Node[dict[str, Any]]:
