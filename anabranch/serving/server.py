@@ -1,5 +1,6 @@
 """Runs an app with uvicorn: binds, serves, and on SIGTERM finishes what it has begun."""
 
+import asyncio
 import ipaddress
 import logging
 import signal
@@ -98,8 +99,22 @@ def serve_app(app: ASGIApp, host: str, port: int, *, drain_seconds: float) -> No
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         log.info("listening", extra={"fields": {"url": f"http://{name}:{listening.getsockname()[1]}"}})
-        uvicorn.Server(config).run(sockets=[listening])
+        _run(uvicorn.Server(config), listening)
         log.info("stopped")
     finally:
         signal.signal(signal.SIGTERM, before)
         listening.close()
+
+
+def _run(server: uvicorn.Server, listening: socket.socket) -> None:
+    """Runs a server to its end, on a loop that goes on if what runs on it stops it or raises what ends loops."""
+    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        loop = runner.get_loop()
+        serving = loop.create_task(server.serve(sockets=[listening]))
+        while not serving.done():
+            try:
+                loop.run_until_complete(serving)
+            except BaseException:
+                if serving.done():
+                    raise
+                log.exception("the server's event loop was ended by what runs on it, and goes on")
