@@ -8,6 +8,7 @@ by the tool's schema).
 import ast
 import json
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,6 +43,9 @@ _REPLAN_LINE = re.compile(r"^(?:[^\w\n]|_)*+REPLAN[*_`\]]*[ \t]*[:：][\W_]*(.*)
 _COMMENT = re.compile(r'"(?:\\.|[^"\\])*+(?:"|\\?\Z)|//[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
 _UNREADABLE = (ValueError, TypeError, RecursionError, SyntaxError, MemoryError)
 """What the readers of JSON and literals raise; a ValueError also where a number has thousands of digits."""
+_NAME = "<reply>"
+# What Python finds strange in a model's words (`'\d'`, `1if`) is not for the user's terminal.
+warnings.filterwarnings("ignore", category=SyntaxWarning, module=re.escape(_NAME))
 _MAX_STARTS = 200
 """Most places of a text at which JSON is looked for: each failure may cost as much as the text is long."""
 
@@ -251,7 +255,7 @@ def _decoded_json(text: str, start: int) -> tuple[Any, int]:
 
 def _decoded_literal(text: str, start: int) -> tuple[Any, int]:
     end = text.rfind("}" if text[start] == "{" else "]", start, start + 20_000) + 1
-    value = ast.literal_eval(text[start:end])
+    value = ast.literal_eval(ast.parse(text[start:end], _NAME, "eval"))
     if not isinstance(value, dict | list) or not _is_json(value):
         raise ValueError("not JSON")
     return value, end

@@ -20,6 +20,8 @@ T = TypeVar("T")
 _FIELDS = ("max_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
 """What chat models call the most tokens of a reply; the first is LangChain's standard name."""
 _BYTES_PER_TOKEN = 4.0
+_BLOCKED = 0.2
+"""A loop that is later than this by so many seconds was blocked."""
 _PATIENCE = (0.01, 0.02, 0.03, 0.05, 0.07, 0.11, 0.13)
 """Seconds after each cancellation; uneven, so that they do not all come at the same moment as a token."""
 _SOONER = 0.05
@@ -107,8 +109,14 @@ async def ended(task: "asyncio.Task[Any]", seconds: float) -> bool:
     Not `asyncio.timeout`: some clients lose a cancellation that comes at the same moment as a token (so does
     `asyncio.wait_for` of Python 3.11), and would then go on for ever. Here it is cancelled again, and at last left.
     """
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + seconds
     try:
         done, _ = await asyncio.wait({task}, timeout=None if math.isinf(seconds) else seconds)
+        while not done and (lost := min(loop.time() - ends, seconds)) > _BLOCKED:
+            # A tool or a model blocked the loop meanwhile: what else runs on it is not to fail for that.
+            ends = math.inf if lost == seconds else loop.time() + lost
+            done, _ = await asyncio.wait({task}, timeout=lost)
     except asyncio.CancelledError:
         await _stop(task)
         raise

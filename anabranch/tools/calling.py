@@ -1,7 +1,10 @@
 """Calling a tool: by LangGraph's means, contained, and with a result that keeps its form.
 
 Contained means: whatever a tool raises or does stays a failure of its call. It cannot end the program (`sys.exit()`),
-stop the event loop, or pass for a cancellation; and no thread is left behind that could hold up the process.
+stop the event loop, or pass for a cancellation; and no thread is left behind that could hold up the process. What ends
+the process itself (`os._exit()`, a crash of native code, all of its memory) cannot be contained inside it, nor can an
+asynchronous tool that stops the loop of a caller's own `asyncio.run`, or cancels the tasks of others: such a tool
+belongs in a process of its own, such as an MCP server.
 """
 
 import asyncio
@@ -16,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForToolRun
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import ToolCall, ToolMessage
 from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from langgraph.errors import GraphBubbleUp
@@ -87,18 +90,28 @@ async def call_tool(tool: BaseTool, arguments: dict[str, Any], *, id_: str = "ca
         Exception: whatever the tool raises.
     """
     run = _running.get() or ToolRun()
-    call = {"name": tool.name, "args": arguments, "id": id_, "type": "tool_call"}
+    call: ToolCall = {"name": tool.name, "args": arguments, "id": id_, "type": "tool_call"}
     prepared = _prepared(tool)
+    try:
+        given = await _given(prepared, call, run)
+    except asyncio.CancelledError as error:
+        # That of its own task, which is not this one, is the end of the tool only.
+        task = _task()
+        if task is None or task.cancelling():
+            raise
+        raise _ended(error) from error
+    result = _result(tool.name, given, id_)
+    run.commands.extend(result.commands)
+    return result
+
+
+async def _given(prepared: BaseTool | ToolNode, call: ToolCall, run: ToolRun) -> Any:
     if isinstance(prepared, ToolNode):
         request = {"__type": "tool_call_with_context", "tool_call": call, "state": dict(run.state)}
         config = ensure_config()
         known = {} if "__pregel_runtime" in config.get("configurable", {}) else {"runtime": Runtime()}
-        given = await prepared.ainvoke(request, config, **known)
-    else:
-        given = await prepared.ainvoke(call, ensure_config())
-    result = _result(tool.name, given, id_)
-    run.commands.extend(result.commands)
-    return result
+        return await prepared.ainvoke(request, config, **known)
+    return await prepared.ainvoke(call, ensure_config())
 
 
 def _result(name: str, given: Any, id_: str) -> ToolResult:

@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _guided(name: str, cases: int, corpus: Path | None) -> None:
-    import atheris  # type: ignore[import-not-found]
+    import atheris
 
     with atheris.instrument_imports(include=["anabranch"]):
         from benchmarks.fuzz.targets import TARGETS

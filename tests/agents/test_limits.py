@@ -1,4 +1,5 @@
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -191,3 +192,17 @@ def test_what_is_under_way_is_counted_while_it_is() -> None:
         with ledger.calling(lambda: Usage(input_tokens=590, calls=1)):
             assert part.tokens_left() == LAST_ANSWER_TOKENS
     assert ledger.tokens_left() == 900
+
+
+async def test_a_loop_that_was_blocked_is_no_slow_task() -> None:
+    async def in_steps(seconds: float) -> str:
+        for _ in range(10):
+            await asyncio.sleep(seconds / 10)
+        return "done"
+
+    async def elsewhere() -> None:
+        time.sleep(0.8)  # noqa: ASYNC251
+
+    tasks = [asyncio.create_task(work) for work in (in_steps(0.3), elsewhere())]
+    assert await ended(tasks[0], 0.5)
+    assert not await ended(asyncio.create_task(in_steps(5)), 0.3)

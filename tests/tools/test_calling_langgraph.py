@@ -1,9 +1,16 @@
 """Tools by LangGraph's means: what is injected, what they give back, and what they cannot do to the run."""
 
 import asyncio
+import io
+import locale
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
 import pytest
@@ -256,6 +263,93 @@ async def test_what_a_tool_raises_stays_in_its_sub_question(
     result = await asyncio.to_thread(graph.invoke, QUESTION) if sync_graph else await graph.ainvoke(QUESTION)
     assert told in str(result["answers"][1].error)
     assert result["answers"][2].text == "fine"
+
+
+@pytest.mark.parametrize("sync_graph", [True, False])
+async def test_a_tool_that_cancels_its_own_task_cancels_no_other(sync_graph: bool) -> None:
+    @tool
+    async def cancelling(query: str) -> str:
+        """Cancels itself."""
+        task = asyncio.current_task()
+        assert task
+        task.cancel()
+        await asyncio.sleep(1)
+        return "not reached"
+
+    plan = plan_json(("cancelling", "sub?", []), ("solve", "other?", []))
+    graph = planner([plan], lambda _: "fine", [cancelling], max_replans=0)
+    result = await asyncio.to_thread(graph.invoke, QUESTION) if sync_graph else await graph.ainvoke(QUESTION)
+    assert "CancelledError" in str(result["answers"][1].error)
+    assert result["answers"][2].text == "fine"
+
+
+async def test_a_cancelled_call_is_cancelled() -> None:
+    @tool
+    async def slow(query: str) -> str:
+        """Takes long."""
+        await asyncio.sleep(10)
+        return "late"
+
+    call = asyncio.create_task(call_tool(slow, {"query": "a"}))
+    await asyncio.sleep(0.05)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
+def _recurse() -> str:
+    return _recurse()
+
+
+def _leave_threads() -> str:
+    for _ in range(5):
+        threading.Thread(target=time.sleep, args=(0.5,), daemon=True).start()
+    return "left"
+
+
+def _close_stdout() -> str:
+    sys.stdout.close()
+    return "closed"
+
+
+def _move() -> str:
+    os.chdir("/")
+    return "moved"
+
+
+def _handle_signals() -> str:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return "handled"
+
+
+def _speak_another_language() -> str:
+    locale.setlocale(locale.LC_ALL, "C")
+    return "spoken"
+
+
+@pytest.mark.parametrize(
+    "body", [_recurse, _leave_threads, _close_stdout, _move, _handle_signals, _speak_another_language]
+)
+async def test_what_a_tool_does_to_its_process_ends_no_question(
+    body: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    spoken = locale.setlocale(locale.LC_ALL)
+
+    @tool
+    def harmful(query: str) -> str:
+        """Does harm."""
+        return body()
+
+    plan = plan_json(("harmful", "sub?", []), ("solve", "other?", []))
+    try:
+        graph = planner([plan], lambda _: "fine", [harmful], max_replans=0)
+        answers = (await graph.ainvoke(QUESTION))["answers"]
+        assert answers[2].text == "fine"
+        assert answers[1].text == "fine" or answers[1].error
+    finally:
+        locale.setlocale(locale.LC_ALL, spoken)
 
 
 def test_a_tool_that_stops_the_background_loop_does_not_stop_later_calls() -> None:
