@@ -28,6 +28,7 @@ BASE = frozenset(
         "scope",
         "slots",
         "locks",
+        "headings",
     }
 )
 BELOW = {

@@ -332,6 +332,8 @@ def _served(spec: str, role: Role) -> BaseChatModel:
     told, login = split_login(spec)
     address, _, name = told.partition("#")
     key = os.environ.get("ANABRANCH_API_KEY", "none")
+    if not key.isascii() or not key.isprintable():
+        raise ConfigurationError("ANABRANCH_API_KEY has characters that a header cannot carry; check the key")
     chat = EndpointChatModel(
         model=name or listed_model(address, key, role, login),
         base_url=address,

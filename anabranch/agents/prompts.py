@@ -14,6 +14,7 @@ from anabranch.agents.answer_list import answer_lines as answer_lines
 from anabranch.agents.examples import CONVERSATION as CONVERSATION
 from anabranch.agents.examples import EXAMPLES, STANDALONE_EXAMPLES
 from anabranch.agents.examples import QUESTION as QUESTION
+from anabranch.agents.incoming import answered_text, asked_text, found_text, last_words, request_text, told_text
 from anabranch.agents.messages import orderly
 from anabranch.config import AnswerForm, PlanningMode
 from anabranch.plan import SOLVE, Answer, Plan, SubQuestion, fill, slots, slotted
@@ -232,7 +233,10 @@ def example_messages(cards: Sequence[ToolCard]) -> list[BaseMessage]:
 
 def direct_messages(question: str, form: AnswerForm = "short") -> list[BaseMessage]:
     """The prompt for answering without a plan."""
-    return [SystemMessage(DIRECT_INSTRUCTION if form == "short" else WHOLE_INSTRUCTION), HumanMessage(_asked(question))]
+    return [
+        SystemMessage(DIRECT_INSTRUCTION if form == "short" else WHOLE_INSTRUCTION),
+        HumanMessage(asked_text(question)),
+    ]
 
 
 def guided_messages(question: str, plan: Plan, form: AnswerForm = "short") -> list[BaseMessage]:
@@ -243,7 +247,8 @@ def guided_messages(question: str, plan: Plan, form: AnswerForm = "short") -> li
     # The closing comes last: with the instruction only on top, 0.5B and 1.5B models skipped the reasoning.
     short = form == "short"
     closing = GUIDED_CLOSING if short else WHOLE_GUIDED_CLOSING
-    request = f"{_asked(question)}\n\nThese sub-questions may help:\n{guide}\n\n{closing}"
+    asked = asked_text(question, "These sub-questions may help:")
+    request = f"{asked}\n\nThese sub-questions may help:\n{guide}\n\n{closing}"
     return [SystemMessage(GUIDED_INSTRUCTION if short else WHOLE_GUIDED_INSTRUCTION), HumanMessage(request)]
 
 
@@ -263,7 +268,7 @@ def standalone_messages(earlier: str, words: str, form: str, *, pasted: bool = F
 
 
 def _last_of(earlier: str, message: str) -> str:
-    return f"{bounds.shorten(earlier, bounds.MAX_UNDERSTOOD_CHARS)}\nLast message: {_asked(message)}"
+    return f"{bounds.shorten(earlier, bounds.MAX_UNDERSTOOD_CHARS)}\nLast message: {last_words(message)}"
 
 
 def with_history(prompt: Sequence[BaseMessage], history: Sequence[BaseMessage]) -> list[BaseMessage]:
@@ -273,25 +278,28 @@ def with_history(prompt: Sequence[BaseMessage], history: Sequence[BaseMessage]) 
 
 def step_messages(text: str) -> list[BaseMessage]:
     """The prompt for one sub-question that the solver answers by itself; `text` has its slots filled."""
-    return [SystemMessage(STEP_INSTRUCTION), HumanMessage(_told(text))]
+    return [SystemMessage(STEP_INSTRUCTION), HumanMessage(told_text(text))]
 
 
 def read_messages(text: str, evidence: str) -> list[BaseMessage]:
     """The prompt for reading the answer of a sub-question out of a tool's result."""
-    return [SystemMessage(READ_INSTRUCTION), HumanMessage(f"Result:\n{_found(evidence)}\n\nQuestion: {_told(text)}")]
+    request = f"Result:\n{found_text(evidence, 'Question:')}\n\nQuestion: {told_text(text, 'Result:', 'Question:')}"
+    return [SystemMessage(READ_INSTRUCTION), HumanMessage(request)]
 
 
 def check_messages(text: str, evidence: str, answer: str) -> list[BaseMessage]:
     """The prompt for checking an answer that was read out of a tool's result."""
-    answer = bounds.shorten(answer, bounds.MAX_ANSWER_CHARS)
-    request = f"Text:\n{_found(evidence)}\n\nQuestion: {_told(text)}\nAnswer: {answer}\n\n{CHECK_CLOSING}"
+    heads = ("Text:", "Question:", "Answer:", CHECK_CLOSING)
+    answer = answered_text(answer, *heads)
+    asked = f"Question: {told_text(text, *heads)}\nAnswer: {answer}"
+    request = f"Text:\n{found_text(evidence, *heads)}\n\n{asked}\n\n{CHECK_CLOSING}"
     return [SystemMessage(CHECK_INSTRUCTION), HumanMessage(request)]
 
 
 def arguments_messages(text: str, name: str, description: str, schema: str) -> list[BaseMessage]:
     """The prompt for writing a tool call's arguments."""
     instruction = ARGUMENTS_INSTRUCTION.format(name=name, description=description, schema=schema)
-    return [SystemMessage(instruction), HumanMessage(f"Question: {_told(text)}")]
+    return [SystemMessage(instruction), HumanMessage(f"Question: {told_text(text)}")]
 
 
 def action_messages(
@@ -307,7 +315,8 @@ def action_messages(
         known: what was said and found.
         feedback: what was wrong with arguments written before.
     """
-    parts = ["What is known:", *(f"- {' '.join(line.split())}" for line in known), f"\nTask: {_told(text)}"]
+    task = told_text(text, "What is known:", "Task:")
+    parts = ["What is known:", *(f"- {' '.join(line.split())}" for line in known), f"\nTask: {task}"]
     feedback = bounds.shorten(feedback, bounds.MAX_FEEDBACK_CHARS)
     instruction = ACTION_INSTRUCTION.format(name=name, description=description, schema=schema)
     return [SystemMessage(instruction), HumanMessage("\n".join([*parts, *([f"\n{feedback}"] if feedback else [])]))]
@@ -329,7 +338,8 @@ def join_messages(
     closing = JOIN_CLOSING if form == "short" else WHOLE_JOIN_CLOSING
     # The question and the closing come last: with the question on top, a 1.5B model listed the answers of all
     # sub-questions, or said "Yes"; with these, it keeps the last answer where that is right.
-    request = f"Sub-questions and their answers:\n{found}\n\nQuestion: {_asked(question)}\n\n{closing}"
+    asked = asked_text(question, "Sub-questions and their answers:", "Question:", "The last of these answers")
+    request = f"Sub-questions and their answers:\n{found}\n\nQuestion: {asked}\n\n{closing}"
     return [SystemMessage(instruction), HumanMessage(request)]
 
 
@@ -364,27 +374,15 @@ def _specimens() -> list[list[BaseMessage]]:
     ]
 
 
-def _asked(question: str) -> str:
-    return bounds.shorten(question, bounds.MAX_UNDERSTOOD_CHARS)
-
-
-def _told(text: str) -> str:
-    return bounds.shorten(text, bounds.MAX_TOLD_CHARS)
-
-
-def _found(evidence: str) -> str:
-    return bounds.shorten(evidence, bounds.MAX_EVIDENCE_CHARS)
-
-
 def _request(
     question: str, asked: Plan, answers: Mapping[int, Answer], feedback: str | None, closing: str | None
 ) -> str:
-    parts = [f"Question: {_asked(question)}"]
+    parts = [f"Question: {request_text(question)}"]
     if asked.sub_questions:
         parts.append(f"Asked so far:\n{answer_lines(asked.sub_questions, answers)}")
         parts.append(f"Number new sub-questions from {asked.next_id}.")
     if feedback:
-        parts.append(f"An earlier plan would not do: {bounds.shorten(feedback, bounds.MAX_UNDERSTOOD_CHARS)}")
+        parts.append(f"An earlier plan would not do: {request_text(feedback)}")
     if closing:
         parts.append(closing)
     return "\n\n".join(parts)

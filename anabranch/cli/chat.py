@@ -16,6 +16,7 @@ from anabranch.cli.ask import Ask, Run, closing, hint, opened_thread, report, se
 from anabranch.cli.build import build_planner
 from anabranch.cli.failures import Guard, complain, one_line
 from anabranch.cli.loop import Loop
+from anabranch.cli.streams import terminated
 from anabranch.cli.terminal import check_text
 from anabranch.cli.text import in_one_line
 from anabranch.cli.views import Silence, View
@@ -87,6 +88,8 @@ class Chat:
             self._answer(message)
         except KeyboardInterrupt:
             self._view.close(keep=False)
+            if terminated() or not sys.stdin.isatty():
+                raise
             complain("stopped; ask something else")
         except AnabranchError as error:
             self._view.close(keep=False)
@@ -125,7 +128,7 @@ def messages(view: View) -> Iterator[str]:
                 yield before.strip()
             return
         except KeyboardInterrupt:
-            if not terminal:
+            if not terminal or terminated():
                 raise
             before = ""
             view.note("Ctrl-D or /exit ends the conversation")

@@ -1,7 +1,5 @@
 """The commands and their options. Everything heavy is imported in the bodies: `--help` should be instant."""
 
-import io
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +8,7 @@ import typer
 from anabranch import __version__
 from anabranch.bounds import MAX_NAME_CHARS
 from anabranch.characters import written_name
+from anabranch.cli import streams
 from anabranch.cli.distill import distill
 from anabranch.cli.evaluate import evaluate
 from anabranch.cli.failures import Guard, complain, guarded, leave, quiet_libraries
@@ -164,6 +163,7 @@ def plan(
         options = Options.of(ctx.params)
         from anabranch.cli.terminal import read_question
 
+        streams.need_output()
         checked = read_question(question or "")
         form = "json" if as_json else "mermaid" if mermaid else "lines"
         from anabranch.cli.views import opened_view
@@ -208,6 +208,7 @@ def _watched(
     from anabranch.cli.terminal import need_terminal
     from anabranch.cli.views import opened_view
 
+    streams.need_output()
     if options.review:
         need_terminal("--review")
     with opened_view(quiet=values["quiet"]) as view:
@@ -245,16 +246,20 @@ def _batch(values: dict[str, Any], guard: Guard) -> None:
 
 def main() -> None:
     """Entry point of the `anabranch` command."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # An answer that was paid for is not lost to a terminal that cannot show one of its characters.
-            stream.reconfigure(errors="replace")
+    streams.prepare()
     try:
         code = app(prog_name="anabranch", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        complain("interrupted")
+        leave(streams.ended_by_signal())
+    except OSError:
+        # Help that nobody reads to its end, or that there is no room for.
+        leave(1)
     except Exception as error:
         # typer's usage errors, whose class moved between its versions.
         if not hasattr(error, "format_message"):
             raise
         complain(f"error: {error.format_message()} (see anabranch --help)")
         leave(int(getattr(error, "exit_code", 2)))
-    leave(code if isinstance(code, int) else 0)
+    # typer gives 130 for whatever interrupts it outside of our own commands.
+    leave(streams.ended_by_signal() if code == streams.INTERRUPTED else code if isinstance(code, int) else 0)

@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from anabranch.cli.build import build_tools
 from anabranch.cli.failures import Guard, complain
 from anabranch.cli.gauge import Gauge
 from anabranch.cli.loop import Loop
 from anabranch.cli.options import Options, price_of
 from anabranch.cli.outcome import cost
+from anabranch.cli.terminal import write_out
 from anabranch.cli.views import opened_view
 from anabranch.config import Price
 from anabranch.errors import ConfigurationError
@@ -88,7 +87,7 @@ def _go_toolplans(setup: toolplans.Setup, values: Mapping[str, Any], guard: Guar
             gauge.tell(total - progress.total + progress.done + progress.waiting, details(progress))
 
         progress = loop.run(toolplans.go(prepared, show))
-    typer.echo(write_toolplans_report(prepared.folder))
+    write_out(write_toolplans_report(prepared.folder))
     tell_end(progress, prepared.folder)
 
 
@@ -100,10 +99,10 @@ def report(folder: str, *, baseline: str | None, paper_grading: bool) -> None:
     """
     place = RunFolder(Path(folder))
     if place.manifest().task == toolplans.NAME:
-        typer.echo(write_toolplans_report(place))
+        write_out(write_toolplans_report(place))
         return
     summary = summarize(place, baseline=baseline, paper_grading=paper_grading)
-    typer.echo(write_report(summary, place.path))
+    write_out(write_report(summary, place.path))
 
 
 def tell_end(progress: Progress, folder: RunFolder) -> None:

@@ -1,7 +1,7 @@
 """Failures as one line on standard error and an exit code, and a way out that no stuck thread can block.
 
 Exit codes: 0 done · 1 something outside failed (a model, a server, a budget) · 2 the user's mistake · 3 an
-answer that lacks something, or none · 130 Ctrl-C.
+answer that lacks something, or none · 130 Ctrl-C · 143 SIGTERM.
 """
 
 import os
@@ -16,11 +16,11 @@ from typing import NoReturn
 
 import typer
 
+from anabranch.cli import streams
 from anabranch.cli.text import clean
 from anabranch.errors import AnabranchError, PlanError, UserError
 
 NOT_WHOLE = 3
-INTERRUPTED = 130
 
 
 @dataclass
@@ -50,13 +50,14 @@ def guarded(*, debug: bool) -> Iterator[Guard]:
     except typer.Exit:
         raise
     except BrokenPipeError as error:
-        # The reader of our output has left (`| head`); point it elsewhere, or the flush at exit would complain.
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output has left (`| head`).
+        streams.flush()
         raise typer.Exit(1) from error
     except (KeyboardInterrupt, EOFError, typer.Abort) as error:
-        complain(f"interrupted{'; ' if guard.hint else ''}{guard.hint}")
-        raise typer.Exit(INTERRUPTED) from error
+        complain(
+            f"{'ended by SIGTERM' if streams.terminated() else 'interrupted'}{'; ' if guard.hint else ''}{guard.hint}"
+        )
+        raise typer.Exit(streams.ended_by_signal()) from error
     except Exception as error:
         if debug:
             traceback.print_exc()
@@ -75,8 +76,9 @@ def quiet_libraries(*, debug: bool) -> None:
 
 
 def complain(text: str) -> None:
-    """Writes one line to standard error."""
-    typer.echo(clean(text), err=True)
+    """Writes one line to standard error, if somebody reads that."""
+    with suppress(OSError):
+        typer.echo(clean(text), err=True)
 
 
 def one_line(error: BaseException) -> str:
@@ -94,9 +96,7 @@ def exit_code(error: BaseException) -> int:
 
 def leave(code: int) -> NoReturn:
     """Ends the process, without waiting for a thread that hangs in a tool or a model."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
+    code = code if streams.flush() else code or 1
     if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
         os._exit(code)
     sys.exit(code)

@@ -3,15 +3,13 @@
 import json
 import time
 
-import typer
-
 from anabranch.agents.decomposer import Draft, PlanRequest, decompose
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.cli.build import build_budget, build_decomposer, build_solver, build_tools
 from anabranch.cli.loop import Loop
 from anabranch.cli.options import Options
 from anabranch.cli.outcome import usage_line
-from anabranch.cli.terminal import print_json
+from anabranch.cli.terminal import print_json, write_out
 from anabranch.cli.text import clean
 from anabranch.cli.views import View
 from anabranch.codecs import encode_json, encode_line
@@ -47,7 +45,7 @@ def run(question: str, options: Options, view: View, *, form: str) -> None:
     if form == "json":
         print_json(json.loads(encode_json(draft.plan)), indent=2)
     else:
-        typer.echo(formatted(draft.plan, form))
+        write_out(formatted(draft.plan, form))
     view.note(usage_line(ledger.total, seconds))
 
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 from anabranch.cli.build import build_budget, build_decomposer, build_solver, build_tools
 from anabranch.cli.failures import complain
 from anabranch.cli.options import Options
+from anabranch.cli.streams import need_output
 from anabranch.config import Protocol, check_mode
 from anabranch.errors import ConfigurationError, DocumentError, MissingExtraError
 
@@ -71,6 +72,7 @@ def run_mcp(options: Options, values: Mapping[str, Any]) -> None:
     if transport not in TRANSPORTS:
         raise ConfigurationError(f"unknown transport {transport!r}; use one of: {', '.join(TRANSPORTS)}")
     if transport == "stdio":
+        need_output()
         # What a tool's module prints when it is imported must not end up in the protocol.
         wire, sys.stdout = sys.stdout, sys.stderr
         service = _service(options, limits)

@@ -10,7 +10,7 @@ from rich.console import Console
 from anabranch.bounds import MAX_LINE_CHARS
 from anabranch.characters import whole_data
 from anabranch.cli.text import clean
-from anabranch.errors import ConfigurationError, QuestionError
+from anabranch.errors import BackendError, ConfigurationError, QuestionError
 
 
 def error_console() -> Console:
@@ -36,8 +36,28 @@ def need_terminal(option: str) -> None:
 
 
 def print_answer(text: str) -> None:
-    """Writes the answer, and nothing else, to standard output."""
-    typer.echo(clean(text) if sys.stdout.isatty() else text)
+    """Writes the answer, and nothing else, to standard output.
+
+    Raises:
+        BackendError: there is no room for it.
+    """
+    write_out(clean(text) if sys.stdout.isatty() else text)
+
+
+def write_out(text: str) -> None:
+    """Writes text to standard output.
+
+    Raises:
+        BackendError: there is no room for it.
+    """
+    try:
+        typer.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise BackendError(
+            f"standard output cannot be written ({error.strerror or error}); make room for it"
+        ) from error
 
 
 def print_json(data: Any, *, indent: int | None = None) -> None:
@@ -47,7 +67,7 @@ def print_json(data: Any, *, indent: int | None = None) -> None:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
         text = json.dumps(whole_data(data), indent=indent)
-    typer.echo(text)
+    write_out(text)
 
 
 def read_question(argument: str) -> str:

@@ -12,6 +12,7 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import BaseModel, Field
 
 from anabranch.errors import ConfigurationError, DocumentError, NotFoundError
+from anabranch.headings import inset_passage
 from anabranch.tools.catalogue import check_name
 from anabranch.tools.documents import load_documents, split_passages
 from anabranch.tools.readers import clean
@@ -176,8 +177,8 @@ def _label(passage: Document) -> str:
 
 def _readable(passage: Document) -> str:
     """The passage under its headings, as far as it does not begin with them itself."""
-    text = passage.page_content.strip()
-    context = _context(passage)
+    text = inset_passage(passage.page_content.strip())
+    context = " ".join(_context(passage).split())
     return f"{context}\n\n{text}" if context else text
 
 
