@@ -28,7 +28,7 @@ from anabranch.slots import has_room, whole_length
 from anabranch.tools.calling import call_tool
 from anabranch.tools.catalogue import Catalogue
 from anabranch.tools.effects import Unmarked, has_effects, max_chars
-from anabranch.tools.results import MAX_CHARS, fitting
+from anabranch.tools.results import MAX_CHARS, fitted
 from anabranch.tools.sources import behind, sources_of
 
 
@@ -107,7 +107,7 @@ async def _looked_up(solver: RoleModel, tool: BaseTool, state: StepState, *, gro
                 result.text, result.artifact, sub_question=question.id, tool=tool.name, arguments=arguments
             )
             known = journal.remember(call, state="done", output=result.text, sources=found)
-    output = fitting(known.output, text, min(max_chars(tool, MAX_CHARS), MAX_EVIDENCE_CHARS))
+    output = await fitted(known.output, text, min(max_chars(tool, MAX_CHARS), MAX_EVIDENCE_CHARS))
     note(known, output)
     if tool.return_direct:
         return {"answer": output}

@@ -20,7 +20,7 @@ from anabranch.graphs.step import AnswerStep, StepState, one_line, read
 from anabranch.plan import SOLVE, Answer, Plan
 from anabranch.serving.protocol import FunctionTool
 from anabranch.serving.tool_turns import Carried
-from anabranch.tools.results import fitting
+from anabranch.tools.results import fitted
 from anabranch.tools.sources import sources_of
 
 
@@ -118,7 +118,7 @@ class ClientTools:
     async def _ask_client(self, state: StepState) -> Mapping[str, Any]:
         question, text = state["sub_question"], state["text"]
         if question.id in self.results:
-            output = fitting(self.results[question.id], text)
+            output = await fitted(self.results[question.id], text)
             if not output.strip():
                 raise NotFoundError(f"{question.route} returned nothing")
             arguments = dict(self.carried.arguments.get(question.id, {}))

@@ -2,14 +2,24 @@
 
 from langchain_core.documents import Document
 
+from anabranch.bounds import MAX_RESULT_CHARS
 from anabranch.errors import DocumentError
+from anabranch.tools.calling import in_daemon_thread
 from anabranch.tools.documents import split_passages
 from anabranch.tools.search import PassageIndex
 
 MAX_CHARS = 8_000
 """Most characters of a result that go into a prompt, where its tool names no other limit."""
-_MAX_SEARCHED = 2_000_000
+_MAX_SEARCHED = MAX_RESULT_CHARS
+_MAX_AT_ONCE = 50_000
 _GAP = "\n[…]\n"
+
+
+async def fitted(text: str, question: str, limit: int = MAX_CHARS) -> str:
+    """As `fitting`; for a long text in a thread of its own: a second of work that others would wait for."""
+    if len(text) <= _MAX_AT_ONCE:
+        return fitting(text, question, limit)
+    return await in_daemon_thread(lambda: fitting(text, question, limit))
 
 
 def fitting(text: str, question: str, limit: int = MAX_CHARS) -> str:

@@ -1,8 +1,10 @@
+import asyncio
+
 import pytest
 from langchain_core.tools import BaseTool, StructuredTool
 
 from anabranch.tools.effects import has_effects, max_chars, may_repeat
-from anabranch.tools.results import fitting
+from anabranch.tools.results import fitted, fitting
 
 
 def rooms(count: int) -> str:
@@ -45,3 +47,22 @@ def test_what_metadata_says() -> None:
     assert has_effects(tool(readOnlyHint=None, destructiveHint=True))
     assert max_chars(tool(max_chars=9), 7) == 9
     assert max_chars(tool(max_chars="many"), 7) == 7
+
+
+async def test_long_results_are_searched_beside_what_else_goes_on() -> None:
+    text = "Nothing to see. " * 60_000 + "The mill was opened by Ida Brask. " + "Nothing to see. " * 20_000
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.005)
+            ticks += 1
+
+    ticking = asyncio.create_task(tick())
+    found = await fitted(text, "Who opened the mill?")
+    ticking.cancel()
+    assert "Ida Brask" in found
+    assert len(found) <= 8_000
+    assert ticks >= 3
+    assert await fitted("short", "Who?") == "short"
