@@ -151,7 +151,8 @@ class LineDecomposer:
             text, cut = await self._reply(messages, **self.constrain(self.pattern(request), ""))
         else:
             text, cut = await self._on_demand(messages, _grammar(request), self.constrain)
-        return WrittenPlan(_whole_lines(text, cut), weak=self.weak)
+        notes = ("the plan was cut off; what is whole of it is used",) if cut else ()
+        return WrittenPlan(_whole_lines(text, cut), notes=notes, weak=self.weak)
 
     async def _on_demand(
         self,

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.messages import AIMessage
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
@@ -186,6 +187,14 @@ async def test_only_plan_errors_are_repaired(error: Exception) -> None:
 async def test_a_last_line_that_was_cut_off_is_dropped() -> None:
     draft = await decompose(lines(scripted(cut("1 [search] Who?\n2 [solve] Was {1} bo"))), FRESH)
     assert new_texts(draft, FRESH) == ["Who?"]
+    assert draft.notes == ("the plan was cut off; what is whole of it is used",)
+
+
+async def test_a_refusal_is_no_plan_and_is_asked_for_again() -> None:
+    refused = AIMessage("", response_metadata={"finish_reason": "content_filter"})
+    draft = await decompose(lines(scripted(refused, "1 [search] Who?")), FRESH)
+    assert new_texts(draft, FRESH) == ["Who?"]
+    assert draft.problems == ("the decomposer refused: a content filter stopped it",)
 
 
 async def test_a_whole_plan_keeps_its_last_line() -> None:

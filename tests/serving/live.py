@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from anabranch.agents.decomposer import Decomposer, JsonDecomposer
 from anabranch.agents.models import RoleModel
+from anabranch.serving.connections import patient_protocol
 from anabranch.serving.service import Parts
 from tests.fakes import Reply, Script, ScriptedChatModel
 from tests.graphs.scripts import CRAIGSLIST, reader, search
@@ -51,6 +52,7 @@ def running(app: ASGIApp, **config: Any) -> Iterator[str]:
         "access_log": False,
         "proxy_headers": False,
         "timeout_graceful_shutdown": 5,
+        "http": patient_protocol(),
     }
     # Without keep-alive: a pooled connection would outlive the test and warn when it is collected.
     options |= {"headers": [("Connection", "close")]}
