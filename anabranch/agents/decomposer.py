@@ -1,5 +1,6 @@
 """Decomposers write plans: a distilled model as constrained lines, any general chat model as JSON."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, Self
@@ -12,12 +13,18 @@ from anabranch.agents.reply import ending, text_of
 from anabranch.bounds import MAX_FEEDBACK_CHARS, shorten
 from anabranch.codecs import DIRECT, DONE, LineGrammar, decode_json, decode_lines, json_schema
 from anabranch.config import PlanningMode
-from anabranch.errors import PlanError, PlanReferenceError, ReplyError
+from anabranch.errors import EndpointError, PlanError, PlanReferenceError, ReplyError
 from anabranch.on_demand import asks
 from anabranch.plan import Answer, Plan
 from anabranch.tools.catalogue import ToolCard
 
 Grammar = Literal["always", "on_demand", "rest"]
+IGNORED = 2
+"""So many replies that do not fit what they were held to show that a server holds nothing."""
+IGNORES = (
+    "the decomposer's server ignores structured_outputs: what it writes does not fit the pattern that it is sent; "
+    "serve the model with `anabranch serve decomposer`, or another server that holds replies to a regular expression"
+)
 
 
 @dataclass(frozen=True)
@@ -161,12 +168,15 @@ class LineDecomposer:
         constrain: Callable[[str | None, str], Mapping[str, Any]],
     ) -> tuple[str, bool]:
         writing = asks(grammar, rest=self.grammar == "rest")
-        ask = next(writing)
+        ask, ignored = next(writing), 0
         while True:
             arguments = constrain(ask.pattern, ask.begun)
             stop = {} if ask.pattern else {"stop": [grammar.one_too_many]}
             prompt = [*messages, AIMessage(ask.begun)] if ask.begun else messages
             reply = await self._reply(prompt, **arguments, **stop)
+            ignored += ask.pattern is not None and not _fits(ask.pattern, reply)
+            if ignored >= IGNORED:
+                raise EndpointError(IGNORES)
             try:
                 ask = writing.send(reply)
             except StopIteration as done:
@@ -192,6 +202,12 @@ class LineDecomposer:
     def pattern(request: PlanRequest) -> str:
         """Regular expression of the plans that fit a request."""
         return _grammar(request).pattern
+
+
+def _fits(pattern: str, reply: tuple[str, bool]) -> bool:
+    """Whether a reply may have been held to a pattern; servers drop spaces at its ends, an empty one says nothing."""
+    text, cut = reply
+    return cut or not text.strip() or any(re.fullmatch(pattern, form) for form in (text, f" {text}", text.strip()))
 
 
 def _grammar(request: PlanRequest) -> LineGrammar:

@@ -252,6 +252,19 @@ async def test_a_plan_cut_at_the_token_limit_loses_its_last_line(serve: Serve, t
     assert draft.problems == ()
 
 
+@pytest.mark.parametrize(
+    "reply", ["Sure! Here is a plan:\n- search who it is", "1 [search] Who?\n2 [find] Where is {1}?"]
+)
+async def test_a_server_that_holds_nothing_is_asked_four_times_and_told_of(serve: Serve, reply: Reply) -> None:
+    server = serve(reply)
+    with pytest.raises(EndpointError, match="ignores structured_outputs"):
+        await decompose(served(server.url), REQUEST)
+    assert len(server.requests) <= 4
+    draft = await decompose(served(server.url, fallback="direct"), REQUEST)
+    assert draft.plan == Plan()
+    assert "ignores structured_outputs" in draft.notes[0]
+
+
 @pytest.mark.parametrize("reply", ["", {"content": None}])
 async def test_an_empty_reply_is_no_plan(serve: Serve, reply: Reply) -> None:
     draft = await decompose(served(serve(reply).url), REQUEST)
