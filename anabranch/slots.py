@@ -8,7 +8,7 @@ literal text. A literal `{1}` is written `{{1}}`. Where a sub-question depends o
 import re
 from collections.abc import Collection, Mapping
 
-from anabranch.bounds import MAX_FILLED_CHARS, MIN_SHARE_CHARS, share, shorten
+from anabranch.bounds import MAX_FILLED_CHARS, MAX_LITERAL_CHARS, MIN_SHARE_CHARS, share, shorten
 
 _SLOT = re.compile(r"\{\{([0-9]{1,6})\}\}|\{([0-9]{1,6})\}")
 _LOOSE_SLOT = re.compile(r"\{\{ ?([0-9]{1,6}) ?\}\}|\{ ?([0-9]{1,6}) ?\}")
@@ -81,6 +81,11 @@ def meant_slots(text: str, depends_on: Collection[int]) -> str:
 
 def _id(slot: re.Match[str]) -> int:
     return int(slot[1] or slot[2])
+
+
+def literal(question: str) -> str:
+    """A whole question as the text of a sub-question, in which nothing is a slot; a long one is cut."""
+    return escape(shorten(question, MAX_LITERAL_CHARS))
 
 
 def escape(text: str) -> str:

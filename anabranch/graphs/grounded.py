@@ -14,8 +14,9 @@ from anabranch.config import AnswerForm
 from anabranch.errors import ConfigurationError
 from anabranch.graphs.outcome import is_look_up
 from anabranch.graphs.weak_plans import kept_to_the_question
-from anabranch.plan import SOLVE, Answer, Plan, SubQuestion, escape
+from anabranch.plan import SOLVE, Answer, Plan, SubQuestion
 from anabranch.replies import says_not_found
+from anabranch.slots import literal
 from anabranch.tools.catalogue import Catalogue
 from anabranch.tools.effects import Unmarked, has_effects
 
@@ -81,14 +82,14 @@ def plan_as_asked(asked: Plan, question: str, searchers: Sequence[str], most: in
     """A plan that looks up the question itself, after what was asked before; that plan, if it does so."""
     if _is_looked_up(question, asked):
         return asked
-    first, text = asked.next_id, escape(question)
+    first, text = asked.next_id, literal(question)
     return asked.extended(
         SubQuestion(id=first + n, text=text, route=name) for n, name in enumerate(searchers[: max(most, 0)])
     )
 
 
 def _is_looked_up(question: str, plan: Plan) -> bool:
-    return any(each.text == escape(question) for each in plan.sub_questions)
+    return any(each.text == literal(question) for each in plan.sub_questions)
 
 
 async def join_grounded(

@@ -9,7 +9,8 @@ import re
 from anabranch.agents.grounding import out_of_thin_air
 from anabranch.graphs.outcome import is_look_up
 from anabranch.graphs.protocol import COMPUTE_TOOLS
-from anabranch.plan import Plan, SubQuestion, escape, slotted
+from anabranch.plan import Plan, SubQuestion, slotted
+from anabranch.slots import literal
 
 _SLOT = re.compile(r"\{\d+\}")
 _VALUE = re.compile(
@@ -37,7 +38,7 @@ def kept_to_the_question(plan: Plan, question: str) -> Plan | None:
     if not any(is_look_up(step.route) for step in steps) or any(out_of_thin_air(text, [question]) for text in told):
         return None
     if len(steps) == 1:
-        steps = [steps[0].model_copy(update={"text": escape(question)})]
+        steps = [steps[0].model_copy(update={"text": literal(question)})]
     return Plan(sub_questions=tuple(steps))
 
 

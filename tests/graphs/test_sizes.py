@@ -204,3 +204,21 @@ def test_a_state_that_somebody_edits_is_held_to_the_same_limits() -> None:
     state = graph.invoke(None, thread())
     assert len(state["answers"][1].text) <= bounds.MAX_ANSWER_CHARS
     assert longest(solving) <= MOST
+
+
+@pytest.mark.parametrize("question", ["{1}" * 6_600, "word " * 3_900, "{{1}}" * 3_900])
+def test_a_long_question_is_looked_up_as_it_was_asked(question: str) -> None:
+    def decide(prompt: str) -> Reply:
+        return plan_json()
+
+    asked: list[str] = []
+
+    @tool
+    def look(query: str) -> str:
+        """Looks facts up."""
+        asked.append(query)
+        return "It was in 1952."
+
+    graph = planner(decide, lambda _: "1952", [look], grounded=True)
+    assert graph.invoke({"messages": [("user", question)]})["answer"]
+    assert 0 < len(asked[0]) <= 20_000
