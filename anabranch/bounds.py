@@ -24,7 +24,7 @@ MAX_TOLD_CHARS = MAX_FILLED_CHARS + MAX_KNOWN_CHARS + 100
 MAX_UNDERSTOOD_CHARS = 50_000
 """Most characters of a question as one that stands by itself, with what was pasted into it."""
 MAX_LITERAL_CHARS = 10_000
-"""Most characters of a question that becomes a sub-question as it is; slots in it, which are escaped, make it longer."""
+"""Most characters of a question that becomes a sub-question as it is; its slots are escaped, which makes it longer."""
 MAX_LISTED_CHARS = 200_000
 """Most characters of a list of sub-questions, with their answers, in one prompt."""
 MAX_PLAN_CHARS = 400_000
