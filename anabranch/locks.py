@@ -42,7 +42,7 @@ def held(path: Path, advice: str, *, part: str = "") -> Iterator[None]:
         private_folder(path.parent)
         name = f".{path.name}.{sha256(part.encode()).hexdigest()[:12]}.lock" if part else f".{path.name}.lock"
         note = path.with_name(name)
-        lock = FileLock(note, timeout=0)
+        lock = FileLock(note, timeout=0, mode=0o600)
         lock.acquire()
     except Timeout as error:
         raise StorageError(
