@@ -185,6 +185,9 @@ class PatientProtocol(HttpToolsProtocol):
                 self.transport.close()
 
     def _refuse(self, status: bytes, why: bytes) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()  # another answer is on its way, and this one would end up in the middle of it
+            return
         body = b'{"error": {"message": "%s", "type": "invalid_request_error", "param": null, "code": null}}' % why
         head = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
         self.transport.write(head % (status, len(body)) + body)

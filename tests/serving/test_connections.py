@@ -174,6 +174,22 @@ def test_the_rest_may_come_later_and_another_request_after_it() -> None:
         assert reply(one).endswith(b"fine\r\n0\r\n\r\n")
 
 
+def test_half_a_request_behind_one_that_is_under_way_ends_the_connection() -> None:
+    with serving(head=0.3) as connect:
+        one = connect(GET.replace(b"/", b"/wait", 1))
+        wait_until(lambda: not connect.crowd.waiting)
+        one.sendall(b"GET / HTTP/1.1\r\nHost: ")
+        assert ended(one)
+
+
+def test_requests_in_one_go_are_answered_in_order() -> None:
+    with serving(head=0.3) as connect:
+        found, one = b"", connect(GET + POST.replace(b"/", b"/body", 1) + b"x" * 100 + GET)
+        while found.count(b"fine") < 3:
+            found += one.recv(65_536)
+        assert found.count(b"HTTP/1.1 200 ") == 3
+
+
 def test_a_head_has_a_size() -> None:
     with serving() as connect:
         one = connect(b"GET / HTTP/1.1\r\nX-Long: ")
