@@ -11,6 +11,7 @@ import codecs
 import os
 import re
 from collections.abc import Callable, Mapping
+from types import NoneType
 from typing import Any
 
 REPLACEMENT = "\ufffd"
@@ -38,17 +39,21 @@ def whole_data(value: Any, other: Callable[[Any], Any] = lambda value: value) ->
     """
     if isinstance(value, str):
         return whole_characters(value)
-    if isinstance(value, Mapping):
-        pairs = [(whole_data(key), whole_data(item, other)) for key, item in value.items()]
-        same = all(key is old and item is value[old] for (key, item), old in zip(pairs, value, strict=True))
-        return value if same else dict(pairs)
     if type(value) in (list, tuple):
-        items = [whole_data(item, other) for item in value]
-        same = all(item is old for item, old in zip(items, value, strict=True))
-        return value if same else type(value)(items)
+        for place, item in enumerate(value):
+            if (made := whole_data(item, other)) is not item:
+                rest = (whole_data(later, other) for later in value[place + 1 :])
+                return type(value)([*value[:place], made, *rest])
+        return value
+    if isinstance(value, dict) or (not isinstance(value, _PLAIN) and isinstance(value, Mapping)):
+        for key, item in value.items():
+            if whole_data(key) is not key or whole_data(item, other) is not item:
+                return {whole_data(key): whole_data(item, other) for key, item in value.items()}
+        return value
     return other(value)
 
 
+_PLAIN = (int, float, NoneType)
 _ESCAPE = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     r"|(?P<half>\\u(?:[dD][89a-fA-F][0-9a-fA-F]{2}|0000))"

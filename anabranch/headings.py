@@ -8,7 +8,6 @@ import re
 from functools import lru_cache
 
 QUOTED = "> "
-_LINE = r"(?:(?<=[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])|(?<![\s\S]))"
 _DRESS = r"[ \t*_#\u200b-\u200f\u2060\ufeff]{0,20}"
 
 
@@ -20,20 +19,22 @@ def inset(text: str, *headings: str, begun: bool = True) -> str:
         headings: the headings of the prompt; one that ends with a colon counts with it only.
         begun: whether the text goes on in the line of its own heading, so that its first line cannot be one.
     """
-    if not headings:
+    if not text or not headings or (begun and text.isascii() and "\n" not in text and "\r" not in text):
         return text
-    if begun and text.isascii() and "\n" not in text and "\r" not in text:
+    pattern, words = _pattern(headings)
+    low = text.lower()
+    if not any(word in low for word in words):
         return text
-    pattern = _pattern(headings)
-    if not begun:
-        return pattern.sub(QUOTED, text)
-    return pattern.sub(lambda match: QUOTED if match.start() else "", text)
+    first, *lines = text.splitlines(keepends=True)
+    lines = [f"{QUOTED}{line}" if pattern.match(line) else line for line in lines]
+    return "".join([f"{QUOTED}{first}" if not begun and pattern.match(first) else first, *lines])
 
 
 @lru_cache(maxsize=32)
-def _pattern(headings: tuple[str, ...]) -> re.Pattern[str]:
-    words = "|".join(map(_words, headings))
-    return re.compile(rf"{_LINE}(?={_DRESS}(?:{words}))", re.IGNORECASE)
+def _pattern(headings: tuple[str, ...]) -> tuple[re.Pattern[str], tuple[str, ...]]:
+    """What a line that begins with one of the headings matches, and words of which one is in such a line."""
+    lines = re.compile(f"{_DRESS}(?:{'|'.join(map(_words, headings))})", re.IGNORECASE)
+    return lines, tuple({heading.split()[0].removesuffix(":").lower() for heading in headings})
 
 
 def _words(heading: str) -> str:
@@ -41,7 +42,7 @@ def _words(heading: str) -> str:
     return f"{spaced}{_DRESS}[:：]" if heading.endswith(":") else spaced
 
 
-_NUMBERED = re.compile(r"(?:(?<=\n)|(?<![\s\S]))(?=\[\d{1,4}\][^\n]{1,300}: )")
+_NUMBERED = re.compile(r"^(?=\[\d{1,4}\][^\n]{1,300}: )", re.MULTILINE)
 
 
 def inset_passage(text: str) -> str:

@@ -3,21 +3,33 @@
 `anabranch/characters.py` says what becomes of such text.
 """
 
+import io
 import json
+import sqlite3
+import sys
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
+from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command
 from pydantic import BaseModel
 
+from anabranch.characters import whole_characters
+from anabranch.cli.failures import complain
 from anabranch.cli.files import Answers, read_questions
+from anabranch.cli.terminal import error_console, print_answer, print_json
+from anabranch.cli.views import LineView, LiveView
 from anabranch.evals.records import Record, RunFolder
 from anabranch.evals.replies import ReplyStore, key_of, request_body
 from anabranch.graphs.step import StepState
@@ -257,3 +269,54 @@ def texts_of(value: Any) -> Iterator[str]:
 
 def test_there_are_enough_doors() -> None:
     assert len(DOORS) * len(BAD) >= 100
+
+
+anything = st.text(st.characters() | st.sampled_from("\0\ud83d\ude00\udcff\n\u2028"), max_size=40)
+
+
+@settings(max_examples=60, deadline=None)
+@given(anything, anything)
+def test_any_text_in_files_of_answers_and_records(one: str, other: str) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder)
+        (path / "q.jsonl").write_text(json.dumps({"id": one, "question": f"q{other}"}))
+        for item in read_questions(path / "q.jsonl").items:
+            with Answers(path / "a.jsonl") as answers:
+                answers.add(item, {"question": item.question, "answer": other, one: other, "error": None})
+            with Answers(path / "a.jsonl") as answers:
+                assert answers.has(item)
+        file = RunFolder(path).appending()
+        file.add(Record(system=one, fingerprint="f", id=other, reply=one, extra={other: one}, error=other))
+        file.close()
+        assert len(RunFolder(path).records()) == 1
+        (path / "a.jsonl").read_bytes().decode()
+        (path / "records.jsonl").read_bytes().decode()
+
+
+@settings(max_examples=40, deadline=None)
+@given(anything, anything)
+def test_any_text_in_checkpoints(name: str, text: str) -> None:
+    with closing(sqlite3.connect(":memory:", check_same_thread=False)) as opened:
+        graph = planner(says("Ada"), says("Ada"), [tool()], checkpointer=SqliteSaver(opened))
+        config: Any = {"configurable": {"thread_id": f"t{name}"}}
+        graph.update_state(config, {"messages": [HumanMessage(text, name=name)], "asked": text}, as_node="gate")
+        values = graph.get_state(config).values
+        assert values["messages"][0].text == values["asked"] == whole_characters(text)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=anything)
+def test_any_text_on_a_terminal(monkeypatch: pytest.MonkeyPatch, encoding: str, text: str) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="replace")
+    err = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="replace")
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    print_json({"answer": text, text: [text]})
+    (line,) = out.buffer.getvalue().decode(encoding).splitlines()  # type: ignore[attr-defined]
+    assert json.loads(line)["answer"] == whole_characters(text)
+    print_answer(text)
+    complain(f"error: {text}")
+    LineView(error_console()).note(text)
+    LiveView(error_console()).note(text)
+    assert err.buffer.getvalue()  # type: ignore[attr-defined]
