@@ -313,10 +313,10 @@ def test_any_text_on_a_terminal(monkeypatch: pytest.MonkeyPatch, encoding: str, 
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", err)
     print_json({"answer": text, text: [text]})
-    (line,) = out.buffer.getvalue().decode(encoding).splitlines()  # type: ignore[attr-defined]
+    (line,) = out.buffer.getvalue().decode(encoding).splitlines()
     assert json.loads(line)["answer"] == whole_characters(text)
     print_answer(text)
     complain(f"error: {text}")
     LineView(error_console()).note(text)
     LiveView(error_console()).note(text)
-    assert err.buffer.getvalue()  # type: ignore[attr-defined]
+    assert err.buffer.getvalue()
