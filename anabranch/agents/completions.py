@@ -16,6 +16,8 @@ from anabranch.agents.chunks import Chunks
 
 _OPTIONS = {"extra_headers": "headers", "extra_query": "params", "extra_body": "extra_json", "timeout": "timeout"}
 """What LangChain passes beside the payload, and the client's names for it."""
+_KEY = {"bearer_auth": True}
+"""With which key the client asks; by default it would take an administrator's where it has no other."""
 
 
 class Completions:
@@ -36,7 +38,7 @@ class Completions:
     async def create(self, *, stream: bool = False, **payload: Any) -> Any:
         """A reply, or the chunks of one; a text where the reply is no JSON."""
         given: Any = {name: payload.pop(key, None) for key, name in _OPTIONS.items()}
-        options: Any = {name: value for name, value in given.items() if value is not None}
+        options: Any = {name: value for name, value in given.items() if value is not None} | {"security": _KEY}
         body = {**payload, "stream": True} if stream else payload
         reply: Any = await self._client.post(
             "/chat/completions",

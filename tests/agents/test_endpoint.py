@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -221,3 +222,18 @@ async def test_a_users_own_models_replies_are_put_right_and_bounded() -> None:
         assert server.headers[0]["Accept-Encoding"] == "identity"
         assert server.headers[0]["Authorization"] == "Basic bWlsbDp3b3Jk"
         await model.chat.aclose()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("key", ["", "mine"])
+async def test_no_key_is_sent_but_the_one_that_is_meant(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("ANABRANCH_API_KEY", key)
+    monkeypatch.setenv("OPENAI_ADMIN_KEY", "of-an-administrator")
+    with OpenAIServer(lambda _request: "Paris") as server:
+        chat: Any = resolve_model(f"{server.url}#m").chat
+        with suppress(TypeError):  # the client asks for a key where there is none
+            await chat.ainvoke("Where?")
+        with suppress(TypeError):
+            _ = [chunk async for chunk in chat.astream("Where?")]
+        await chat.aclose()
+    sent = [{name.lower(): value for name, value in headers.items()}.get("authorization") for headers in server.headers]
+    assert sent == ([f"Bearer {key}"] * 2 if key else [])
