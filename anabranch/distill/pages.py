@@ -232,7 +232,7 @@ def _turned_round(
     """Questions for the row: that with a value, and that with the most or the least of something."""
     for column, kind in columns:
         values = {r: cells[r, column] for r in names}
-        for value in set(values.values()):
+        for value in dict.fromkeys(values.values()):
             there = [r for r, other in values.items() if other == value]
             low = column.lower()
             ways = (
