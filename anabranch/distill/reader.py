@@ -34,6 +34,7 @@ REWORD = Sampling(n=3, temperature=0.9, top_p=0.95, max_tokens=160, seed=1)
 WRITE = Sampling(n=10, temperature=0.9, top_p=0.95, max_tokens=650, seed=1)
 QUIZ = Sampling(n=2, temperature=0.5, max_tokens=250, seed=1)
 READ = Sampling(max_tokens=40)
+_SHARE = 60
 HELD_OUT_TABLES = 7
 """Tables of `pages.txt` that training never shows."""
 
@@ -260,7 +261,7 @@ async def taught_rows(data: Path, work: Path, model: Model, *, seed: int = 1) ->
     page_pairs = await asked_of(work, model, as_passages, "page_quiz")
     paragraphs = [*sources.passages(data), *more_passages(data)]
     pairs = await asked_of(work, model, paragraphs, "quiz")
-    rows = [*page_rows(pages, page_pairs, random), *paragraph_rows(paragraphs, pairs, random, "paragraph")]
+    rows = _over_pages(pages, page_pairs, seed) + _over_paragraphs(paragraphs, pairs, seed)
     people: list[tuple[str, str, Passage]] = []
     for each in rows_of(data, MUSIQUE):
         people += datasets.musique_readings(each)
@@ -273,6 +274,35 @@ async def taught_rows(data: Path, work: Path, model: Model, *, seed: int = 1) ->
         "pairs": sum(map(len, pairs)),
         "rows": len(rows),
     }
+
+
+def _over_pages(pages: Sequence[str], pairs: Sequence[Sequence[tuple[str, str]]], seed: int) -> list[Row]:
+    """`page_rows`, on all processors."""
+    order = Random(seed).sample(range(len(pages)), len(pages))  # noqa: S311
+    shares = [order[start : start + _SHARE] for start in range(0, len(order), _SHARE)]
+    with ProcessPoolExecutor() as pool:
+        taken = [([pages[n] for n in share], [pairs[n] for n in share]) for share in shares]
+        parts = [pool.submit(_page_share, *each, seed + number) for number, each in enumerate(taken)]
+        return [{**each, "id": f"{n}/{each['id']}"} for n, part in enumerate(parts) for each in part.result()]
+
+
+def _page_share(pages: Sequence[str], pairs: Sequence[Sequence[tuple[str, str]]], seed: int) -> list[Row]:
+    return list(page_rows(pages, pairs, Random(seed)))  # noqa: S311
+
+
+def _over_paragraphs(passages: Sequence[Passage], pairs: Sequence[Sequence[tuple[str, str]]], seed: int) -> list[Row]:
+    """`paragraph_rows`, on all processors: each has all passages, and asks about some."""
+    size = max(1, -(-len(passages) // 16))
+    with ProcessPoolExecutor() as pool:
+        parts = []
+        for start in range(0, len(passages), size):
+            mine = [each if start <= n < start + size else [] for n, each in enumerate(pairs)]
+            parts.append(pool.submit(_paragraph_share, passages, mine, seed + start))
+        return [{**each, "id": f"{n}/{each['id']}"} for n, part in enumerate(parts) for each in part.result()]
+
+
+def _paragraph_share(passages: Sequence[Passage], pairs: Sequence[Sequence[tuple[str, str]]], seed: int) -> list[Row]:
+    return list(paragraph_rows(passages, pairs, Random(seed), "paragraph"))  # noqa: S311
 
 
 def more_passages(data: Path) -> list[Passage]:

@@ -27,6 +27,7 @@ _A_SET = 30
 """Questions asked of one set of documents."""
 _SHUFFLED = 0.4
 _TAKEN_AWAY = 0.08
+_FILLED_UP = 0.6
 
 
 def drawn_rows(
@@ -80,6 +81,10 @@ def readings(asked: Sequence[Asked], passages: Sequence[Document], random: Rando
     for each in chosen:
         question = random.choice(each.questions)
         found = index.search(question, PASSAGES + 2)
+        if len(found) < PASSAGES and random.random() < _FILLED_UP:
+            # Made-up pages share fewer words with a question than people's do.
+            others = [p for p in passages if all(p is not each for each in found)]
+            found += random.sample(others, min(len(others), PASSAGES - len(found)))
         told = answered_by(each, found, random)
         if told is not None and told[1]:
             yield _spoken(question, random), told[0], shown(told[1])
