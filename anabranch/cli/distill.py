@@ -133,6 +133,27 @@ def build(
 
 
 @distill.command()
+def read(
+    ctx: typer.Context,
+    data: Data,
+    work: Work,
+    teacher: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help=f"Model that writes pages and questions: {_MODEL}.", show_default=False),
+    ] = None,
+    rows: Annotated[int, typer.Option(metavar="N", min=1, help="Questions about made-up pages.")] = 44_000,
+    seed: Seed = 1,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Writes rows that teach a small solver to read answers out of passages."""
+    with _stage(debug=debug, quiet=quiet):
+        from anabranch.cli import distilling
+
+        distilling.read(ctx.params)
+
+
+@distill.command()
 def solutions(
     ctx: typer.Context,
     questions: Annotated[

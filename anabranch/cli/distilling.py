@@ -57,6 +57,14 @@ def build(values: Values) -> None:
     _show(pipeline.build(Path(values["data"]), Path(values["work"]), given=given, **options))
 
 
+def read(values: Values) -> None:
+    """Runs the stage `read`."""
+    from anabranch.distill.read import read
+
+    options = {name: values[name] for name in ("rows", "seed")}
+    _show(asyncio.run(read(Path(values["data"]), Path(values["work"]), values["teacher"], **options)))
+
+
 def solutions(values: Values) -> None:
     """Runs the stage `solutions`."""
     from anabranch.distill.solutions import solutions

@@ -22,6 +22,7 @@ from anabranch.distill.batch import Job, Sampling
 from anabranch.distill.chat import Model, answered
 from anabranch.distill.files import read_rows, write_jsonl
 from anabranch.distill.pages import NO_WORDINGS, Asked, questions, section, table_names
+from anabranch.distill.paragraph_facts import facts
 from anabranch.distill.readings import ABSENT_SHARE, drawn_rows, readings, reasoned_rows, row_of, talk_rows
 from anabranch.distill.render import as_messages
 from anabranch.distill.solving import PASSAGES, Row, row
@@ -157,9 +158,21 @@ def _agree(one: str, other: str) -> bool:
 
 
 def paragraph_rows(
-    passages: Sequence[Passage], pairs: Sequence[Sequence[tuple[str, str]]], random: Random, prefix: str
+    passages: Sequence[Passage],
+    pairs: Sequence[Sequence[tuple[str, str]]],
+    random: Random,
+    prefix: str,
+    absent_share: float = ABSENT_SHARE,
 ) -> Iterator[Row]:
-    """Questions about paragraphs, with what the search finds among all of them."""
+    """Questions about paragraphs, with what the search finds among all of them.
+
+    Args:
+        passages: the paragraphs.
+        pairs: for each of them its questions with answers; an empty answer says that it does not answer.
+        random: source of chance.
+        prefix: what the rows' ids and sources are named after.
+        absent_share: how often the paragraph that answers is not shown.
+    """
     if not passages:
         return
     documents = [_document(passage, random) for passage in passages]
@@ -169,9 +182,12 @@ def paragraph_rows(
     for n, asked in enumerate(pairs):
         for question, answer in asked:
             found = index.search(question, PASSAGES + 2)
-            absent = random.random() < ABSENT_SHARE
-            others = [p for p in found if place[id(p)] != n and answer.lower() not in p.page_content.lower()]
-            chosen = others[:PASSAGES] if absent else [documents[n], *others[: random.choice((1, 2, 3, 3, 3))]]
+            absent = not answer or random.random() < absent_share
+            others = [
+                p for p in found if place[id(p)] != n and not (answer and answer.lower() in p.page_content.lower())
+            ]
+            own = [documents[n]] if not (absent and answer) else []
+            chosen = [*own, *others[: random.choice((1, 2, 3, 3, 3))]]
             if random.random() < 0.5:
                 random.shuffle(chosen)
             if chosen:
@@ -179,6 +195,21 @@ def paragraph_rows(
                 messages = as_messages(prompts.read_messages(question, shown(chosen)))
                 yield row(f"{prefix}/{number}", f"read_{prefix}", messages, completion)
                 number += 1
+
+
+def fact_rows(data: Path, random: Random) -> list[Row]:
+    """Questions about the paragraphs of the training questions, as patterns find them and as people wrote them.
+
+    Args:
+        data: folder of the data sets.
+        random: source of chance.
+    """
+    paragraphs = [*sources.passages(data), *more_passages(data)]
+    rows = list(paragraph_rows(paragraphs, [list(facts(p)) for p in paragraphs], random, "fact", 0.1))
+    people: list[tuple[str, str, Passage]] = []
+    for each in rows_of(data, MUSIQUE):
+        people += datasets.musique_readings(each)
+    return [*rows, *paragraph_rows([p for _, _, p in people], [[(q, a)] for q, a, _ in people], random, "musique")]
 
 
 def _document(passage: Passage, random: Random) -> Document:
@@ -253,7 +284,6 @@ async def taught_rows(data: Path, work: Path, model: Model, *, seed: int = 1) ->
         model: the teacher.
         seed: source of chance.
     """
-    random = Random(seed)  # noqa: S311
     wordings = await reworded(work, model)
     write_jsonl(work / "wordings.jsonl", ({"question": q, "ways": ways} for q, ways in wordings.items()))
     pages = await written(work, model)
@@ -262,10 +292,6 @@ async def taught_rows(data: Path, work: Path, model: Model, *, seed: int = 1) ->
     paragraphs = [*sources.passages(data), *more_passages(data)]
     pairs = await asked_of(work, model, paragraphs, "quiz")
     rows = _over_pages(pages, page_pairs, seed) + _over_paragraphs(paragraphs, pairs, seed)
-    people: list[tuple[str, str, Passage]] = []
-    for each in rows_of(data, MUSIQUE):
-        people += datasets.musique_readings(each)
-    rows += paragraph_rows([p for _, _, p in people], [[(q, a)] for q, a, _ in people], random, "musique")
     write_jsonl(work / "taught.jsonl", rows)
     return {
         "wordings": sum(map(len, wordings.values())),

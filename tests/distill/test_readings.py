@@ -12,10 +12,14 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 
 from anabranch.agents import prompts
 from anabranch.agents.prompts import NOT_FOUND
-from anabranch.distill import reader
+from anabranch.distill import reader, sources
+from anabranch.distill.files import write_jsonl
 from anabranch.distill.pages import questions, table_names
+from anabranch.distill.paragraph_facts import facts
+from anabranch.distill.read import read
 from anabranch.distill.readings import drawn_rows, reasoned_rows, talk_rows
 from anabranch.distill.templates import written as written_plans
+from tests.distill.rows import MUSIQUE
 
 ROWS = list(drawn_rows(Random(5), 150))
 
@@ -118,3 +122,30 @@ async def test_what_the_teacher_says_is_kept_where_it_reads_the_same_twice(
 def test_the_tuning_rows_have_tables_that_training_never_shows(tmp_path: Path) -> None:
     path = reader.drawn(tmp_path, 40, seed=1, name="drawn_tune")
     assert len(path.read_text(encoding="utf-8").splitlines()) == 40
+
+
+async def test_the_stage_needs_no_teacher_and_takes_in_what_build_made(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    write_jsonl(tmp_path / "data" / sources.MUSIQUE, MUSIQUE)
+    (tmp_path / "solver_train.jsonl").write_text(json.dumps(ROWS[0] | {"source": "arguments"}) + "\n", encoding="utf-8")
+    manifest = await read(tmp_path / "data", tmp_path, rows=30)
+    text = (tmp_path / "reader_train.jsonl").read_text(encoding="utf-8")
+    kinds = {json.loads(line)["source"] for line in text.splitlines()}
+    assert {"arguments", "read_drawn", "read_reasoned", "talk"} <= kinds
+    assert manifest["reader_train"] == len(text.splitlines())
+    assert manifest["reader_tune"] >= 30
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "expected"),
+    [
+        ("Glass River (film)", "Glass River is a 1931 film directed by Ada B. Moreau.", ("Ada B. Moreau", "1931")),
+        ("Ada Moreau", "Ada Moreau (born 3 May 1901) was a singer, born in Tarn Hill.", ("3 May 1901", "Tarn Hill")),
+        ("Tarn Hill", "Tarn Hill is a village located in Fenland with a population of 1,204.", ("Fenland", "1,204")),
+    ],
+)
+def test_paragraphs_are_asked_for_what_patterns_find(title: str, text: str, expected: tuple[str, ...]) -> None:
+    found = list(facts({"title": title, "text": text}))
+    assert set(expected) <= {answer for _, answer in found}
+    assert all(answer == "" or answer in text for _, answer in found)
+    assert all("(film)" not in question for question, _ in found)
