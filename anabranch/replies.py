@@ -9,7 +9,8 @@ import ast
 import json
 import re
 import warnings
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from anabranch.characters import whole_data
@@ -20,7 +21,7 @@ REPLAN = "REPLAN:"
 _NAMES = "think|thinking|thought|thoughts|reasoning"
 _OPEN = re.compile(rf"<({_NAMES})>", re.IGNORECASE)
 _BLOCK_AT_START = re.compile(rf"\s*<({_NAMES})>(.*?)(?:</\1>|\Z)", re.IGNORECASE | re.DOTALL)
-_BLOCK_ON_A_LINE = re.compile(rf"(?ims)(^[ \t]*|[:：]\**[ \t]*)<({_NAMES})>(.*?)</\2>[ \t]*")
+_CLOSINGS = {name: re.compile(rf"</{name}>[ \t]*", re.IGNORECASE) for name in _NAMES.split("|")}
 TAG = re.compile(rf"</?(?:{_NAMES})>", re.IGNORECASE)
 OPEN_ON_A_LINE = re.compile(rf"(?im)(?:^[ \t]*|[:：]\**[ \t]*)<(?P<name>{_NAMES})>")
 """Where a thought begins."""
@@ -74,7 +75,7 @@ def split_thoughts(text: str) -> tuple[str, str]:
         thoughts.append(text[: close.start()].strip())
         text = text[close.end() :]
     if "<" in text:
-        text = _outside_fences(text, lambda part: _BLOCK_ON_A_LINE.sub(lambda m: _noted(m, thoughts), part))
+        text = _outside_fences(text, lambda part: _without_blocks(part, thoughts))
     return "\n\n".join(filter(None, thoughts)), text.strip()
 
 
@@ -84,9 +85,25 @@ def unopened_thoughts(text: str) -> re.Match[str] | None:
     return close if close and not _OPEN.search(text, 0, close.start()) else None
 
 
-def _noted(block: re.Match[str], thoughts: list[str]) -> str:
-    thoughts.append(block[3].strip())
-    return block[1]
+def _without_blocks(text: str, thoughts: list[str]) -> str:
+    """Text without its blocks of thoughts, which are added to the others."""
+    kept, place, open_for_ever = list[str](), 0, set[str]()
+    for opened in OPEN_ON_A_LINE.finditer(text):
+        name = opened["name"].casefold()
+        if opened.start() < place or name in open_for_ever:
+            continue
+        if closing := closing_of(opened):
+            thoughts.append(text[opened.end() : closing.start()].strip())
+            kept.append(text[place : opened.start("name") - 1])
+            place = closing.end()
+        else:
+            open_for_ever.add(name)
+    return "".join([*kept, text[place:]])
+
+
+def closing_of(opened: re.Match[str]) -> re.Match[str] | None:
+    """The tag that closes a match of `OPEN_ON_A_LINE`, with the spaces after it."""
+    return _CLOSINGS[opened["name"].casefold()].search(opened.string, opened.end())
 
 
 def _outside_fences(text: str, change: Any) -> str:
@@ -130,12 +147,24 @@ def has_mark(text: str) -> bool:
 
 def last_mark(text: str) -> re.Match[str] | None:
     """The last `Answer:` of a reply: at the beginning of a line, or else within one; none in fenced code."""
-    fences = [fence.span() for fence in FENCED.finditer(text)]
+    is_fenced = fenced(text)
     for pattern in (MARK, _MARK_IN_A_LINE):
-        marks = [m for m in pattern.finditer(text) if not any(start <= m.start() < end for start, end in fences)]
+        marks = [mark for mark in pattern.finditer(text) if not is_fenced(mark.start())]
         if marks:
             return marks[-1]
     return None
+
+
+def fenced(text: str) -> Callable[[int], bool]:
+    """Tells of a place in a text whether it is within fenced code."""
+    spans = [fence.span() for fence in FENCED.finditer(text)] if "```" in text or "~~~" in text else []
+    starts = [start for start, _ in spans]
+
+    def inside(place: int) -> bool:
+        before = bisect_right(starts, place) - 1
+        return before >= 0 and place < spans[before][1]
+
+    return inside
 
 
 def _unbold(text: str) -> str:

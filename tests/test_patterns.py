@@ -3,15 +3,23 @@
 import signal
 import time
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import pytest
 
 from tests.patterns import Use, attacks, uses
 
-SMALL, FACTOR, LARGE = 500, 4, 200_000
+SMALL, FACTOR, LARGE, ATTACKS = 1_000, 4, 200_000, 400
 SECONDS = 2.0
-LENGTHS = {"_REPLAN_BEGUN": 120, "_PLAIN_CALCULATION": 300, "_SIGNED": 80, "_UNIT": 80, "_ADDED_PERCENT": 1000}
+LENGTHS = {
+    "_TWICE": 64,
+    "_REPLAN_BEGUN": 120,
+    "_PLAIN_CALCULATION": 300,
+    "_SIGNED": 80,
+    "_UNIT": 80,
+    "_ADDED_PERCENT": 1000,
+}
 """Patterns that are only applied to texts of some length: longer ones are cut, or refused, before."""
 
 
@@ -46,7 +54,7 @@ def _worst(use: Use) -> str:
         made = start + unit * (length // len(unit)) + end
         return made.encode("latin-1", "replace") if binary else made
 
-    for attack in attacks(use.pattern):
+    for attack in islice(attacks(use.pattern), ATTACKS if longest == LARGE else ATTACKS // 10):
         # Only what grows faster than the text is tried at full length.
         small = _timed(use.apply, text(attack, SMALL), SECONDS / 10) if longest == LARGE else 1.0
         larger = _timed(use.apply, text(attack, min(longest, SMALL * FACTOR)), SECONDS / 10) if small > 0.0003 else 0.0
@@ -60,7 +68,7 @@ FOUND, UNKNOWN = uses()
 
 def test_nearly_all_patterns_can_be_tried() -> None:
     assert len(FOUND) > 200
-    assert len(UNKNOWN) <= 8, UNKNOWN
+    assert len(UNKNOWN) <= 12, UNKNOWN
 
 
 @pytest.mark.parametrize("use", FOUND, ids=lambda use: use.place)

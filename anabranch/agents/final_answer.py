@@ -11,10 +11,11 @@ from typing import Literal
 import regex
 
 from anabranch.replies import (
-    FENCED,
     MARK,
     OPEN_ON_A_LINE,
     TAG,
+    closing_of,
+    fenced,
     final_answer,
     last_mark,
     replan_line,
@@ -90,9 +91,8 @@ def _answer_and_working(said: str, reading: Reading, calls_tools: bool) -> tuple
 
 def _final_mark(said: str) -> re.Match[str] | None:
     """The first `Final answer:` outside fenced code."""
-    fences = [fence.span() for fence in FENCED.finditer(said)] if "```" in said or "~~~" in said else []
-    marks = _FINAL_MARK.finditer(said)
-    return next((m for m in marks if not any(start <= m.start() < end for start, end in fences)), None)
+    is_fenced = fenced(said)
+    return next((mark for mark in _FINAL_MARK.finditer(said) if not is_fenced(mark.start())), None)
 
 
 def _before_replan(said: str) -> str:
@@ -234,13 +234,13 @@ def _settled(text: str) -> str:
     """The part of a reply that what follows cannot make a part of a thought."""
     if begun := _TAG_BEGUN.search(text):
         text = text[: begun.start()]
-    fences = [fence.span() for fence in FENCED.finditer(text)] if "```" in text or "~~~" in text else []
-    place = 0
+    is_fenced, place = fenced(text), 0
     while tag := OPEN_ON_A_LINE.search(text, place):
-        place = text.lower().find(f"</{tag['name'].lower()}>", tag.end())
-        if any(start <= tag.start() < end for start, end in fences):
+        if is_fenced(tag.start()):
             place = tag.end()
-        elif place < 0:
+        elif closing := closing_of(tag):
+            place = closing.start()
+        else:
             # A block at the beginning is a thought before it ends.
             return text if not text[: tag.start()].strip() else text[: tag.start()]
     return text

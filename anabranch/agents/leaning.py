@@ -143,7 +143,7 @@ i mean|i meant|i was asking|i asked|i didn t ask|i did not ask|i said|i should h
 ich meine|ich meinte|ich wollte|stattdessen|je veux dire|je voulais|quise decir|queria decir|me refiero|digo|intendo
 volevo dire|quero dizer|bedoel|bedoelde
 """
-_OPENING = re.compile(f" (?:(?:{alternatives(_INTERJECTIONS)}) )*(?:{alternatives(_OPENINGS)}) ")
+_OPENING = re.compile(f" (?:(?:{alternatives(_INTERJECTIONS)}) ){{0,5}}(?:{alternatives(_OPENINGS)}) ")
 _CORRECTING = re.compile(
     f"(?<= )(?:{alternatives(_CORRECTIONS)})(?= )|呢 $|^ 不|不是|不对|我(?:问|说|指)的是|我是说|我问"
 )
