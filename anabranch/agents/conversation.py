@@ -14,7 +14,7 @@ from typing import Literal
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from anabranch.agents import prompts
-from anabranch.agents.leaning import MARKS, Form, addresses, content_of, form_of, says_what_differs
+from anabranch.agents.leaning import MARKS, Form, addresses, content_of, form_of, references, says_what_differs
 from anabranch.agents.messages import is_system
 from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import ending
@@ -155,7 +155,8 @@ def read_reply(text: str, asked: str, turns: Sequence[BaseMessage], form: Form) 
         # Nothing could be added to what was said before: most often a remark, or a wish about the last answer.
         asks = says_what_differs(words) or any(mark in words for mark in MARKS) or _NUMBER.search(words)
         return own_words(asked, turns, form) if asks or form == "reply" else Understood(asked, asked, "conversation")
-    if not _stands(question, words, turns) or (form != "question" and not _keeps(question, words)):
+    leans = form != "question" and not pasted  # "this" may be what was pasted
+    if not _stands(question, words, turns) or (leans and not _says_it(question, words)):
         return own_words(asked, turns, form)
     return Understood(asked, f"{question}\n\n{pasted}" if pasted else question)
 
@@ -193,10 +194,11 @@ def _adds(question: str, words: str, turns: Sequence[BaseMessage]) -> bool:
     return bool((_stems(question, shortest=2) - _stems(words, shortest=2)) & before)
 
 
-def _keeps(question: str, words: str) -> bool:
-    """Whether a rewritten message still has most of what the message itself says."""
-    told = _stems(content_of(words), shortest=3)
-    return len(told & _stems(question, shortest=3)) >= KEPT * len(told)
+def _says_it(question: str, words: str) -> bool:
+    """Whether a rewritten message has at least half of what the message says, and fewer words for earlier turns."""
+    told, pointing = _stems(content_of(words), shortest=3), references(words)
+    kept = len(told & _stems(question, shortest=3)) >= KEPT * len(told)
+    return kept and (not pointing or references(question) < pointing)
 
 
 def _stems(text: str, *, shortest: int = _STEM) -> set[str]:

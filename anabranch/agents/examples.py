@@ -71,7 +71,7 @@ STANDALONE_EXAMPLES: dict[str, tuple[tuple[str, str, str], ...]] = {
         (
             "User: Tell me about Lund and Visby.\nAssistant: Both are old towns in Sweden.",
             "Which of the two is older?",
-            "QUESTION: Which of the two towns Lund and Visby is older?",
+            "QUESTION: Which is older, Lund or Visby?",
         ),
         (
             "User: How many beds does the Sorrel cabin have?\nAssistant: Six.",

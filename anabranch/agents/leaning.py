@@ -41,7 +41,7 @@ def form_of(words: str, *, asked_back: bool) -> Form:
     if length < _FEW_WORDS or (not begins and (opening or length <= _WORDS_OF_A_SENTENCE)):
         return "fragment"
     first = words_of(rest)[:_PRONOUN_WITHIN]
-    if (opening and begins) or not _PRONOUNS.isdisjoint(first) or _PHRASES.search(rest):
+    if (opening and begins) or not _PRONOUNS.isdisjoint(first) or _PHRASES.search(rest.lower()):
         return "referring"
     return "alone" if begins and length > _FEW_WORDS and not _leans(words) else "question"
 
@@ -64,6 +64,12 @@ def content_of(words: str) -> str:
     """A message without the words of closed classes, in lower case and without accents."""
     said = _CORRECTING.sub(" ", _OPENING.sub(" ", f" {' '.join(words_of(words))} "))
     return " ".join(word for word in said.split() if word not in _CLOSED)
+
+
+def references(words: str) -> int:
+    """Number of words and phrases for something said before, without those that "it is" and "there is" have."""
+    said = _PRONOUNS.intersection(words_of(words)) - {"it", "there"}
+    return len(said) + len(_PHRASES.findall(words.lower()))
 
 
 def addresses(words: str) -> bool:
@@ -134,17 +140,18 @@ _NAMED = re.compile(rf"(?:[^\W_]+[\s-]+){{0,2}}(?:[A-ZÀ-Þ]|{_OF})")
 _NAMED_IN_GERMAN = re.compile(rf"(?:[^\W_]+[\s-]+){{0,2}}{_OF}")
 _INTERJECTIONS = "oh|ah|well|ok|okay|hm|hmm|ach"
 _OPENINGS = """
-and|or|but|no|nope|not|sorry|wait|oops|actually|what about|how about|why not|und|oder|aber|nein|nicht|doch
-moment|wie ware|was ist mit|et|mais|non|pas|pardon|qu en est il|y|o|pero|perdon|que tal|e|ed|oppure|maar|nee|niet|och
-eller|и|а|или|нет|не|ve|ya
+and|or|but|no|nope|not|sorry|wait|oops|actually|wrong|that s wrong|that is wrong|what about|how about|why not|und|oder
+aber|nein|nicht|doch|moment|wie ware|was ist mit|et|mais|non|pas|pardon|qu en est il|y|o|pero|perdon|que tal|e|ed
+oppure|maar|nee|niet|och|eller|и|а|или|нет|не|ve|ya
 """
 _CORRECTIONS = """
-i mean|i meant|i was asking|i asked|i didn t ask|i did not ask|i said|i should have said|actually|instead|wrong|oops
-ich meine|ich meinte|ich wollte|stattdessen|je veux dire|je voulais|quise decir|queria decir|me refiero|digo|intendo
-volevo dire|quero dizer|bedoel|bedoelde
+i mean|i meant|i was asking|i asked|i didn t ask|i did not ask|i said|i should have said|ich meine|ich meinte
+ich wollte|je veux dire|je voulais|quise decir|queria decir|me refiero|digo|intendo|volevo dire|quero dizer|bedoel
+bedoelde
 """
 _OPENING = re.compile(f" (?:(?:{alternatives(_INTERJECTIONS)}) ){{0,5}}(?:{alternatives(_OPENINGS)}) ")
 _CORRECTING = re.compile(
-    f"(?<= )(?:{alternatives(_CORRECTIONS)})(?= )|呢 $|^ 不|不是|不对|我(?:问|说|指)的是|我是说|我问"
+    f"(?<= )(?:{alternatives(_CORRECTIONS)})(?= )|(?: (?:actually|instead|stattdessen|oops)|呢) $"
+    "|^ 不 |^ 不[是对]|我[问说指]的是|我是说"
 )
 _UNSPACED = re.compile(f"[{UNSPACED}]")

@@ -181,6 +181,7 @@ async def test_with_a_reply_that_cannot_be_the_question_the_own_words_are_put_af
     [
         ("And the Fårö lighthouse?", "QUESTION: Who is Petra Aalto?"),
         ("No, the one in Fårö.", "QUESTION: Who runs the lighthouse of Lindholm?"),
+        ("Is this one older?", "QUESTION: Is this lighthouse one that is older than Petra Aalto?"),
         ("Does she like the weather?", "QUESTION: Does Petra Aalto run the Lindholm lighthouse?"),
     ],
 )

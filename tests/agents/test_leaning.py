@@ -12,6 +12,8 @@ ALONE = [
     "can visitors park behind building C",
     "What does a ticket for children cost in winter?",
     "Wie viele Einwohner hat Graz?",
+    "What is wrong with printers of Brackley?",
+    "What does a heat pump actually do?",
     "Was kostet ein Ticket für Kinder?",
     "Combien de jours dure un visa de travail ?",
 ]
@@ -28,6 +30,7 @@ REFERRING = [
     "Can you say that in other words?",
 ]
 QUESTIONS = [
+    "不锈钢会生锈吗？",
     "If somebody in Rena loses a phone on the bus, who keeps it?",
     "When did the company move?",
     "How long does the guarantee last?",
@@ -43,6 +46,8 @@ FRAGMENTS = [
     "2021?",
     "Not March, April!",
     "I meant the office in Bergen.",
+    "it's the red one actually",
+    "That's wrong, I asked for the price.",
     "Nein, ich meinte den Bus.",
     "Und am Sonntag?",
     "Et le jeudi ?",
