@@ -46,9 +46,13 @@ def whole_data(value: Any, other: Callable[[Any], Any] = lambda value: value) ->
                 return type(value)([*value[:place], made, *rest])
         return value
     if isinstance(value, dict) or (not isinstance(value, _PLAIN) and isinstance(value, Mapping)):
-        for key, item in value.items():
-            if whole_data(key) is not key or whole_data(item, other) is not item:
-                return {whole_data(key): whole_data(item, other) for key, item in value.items()}
+        for place, (key, item) in enumerate(value.items()):
+            # Each part is looked at once: twice would be twice for each level below it.
+            pair = whole_data(key), whole_data(item, other)
+            if pair[0] is not key or pair[1] is not item:
+                pairs = list(value.items())
+                rest = ((whole_data(later), whole_data(part, other)) for later, part in pairs[place + 1 :])
+                return dict([*pairs[:place], pair, *rest])
         return value
     return other(value)
 

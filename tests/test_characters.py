@@ -80,3 +80,13 @@ def test_usual_paths_and_names_stay_as_they_are() -> None:
     assert written_path(Path("Zürich/café 1.txt")) == "Zürich/café 1.txt"
     assert written_name(r"a\b é") == r"a\b é"
     assert written_name("t\udce9\0") == r"t\xe9\x00"
+
+
+def test_deep_data_is_looked_at_once() -> None:
+    value: object = "half \ud800"
+    for _ in range(100):
+        value = {"first": "fine", "deeper": [value]}
+    made = whole_data(value)
+    for _ in range(100):
+        made = made["deeper"][0]
+    assert made == "half \ufffd"

@@ -114,7 +114,7 @@ def test_the_page_on_reliability_has_the_numbers_of_the_code() -> None:
         f"its head has {Patience().head:g} s, its body {door.BODY_SECONDS:g} s",
         f"dropped after {Patience().answer:g} s",
         f"| a question | {config.MAX_QUESTION_CHARS:,} characters |",
-        f"| {fetching.MAX_REPLY_BYTES >> 20} MiB, {bounds.MAX_REPLY_CHARS:,} characters |",
+        f"| {fetching.MAX_REPLY_BYTES >> 20} MiB; {bounds.MAX_REPLY_CHARS:,} characters of text |",
         f"| the answer to a sub-question | {bounds.MAX_ANSWER_CHARS:,} characters |",
         f"| a sub-question with answers in its slots | {bounds.MAX_FILLED_CHARS:,} characters |",
         f"| a tool's result | {bounds.MAX_RESULT_CHARS:,} characters |",

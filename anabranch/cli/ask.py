@@ -83,7 +83,9 @@ def opened_thread(ask: Ask, loop: Loop, stack: AsyncExitStack) -> BaseCheckpoint
     where = ask.checkpoints or usual
     if ask.thread:
         file, part = (usual, f"{shown(where)}, ") if is_postgres(where) else (Path(where), "")
-        stack.enter_context(held(file, "use another --thread", part=f"{part}thread {ask.thread!r}"))
+        stack.enter_context(
+            held(file, "use another --thread, or other --checkpoints", part=f"{part}thread {ask.thread!r}")
+        )
     return loop.run(open_checkpointer(stack, where if ask.thread else None))
 
 

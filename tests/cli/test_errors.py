@@ -48,7 +48,7 @@ BAD = {
     "thread without a name": (("Q?", "--thread", " "), "needs a name"),
     "nothing unfinished": (("--thread", "t"), "has nothing unfinished"),
     "unusable checkpoints": (("Q?", "--thread", "t", "--checkpoints", "binary.txt"), "cannot keep threads"),
-    "unwritable checkpoints": (("Q?", "--thread", "t", "--checkpoints", "/dev/null/x"), "cannot keep threads"),
+    "unwritable checkpoints": (("Q?", "--thread", "t", "--checkpoints", "/dev/null/x"), "or other --checkpoints"),
     "batch with a question": (("Q?", "--batch", "q.jsonl"), "exclude each other"),
     "batch with review": (("--batch", "q.jsonl", "--review"), "exclude each other"),
     "missing batch": (("--batch", "q.jsonl"), "q.jsonl cannot be read"),
