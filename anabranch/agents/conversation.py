@@ -33,6 +33,7 @@ MAX_WORDS_CHARS = 600
 MAX_REPLY_CHARS = 200
 MAX_FEW_CHARS = 30
 """Most characters of what answers a question of the assistant's, and of what cannot be expected to say all."""
+MAX_FEW_STEMS = 3
 MAX_HISTORY_CHARS = 40_000
 SMALL_HISTORY_CHARS = 6_000
 """Most characters of earlier turns before a question that is answered directly: of any model, of an in-process one."""
@@ -119,7 +120,9 @@ async def understand(model: RoleModel, messages: Sequence[BaseMessage]) -> Under
 
 def own_words(asked: str, turns: Sequence[BaseMessage], form: Form) -> Understood:
     """A message that nobody could rewrite: after the question and answer before it if it leans on them."""
-    leans = form not in ("alone", "question") and len(asked) <= MAX_REPLY_CHARS
+    # What has many words of its own most often says what it is about, and may be a new topic.
+    few = len(_stems(content_of(asked))) <= MAX_FEW_STEMS
+    leans = form not in ("alone", "question") and few and len(asked) <= MAX_REPLY_CHARS
     return Understood(asked, _after_the_last(turns, asked) if leans else asked, "follow_up")
 
 

@@ -67,8 +67,8 @@ def content_of(words: str) -> str:
 
 
 def references(words: str) -> int:
-    """Number of words and phrases for something said before, without those that "it is" and "there is" have."""
-    said = _PRONOUNS.intersection(words_of(words)) - {"it", "there"}
+    """Number of words and phrases for something said before, without "it is", "there is" and "one needs"."""
+    said = _PRONOUNS.intersection(words_of(words)) - {"it", "there", "one"}
     return len(said) + len(_PHRASES.findall(words.lower()))
 
 

@@ -143,6 +143,11 @@ async def test_a_question_that_may_lean_on_earlier_turns_and_was_not_rewritten_s
     assert await understood(few, f"QUESTION: {few}") == Understood(few, few, "follow_up")
 
 
+async def test_what_has_many_words_of_its_own_may_be_a_new_topic_and_stays() -> None:
+    asked = "Do people of Lindholm pay their taxes in winter or in spring?"
+    assert await understood(asked, f"QUESTION: {asked}") == Understood(asked, asked, "follow_up")
+
+
 async def test_what_asks_the_assistant_for_nothing_new_is_about_the_conversation() -> None:
     asked = "Can you put that into other words?"
     assert await understood(asked, f"QUESTION: {asked}") == Understood(asked, asked, "conversation")
@@ -181,7 +186,7 @@ async def test_with_a_reply_that_cannot_be_the_question_the_own_words_are_put_af
     [
         ("And the Fårö lighthouse?", "QUESTION: Who is Petra Aalto?"),
         ("No, the one in Fårö.", "QUESTION: Who runs the lighthouse of Lindholm?"),
-        ("Is this one older?", "QUESTION: Is this lighthouse one that is older than Petra Aalto?"),
+        ("Is this older?", "QUESTION: Is this lighthouse older than Petra Aalto?"),
         ("Does she like the weather?", "QUESTION: Does Petra Aalto run the Lindholm lighthouse?"),
     ],
 )
