@@ -142,7 +142,7 @@ def _as_plan(value: Any) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         return None
     for key, inner in value.items():
-        name = re.sub(r"[^a-z]", "", key.lower())
+        name = re.sub(r"[^a-z]", "", str(key).lower())
         if name == "subquestions" and isinstance(inner, list):
             return {"sub_questions": inner}
         if name in ("plan", "steps") and (plan := _as_plan(inner)) is not None:

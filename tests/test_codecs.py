@@ -303,3 +303,8 @@ def test_new_sub_questions_may_not_take_an_id_of_the_base() -> None:
 def test_json_between_prose_is_read() -> None:
     plan = Plan(sub_questions=(SubQuestion(id=1, text="a {b}"),))
     assert decode_json(f"Here is the plan: {encode_json(plan)} I hope it helps {{}}.") == plan
+
+
+def test_literals_with_keys_that_are_no_text_are_no_plan() -> None:
+    with pytest.raises(PlanError):
+        decode_json('{1: ["a?"]}')

@@ -83,8 +83,10 @@ def error_in(chunk: Mapping[str, Any]) -> str:
 
 def refusal_in(chunk: Mapping[str, Any]) -> str:
     """The piece of a refusal that a chunk of a stream has, which LangChain drops."""
-    delta = next((choice.get("delta") or {} for choice in chunk.get("choices") or []), {})
-    refused = delta.get("refusal")
+    choices = chunk.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    delta = first.get("delta") if isinstance(first, Mapping) else None
+    refused = delta.get("refusal") if isinstance(delta, Mapping) else None
     return refused if isinstance(refused, str) else ""
 
 
@@ -95,7 +97,17 @@ def put_right(reply: dict[str, Any]) -> dict[str, Any]:
 
     Ids become texts. Arguments become the text of a JSON object; what is JSON but no object becomes a text that is no
     JSON, so that LangChain takes the call for an invalid one instead of failing.
+
+    Raises:
+        ValueError: it has another form altogether.
     """
+    try:
+        return _put_right(reply)
+    except (AttributeError, TypeError, KeyError) as error:
+        raise ValueError(f"the server's reply has another form than OpenAI's: {str(reply)[:200]}") from error
+
+
+def _put_right(reply: dict[str, Any]) -> dict[str, Any]:
     if "usage" in reply:
         reply["usage"] = whole_usage(reply["usage"])
     if any(choice.get("index") and "delta" in choice for choice in reply.get("choices") or []):

@@ -170,6 +170,8 @@ def _evaluate(tree: ast.expr) -> Value:
     except InvalidExpression as error:
         name = getattr(error, "func_name", None)
         raise NotationError(f"{name!r} is not known here" if name else "it is more than plain arithmetic") from error
+    except KeyError as error:  # an operator that simpleeval knows of, but has no function for, such as `is`
+        raise NotationError("it is more than plain arithmetic") from error
     return value
 
 

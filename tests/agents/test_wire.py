@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from anabranch.agents.endpoint import EndpointChatModel
 from anabranch.agents.models import RoleModel, call, call_for_json, resolve_model
-from anabranch.agents.wire import can_chat, error_status, object_text, put_right
+from anabranch.agents.wire import can_chat, error_status, object_text, put_right, refusal_in
 from anabranch.errors import ConfigurationError, EndpointError
 from tests.openai_server import OpenAIServer, prompt_of
 
@@ -112,6 +112,24 @@ def test_a_whole_call_is_put_right() -> None:
 def test_a_part_of_a_call_is_left_a_part() -> None:
     (call,) = put_right(reply({"function": {"arguments": '"{'}}, "delta"))["choices"][0]["delta"]["tool_calls"]
     assert call == {"index": None, "function": {"arguments": '"{', "name": None}}
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"choices": {"index": 0}},
+        {"choices": ["a"]},
+        {"choices": 7},
+        {"choices": [{"message": "a"}]},
+        {"choices": [{"delta": ["a"]}]},
+        {"choices": [{"delta": {"tool_calls": ["a"]}}]},
+        {"choices": [{"message": {"tool_calls": [{"function": "f"}]}}]},
+    ],
+)
+def test_replies_of_another_form_are_refused_with_a_reason(strange: dict[str, Any]) -> None:
+    assert refusal_in(strange) == ""
+    with pytest.raises(ValueError, match="another form than OpenAI's"):
+        put_right(strange)
 
 
 # Over HTTP

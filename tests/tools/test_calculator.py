@@ -400,3 +400,9 @@ def test_what_is_found_can_be_computed(text: str) -> None:
     if found is not None:
         assert found in text
         assert calculate(found)
+
+
+@pytest.mark.parametrize("expression", ["2 is 2", "2 is not 3", "1 in [1, 2]", "1 not in [2]", "1 @ 2", "~1", "not 1"])
+def test_operators_that_are_no_arithmetic_are_refused(expression: str) -> None:
+    with pytest.raises(ToolException, match="cannot compute"):
+        calculate(expression)
