@@ -1,13 +1,11 @@
 """The commands of `anabranch distill`. Light: what they do is in `distilling` and imported when a command runs."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from anabranch.cli.failures import guarded, quiet_libraries
 from anabranch.cli.parameters import Debug, Protocol, Quiet
+from anabranch.cli.scoring import MODEL, Work, score, stage
 
 distill = typer.Typer(
     name="distill",
@@ -15,18 +13,10 @@ distill = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-score = typer.Typer(
-    name="score",
-    help="Scores a decomposer's plans and routes, or a small solver.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 distill.add_typer(score)
 
-_MODEL = "local, http://host:8000/v1#MODEL, openai:MODEL or PROVIDER:MODEL"
-_ASKED = f"{_MODEL}, or batch:NAME to write the prompts to a file, to be answered elsewhere"
+_ASKED = f"{MODEL}, or batch:NAME to write the prompts to a file, to be answered elsewhere"
 Data = Annotated[str, typer.Option(metavar="FOLDER", help="The data sets' folder.")]
-Work = Annotated[str, typer.Option(metavar="FOLDER", help="Where what the stages make is kept.")]
 Replies = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="What batch:NAME answered to the prompts, elsewhere.", show_default=False),
@@ -53,17 +43,6 @@ Recompute = Annotated[bool, typer.Option("--recompute", help="Less memory, a thi
 Seed = Annotated[int, typer.Option(metavar="N", help="Makes it repeatable.")]
 
 
-@contextmanager
-def _stage(*, debug: bool, quiet: bool) -> Iterator[None]:
-    with guarded(debug=debug) as guard:
-        quiet_libraries(debug=debug)
-        guard.hint = "run the same command again to go on"
-        from anabranch.cli.distilling import progress_shown
-
-        with progress_shown(quiet=quiet):
-            yield
-
-
 @distill.command()
 def demonstrate(
     ctx: typer.Context,
@@ -83,7 +62,7 @@ def demonstrate(
     debug: Debug = False,
 ) -> None:
     """Asks a teacher for plans from worked solutions, and for short questions and answers."""
-    with _stage(debug=debug, quiet=quiet):
+    with stage(debug=debug, quiet=quiet):
         from anabranch.cli import distilling
 
         distilling.demonstrate(ctx.params)
@@ -126,7 +105,7 @@ def build(
     debug: Debug = False,
 ) -> None:
     """Builds training, tuning and test rows from data sets and the teacher's replies."""
-    with _stage(debug=debug, quiet=quiet):
+    with stage(debug=debug, quiet=quiet):
         from anabranch.cli import distilling
 
         distilling.build(ctx.params)
@@ -139,7 +118,7 @@ def read(
     work: Work,
     teacher: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help=f"Model that writes pages and questions: {_MODEL}.", show_default=False),
+        typer.Option(metavar="MODEL", help=f"Model that writes pages and questions: {MODEL}.", show_default=False),
     ] = None,
     rows: Annotated[int, typer.Option(metavar="N", min=1, help="Questions about made-up pages.")] = 44_000,
     seed: Seed = 1,
@@ -147,7 +126,7 @@ def read(
     debug: Debug = False,
 ) -> None:
     """Writes rows that teach a small solver to read answers out of passages."""
-    with _stage(debug=debug, quiet=quiet):
+    with stage(debug=debug, quiet=quiet):
         from anabranch.cli import distilling
 
         distilling.read(ctx.params)
@@ -162,7 +141,7 @@ def solutions(
     work: Work,
     teacher: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help=f"Model that solves the questions, too: {_MODEL}.", show_default=False),
+        typer.Option(metavar="MODEL", help=f"Model that solves the questions, too: {MODEL}.", show_default=False),
     ] = None,
     limit: Limit = None,
     price: Price = "",
@@ -170,7 +149,7 @@ def solutions(
     debug: Debug = False,
 ) -> None:
     """Writes rows that distil a solver: the data's own worked solutions, and a teacher's."""
-    with _stage(debug=debug, quiet=quiet):
+    with stage(debug=debug, quiet=quiet):
         from anabranch.cli import distilling
 
         distilling.solutions(ctx.params)
@@ -200,7 +179,7 @@ def draw(
     debug: Debug = False,
 ) -> None:
     """Draws a decomposer's own plans for questions, to screen and to learn from."""
-    with _stage(debug=debug, quiet=quiet):
+    with stage(debug=debug, quiet=quiet):
         from anabranch.cli import distilling
 
         distilling.draw(ctx.params)
@@ -252,7 +231,7 @@ def screen(
     debug: Debug = False,
 ) -> None:
     """Tries plans with a solver: sorts them into sets to train on, negatives, preference pairs, and DIRECT."""
-    with _stage(debug=debug, quiet=quiet):
+    with stage(debug=debug, quiet=quiet):
         from anabranch.cli import distilling
 
         distilling.screen(ctx.params)
@@ -291,7 +270,7 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Trains a LoRA adapter on rows, with the loss on completions only."""
-    with _stage(debug=debug, quiet=quiet):
+    with stage(debug=debug, quiet=quiet):
         from anabranch.cli import distilling
 
         distilling.train(ctx.params)
@@ -324,7 +303,7 @@ def prefer(
     debug: Debug = False,
 ) -> None:
     """Goes on training an adapter on pairs of a better and a worse plan (DPO)."""
-    with _stage(debug=debug, quiet=quiet):
+    with stage(debug=debug, quiet=quiet):
         from anabranch.cli import distilling
 
         distilling.prefer(ctx.params)
@@ -347,64 +326,7 @@ def export(
     debug: Debug = False,
 ) -> None:
     """Merges an adapter into its base, for servers that take whole models."""
-    with _stage(debug=debug, quiet=quiet):
+    with stage(debug=debug, quiet=quiet):
         from anabranch.cli import distilling
 
         distilling.export(ctx.params)
-
-
-@score.command("plans")
-def score_plans(
-    ctx: typer.Context,
-    data: Annotated[str, typer.Option(metavar="FILE", help="GSM8K rows.")],
-    out: Work,
-    name: Annotated[str, typer.Option(metavar="NAME", help="Of the row in the table, and of the files.")],
-    decomposer: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="Who plans, or demonstrations.jsonl. [default: nobody]", show_default=False),
-    ] = None,
-    solver: Annotated[str, typer.Option(metavar="MODEL", help=f"Who answers: {_MODEL}.")] = "local",
-    examples: Annotated[bool, typer.Option("--examples", help="Show the decomposer worked examples.")] = False,
-    limit: Annotated[
-        int | None, typer.Option(metavar="N", help="The first N rows, or the last if negative.", show_default=False)
-    ] = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Scores plans by the answers of a solver that they guide."""
-    with _stage(debug=debug, quiet=quiet):
-        from anabranch.cli import distilling
-
-        distilling.score_plans(ctx.params)
-
-
-@score.command("routes")
-def score_routes(
-    ctx: typer.Context,
-    rows: Annotated[str, typer.Option(metavar="FILE", help="routes_test.jsonl of build.")],
-    out: Work,
-    decomposer: Annotated[str, typer.Option(metavar="MODEL", help=f"Who plans: {_MODEL}.")] = "local",
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Scores a decomposer's routes on tool catalogues that training never showed."""
-    with _stage(debug=debug, quiet=quiet):
-        from anabranch.cli import distilling
-
-        distilling.score_rows(ctx.params, "routes")
-
-
-@score.command("solver")
-def score_solver(
-    ctx: typer.Context,
-    rows: Annotated[str, typer.Option(metavar="FILE", help="solver_tune.jsonl of build.")],
-    out: Work,
-    solver: Annotated[str, typer.Option(metavar="MODEL", help=f"Who answers: {_MODEL}.")] = "local",
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Scores a small solver on held-out rows of its tasks."""
-    with _stage(debug=debug, quiet=quiet):
-        from anabranch.cli import distilling
-
-        distilling.score_rows(ctx.params, "solver")

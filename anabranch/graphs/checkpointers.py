@@ -48,8 +48,6 @@ async def open_checkpointer(stack: AsyncExitStack, where: str | Path | None) -> 
     path = Path(where)
     try:
         path = _made(path)
-        if path.is_dir():
-            raise ConfigurationError(f"{written_path(path)} cannot keep threads: it is a folder; {_NAME_ANOTHER}")
         saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(path)))
         await saver.setup()
         await atry_to_write(saver)
@@ -63,6 +61,8 @@ async def open_checkpointer(stack: AsyncExitStack, where: str | Path | None) -> 
 
 def _made(path: Path) -> Path:
     path = path.expanduser()
+    if path.is_dir():
+        raise ConfigurationError(f"{written_path(path)} cannot keep threads: it is a folder; {_NAME_ANOTHER}")
     private_folder(path.parent)
     return path if str(path) == MEMORY else private_file(path)
 
