@@ -242,5 +242,6 @@ def _settled(text: str) -> str:
             place = closing.start()
         else:
             # A block at the beginning is a thought before it ends.
-            return text if not text[: tag.start()].strip() else text[: tag.start()]
+            before = text[: tag.start("name") - 1]
+            return text if not before.strip() else text[: tag.start()]
     return text

@@ -145,3 +145,13 @@ def test_what_is_streamed_is_the_answer(pieces: list[str], reading: Reading, too
     rest, reply = stream.end(calls_tools=calls_tools)
     if not reply.unopened:
         assert sent + rest.content == reply.answer == read("".join(pieces), reading, calls_tools=calls_tools).answer
+
+
+@pytest.mark.parametrize("reply", [":<think>So.</think>\nParis", "\n: <think>So.</think>Paris"])
+def test_thoughts_after_a_colon_alone_are_not_streamed(reply: str) -> None:
+    for size in range(1, 8):
+        stream = AnswerStream("whole")
+        shown = "".join(stream.take(reply[place : place + size]).content for place in range(0, len(reply), size))
+        delta, whole = stream.end()
+        assert shown + delta.content == whole.answer
+        assert "So." not in shown
