@@ -20,6 +20,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.loopback, pytest.mark.timeout(180)]
 
 
 def script(request: dict[str, Any]) -> str:
+    if "Last message:" in prompt_of(request):
+        return "QUESTION: How many rolls would be left if the baker sold 200?"
     if "You split a question" in prompt_of(request):
         return plan_json(("solve", "How many rolls are baked?", []), ("solve", "How many of {1} are left?", [1]))
     return "12 * 24 = 288, 288 - 250 = 38. Answer: 38"
@@ -79,3 +81,18 @@ def test_langgraph_dev_loads_the_graph_and_answers(address: str) -> None:
     result = httpx.post(f"{address}/runs/wait", json=body, timeout=60).raise_for_status().json()
     assert result.get("answer") == "38", result
     assert result["plan"]["sub_questions"][1]["depends_on"] == [1]
+
+
+def test_follow_ups_on_a_thread_of_the_server_are_understood(address: str) -> None:
+    thread = httpx.post(f"{address}/threads", json={}, timeout=60).raise_for_status().json()["thread_id"]
+
+    def ask(text: str) -> Any:
+        body = {"assistant_id": "anabranch", "input": {"messages": [{"role": "user", "content": text}]}}
+        return httpx.post(f"{address}/threads/{thread}/runs/wait", json=body, timeout=60).raise_for_status().json()
+
+    ask("A baker bakes 12 trays of 24 and sells 250. How many left?")
+    second = ask("And if he sold 200?")
+    assert len(second["messages"]) == 4
+    state = httpx.get(f"{address}/threads/{thread}/state", timeout=60).raise_for_status().json()["values"]
+    assert state["asked"] == "And if he sold 200?"
+    assert state["question"] == "How many rolls would be left if the baker sold 200?"
