@@ -58,7 +58,7 @@ def facts(passage: Passage) -> Iterator[tuple[str, str]]:
     Args:
         passage: with `title` and `text`.
     """
-    title = re.sub(r"\s*\([^)]*\)$", "", passage["title"]).strip()
+    title = re.sub(r"\([^()]*\)$", "", passage["title"]).strip()
     opening = passage["text"][:_OPENING]
     if len(title) < 4:
         return
