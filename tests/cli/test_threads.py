@@ -159,7 +159,7 @@ def test_of_two_runs_on_one_thread_the_second_says_who_is_there(home: Path, mode
         result = scenario.run(home, "ask", QUESTION, *models("--tool", "slow_tools:lookup", "--thread", "t"))
     assert result.returncode == 1
     assert f"(thread 't'): process {os.getpid()} on " in result.stderr
-    assert result.stderr.strip().endswith("or use another --thread")
+    assert result.stderr.strip().endswith("or use another --thread, or other --checkpoints")
     assert scenario.calls(home) == []
 
 
