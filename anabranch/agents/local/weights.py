@@ -110,7 +110,8 @@ def require_extra() -> None:
     missing = [package for package in needed if find_spec(package) is None]
     if missing:
         raise MissingExtraError(
-            f"the in-process model needs {', '.join(missing)}; install with: pip install 'anabranch[local]'"
+            f"the in-process model needs {', '.join(missing)}; install with: pip install 'anabranch[local]', "
+            "or name another model, such as --solver openai:MODEL"
         )
 
 
@@ -233,7 +234,8 @@ def _convert(gguf: Path, folder: Path) -> None:
     missing = [package for package in ("transformers", "gguf", "accelerate") if find_spec(package) is None]
     if missing:
         raise MissingExtraError(
-            f"converting the weights needs {', '.join(missing)}; install with: pip install 'anabranch[local]'"
+            f"converting the weights needs {', '.join(missing)}; install with: pip install 'anabranch[local]', "
+            "or name another model, such as --solver openai:MODEL"
         )
     # In a process of its own: transformers prints progress bars and warnings, and keeps what it imported in memory.
     command = [sys.executable, "-m", "anabranch.agents.local.convert", str(gguf), str(folder)]
