@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import httpx
 
@@ -27,24 +27,29 @@ class Fetched:
     body: bytes
 
 
-def fetch(
-    url: str,
-    *,
-    seconds: float,
-    headers: Mapping[str, str] | None = None,
-    body: Any = None,
-    whole: bool = True,
-    login: Login | None = None,
-) -> Fetched:
+class Request(TypedDict, total=False):
+    """What is asked of a server.
+
+    Attributes:
+        headers: headers of the request.
+        body: what is posted as JSON; nothing is, if it is None.
+        whole: read the reply, as is done where nothing is said; its status alone otherwise.
+        login: the user and the password that the server wants, if it is so.
+    """
+
+    headers: Mapping[str, str] | None
+    body: Any
+    whole: bool
+    login: Login | None
+
+
+def fetch(url: str, *, seconds: float, **request: Unpack[Request]) -> Fetched:
     """Makes one request and waits for the reply; whoever runs an event loop here waits, too.
 
     Args:
         url: the address.
         seconds: most that it may take in all.
-        headers: headers of the request.
-        body: what is posted as JSON; nothing is, if it is None.
-        whole: read the reply; its status alone otherwise.
-        login: the user and the password that the server wants, if it is so.
+        request: what is asked; see `Request`.
 
     Raises:
         TimeoutError: it took longer.
@@ -55,7 +60,7 @@ def fetch(
 
     def work() -> None:
         try:
-            asked = fetch_async(url, seconds=seconds, headers=headers, body=body, whole=whole, login=login)
+            asked = fetch_async(url, seconds=seconds, **request)
             future.set_result(asyncio.run(asked))
         except BaseException as error:
             future.set_exception(error)
@@ -65,26 +70,18 @@ def fetch(
     return future.result(seconds + 1)
 
 
-async def fetch_async(
-    url: str,
-    *,
-    seconds: float,
-    headers: Mapping[str, str] | None = None,
-    body: Any = None,
-    whole: bool = True,
-    login: Login | None = None,
-) -> Fetched:
+async def fetch_async(url: str, *, seconds: float, **request: Unpack[Request]) -> Fetched:
     """The same without waiting; arguments and errors are those of `fetch`."""
-    sent = {"Accept-Encoding": "identity", **(headers or {})}
-    method, content = "GET", None
+    sent = {"Accept-Encoding": "identity", **(request.get("headers") or {})}
+    method, content, body = "GET", None, request.get("body")
     if body is not None:
         method, content, sent = "POST", json.dumps(body), {"Content-Type": "application/json", **sent}
     async with (
         asyncio.timeout(seconds),
-        httpx.AsyncClient(timeout=seconds, verify=_trusted(url), auth=login) as client,
+        httpx.AsyncClient(timeout=seconds, verify=_trusted(url), auth=request.get("login")) as client,
         client.stream(method, url, headers=sent, content=content) as response,
     ):
-        return Fetched(response.status_code, await whole_body(response) if whole else b"")
+        return Fetched(response.status_code, await whole_body(response) if request.get("whole", True) else b"")
 
 
 async def whole_body(response: httpx.Response) -> bytes:
