@@ -32,6 +32,10 @@ AnabranchError
 `PlanError` is not a `ValueError`, so pydantic lets it pass through `Plan(...)` unwrapped.
 """
 
+import logging
+import sys
+from collections.abc import Callable
+
 from anabranch.characters import whole_characters
 
 
@@ -175,3 +179,17 @@ class StorageError(BackendError):
 
 class VersionError(StorageError):
     """A thread that a version of anabranch has written whose state this one does not know."""
+
+
+def as_script(run: Callable[[], object]) -> None:
+    """Runs a script with its progress on standard error; errors of ours become one line and an exit code.
+
+    Raises:
+        SystemExit: with 2 for the caller's mistake, else 1.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        run()
+    except AnabranchError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(2 if isinstance(error, UserError) else 1) from None

@@ -12,10 +12,10 @@ from langchain_core.tools import tool
 
 from anabranch.addresses import masked, split_login, without_login
 from anabranch.agents.models import RoleModel, call, resolve_model
+from anabranch.batch.chat import Server, name_of
+from anabranch.batch.jobs import Job, Sampling
 from anabranch.cli.build import build_solver
 from anabranch.cli.options import Options
-from anabranch.distill.batch import Job, Sampling, Server
-from anabranch.distill.chat import name_of
 from anabranch.errors import AnabranchError, ConfigurationError, EndpointError
 from anabranch.evals.models import ModelSpec
 from anabranch.serving.failures import describe

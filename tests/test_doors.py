@@ -25,13 +25,13 @@ from langgraph.graph import START, StateGraph
 from langgraph.types import Command
 from pydantic import BaseModel
 
+from anabranch.batch.store import ReplyStore, key_of, request_body
 from anabranch.characters import whole_characters
+from anabranch.cli.batch import Answers, read_questions
 from anabranch.cli.failures import complain
-from anabranch.cli.files import Answers, read_questions
 from anabranch.cli.terminal import error_console, print_answer, print_json
 from anabranch.cli.views import LineView, LiveView
 from anabranch.evals.records import Record, RunFolder
-from anabranch.evals.replies import ReplyStore, key_of, request_body
 from anabranch.graphs.step import StepState
 from anabranch.tools import document_search
 from tests.fakes import ScriptedChatModel
@@ -228,7 +228,7 @@ async def a_line_of_a_batch(bad: str, path: Path) -> Any:
 async def a_record_of_an_evaluation(bad: str, path: Path) -> Any:
     folder = RunFolder(path)
     file = folder.appending()
-    file.add(Record(system=bad, fingerprint="f", id=bad, reply=bad, extra={bad: bad}, retrieved=(bad,)))
+    file.add(Record(system=bad, fingerprint="f", id=bad, reply=bad, extra={bad: bad}, retrieved=(bad,)).line)
     file.close()
     return list(folder.records().values())
 
@@ -286,7 +286,7 @@ def test_any_text_in_files_of_answers_and_records(one: str, other: str) -> None:
             with Answers(path / "a.jsonl") as answers:
                 assert answers.has(item)
         file = RunFolder(path).appending()
-        file.add(Record(system=one, fingerprint="f", id=other, reply=one, extra={other: one}, error=other))
+        file.add(Record(system=one, fingerprint="f", id=other, reply=one, extra={other: one}, error=other).line)
         file.close()
         assert len(RunFolder(path).records()) == 1
         (path / "a.jsonl").read_bytes().decode()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.distill import batch
-from anabranch.distill.batch import Job, Sampling, Server
+from anabranch.batch import chat
+from anabranch.batch.chat import Server
+from anabranch.batch.jobs import Job, Sampling
 from anabranch.errors import EndpointError
 from anabranch.fetching import Fetched, fetch, fetch_async
 from anabranch.serving.supervisor import Patience, Program, Supervisor
@@ -86,8 +87,8 @@ def test_a_server_that_drips_is_not_healthy(kind: str, tmp_path: Path) -> None:
     ],
 )
 async def test_prompts_of_a_batch_end_in_time(reply: Drip | Raw, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "CALL_SECONDS", 0.2 if "within" in told else 20.0)
-    monkeypatch.setattr(batch, "_RETRIES", 1)
+    monkeypatch.setattr(chat, "CALL_SECONDS", 0.2 if "within" in told else 20.0)
+    monkeypatch.setattr(chat, "_RETRIES", 1)
     with OpenAIServer(lambda _: reply) as server:
         async with Server(server.url, "m") as asked:
             with pytest.raises(EndpointError, match=told):

@@ -37,10 +37,11 @@ BELOW = {
     "agents": BASE | {"tools"},
     "graphs": BASE | {"tools", "agents"},
     "middleware": BASE | {"tools", "agents", "graphs"},
-    "serving": BASE | {"tools", "agents", "graphs"},
-    "distill": BASE | {"tools", "agents", "graphs"},
-    "evals": BASE | {"tools", "agents", "graphs"},
-    "cli": BASE | {"tools", "agents", "graphs", "serving", "distill", "evals"},
+    "batch": BASE | {"tools", "agents", "graphs"},
+    "serving": BASE | {"tools", "agents", "graphs", "batch"},
+    "distill": BASE | {"tools", "agents", "graphs", "batch"},
+    "evals": BASE | {"tools", "agents", "graphs", "batch"},
+    "cli": BASE | {"tools", "agents", "graphs", "batch", "serving", "distill", "evals"},
 }
 """What each layer may import, besides itself."""
 MAX_LINES = 400

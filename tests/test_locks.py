@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.cli.files import Answers, Item
+from anabranch.cli.batch import Answers, Item
 from anabranch.errors import ConfigurationError, StorageError
 from anabranch.evals.records import Record, RunFolder
 from anabranch.locks import held
@@ -102,6 +102,6 @@ def on_a_full_disk(what: str) -> None:
         else:
             file = RunFolder(here).appending()
             for number in range(100):
-                file.add(Record(system="s", fingerprint="f", id=str(number)))
+                file.add(Record(system="s", fingerprint="f", id=str(number)).line)
     except StorageError as error:
         print(error)  # noqa: T201 - for the test's process

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from anabranch.cli.files import Answers
-from anabranch.distill.batch import Job, Replies, Sampling, run_jobs
+from anabranch.batch.files import write_requests
+from anabranch.batch.jobs import Job, Replies, Sampling, run_jobs
+from anabranch.batch.store import ReplyStore
+from anabranch.cli.batch import Answers
 from anabranch.evals.records import RunFolder
-from anabranch.evals.replies import ReplyStore
 from anabranch.graphs.checkpointers import open_checkpointer
 from anabranch.private import private, private_file, private_folder
 from anabranch.serving.tool_turns import Carried, ToolTurns, open_store
@@ -69,7 +70,7 @@ def cache(path: Path) -> None:
 def records(path: Path) -> None:
     folder = RunFolder(path.parent)
     folder.open(SimpleNamespace(model_dump_json=lambda indent: "{}"), [])  # type: ignore[arg-type]
-    folder.write_requests({"k": {"model": "m"}})
+    write_requests(folder.requests, [("k", {"model": "m"})])
     folder.appending().close()
     for made in path.parent.iterdir():
         assert others(made) == 0

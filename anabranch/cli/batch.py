@@ -1,32 +1,139 @@
 """`anabranch ask --batch`: many questions from a file, with progress, and with resume after an interruption."""
 
-import asyncio
+import json
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import typer
 from langchain_core.messages import HumanMessage
 
+from anabranch.batch.files import LineFile, json_lines
+from anabranch.batch.jobs import Streak, each, is_unwell
+from anabranch.bounds import MAX_LINE_CHARS
+from anabranch.characters import whole_data
 from anabranch.cli.build import build_planner
 from anabranch.cli.failures import Guard, complain, one_line
-from anabranch.cli.files import Answers, Item, read_questions
 from anabranch.cli.gauge import Gauge
 from anabranch.cli.loop import Loop
 from anabranch.cli.options import Options
 from anabranch.cli.outcome import Outcome, usage_line
 from anabranch.cli.views import opened_view
 from anabranch.config import check_question
-from anabranch.errors import AnabranchError, BackendError, ConfigurationError, DocumentError, StorageError
+from anabranch.errors import ConfigurationError, DocumentError, StorageError
 from anabranch.graphs.planner import Planner
 from anabranch.locks import held
 from anabranch.plan import Usage
 
-MAX_FAILURES_IN_A_ROW = 10
-"""So many failures of models or servers one after the other mean that the rest would fail, too."""
+
+@dataclass(frozen=True)
+class Item:
+    """A question of a batch."""
+
+    id: str | int
+    question: str
+
+
+@dataclass
+class Questions:
+    """The questions of a file, and the lines that are none."""
+
+    items: list[Item] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def read_questions(path: Path) -> Questions:
+    """Reads questions, one a line: `{"id": ..., "question": ...}`, or a JSON string.
+
+    Args:
+        path: the file. A question without an id gets `line-N`.
+
+    Raises:
+        DocumentError: the file is missing or not text.
+    """
+    questions = Questions()
+    seen: set[str | int] = set()
+    for line in json_lines(path, most=MAX_LINE_CHARS):
+        item = line.problem or _item(line.value, line.number)
+        if isinstance(item, str):
+            questions.problems.append(f"line {line.number}: {item}")
+        elif item.id in seen:
+            questions.problems.append(f"line {line.number}: the id {item.id!r} was used before")
+        else:
+            seen.add(item.id)
+            questions.items.append(item)
+    return questions
+
+
+def _item(data: Any, number: int) -> Item | str:
+    """The question on a line, or what is wrong with it."""
+    if isinstance(data, str):
+        data = {"question": data}
+    if not isinstance(data, dict) or not isinstance(data.get("question"), str) or not data["question"].strip():
+        return "there is no question in it"
+    id_ = data.get("id", f"line-{number}")
+    if not isinstance(id_, str | int) or isinstance(id_, bool):
+        return "its id is neither a text nor a whole number"
+    return Item(id_, data["question"])
+
+
+class Answers:
+    """The file of answers, one JSON line each; lines are appended and later ones count.
+
+    Raises:
+        ConfigurationError: the file holds something else, or cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._done: set[tuple[str | int, str]] = set()
+        try:
+            if path.exists():
+                self._read()
+            self._file = LineFile(path)
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be read ({error.strerror}); name another --out") from error
+        except StorageError as error:
+            raise ConfigurationError(f"{error}, or name another --out") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def has(self, item: Item) -> bool:
+        """Whether this question was answered under this id."""
+        return (item.id, item.question) in self._done
+
+    def add(self, item: Item, record: dict[str, Any]) -> None:
+        """Writes an answer.
+
+        Raises:
+            StorageError: the disk is full.
+        """
+        self._file.add(json.dumps(whole_data({"id": item.id, **record}), ensure_ascii=False))
+
+    def _read(self) -> None:
+        *lines, tail = self._path.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, 1):
+            if line.strip() and not self._take(line):
+                raise ConfigurationError(f"line {number} of {self._path} is not an answer of ours; name another --out")
+        # An interrupted run may have written the last one half.
+        if tail and not self._take(tail) and not tail.startswith(b'{"id": '):
+            raise ConfigurationError(f"the last line of {self._path} is not an answer of ours; name another --out")
+
+    def _take(self, line: bytes) -> bool:
+        try:
+            record = json.loads(line)
+            key = (record["id"], record["question"])
+            failed = record["error"] is not None
+        except (ValueError, TypeError, LookupError):
+            return False
+        self._done.discard(key) if failed else self._done.add(key)
+        return True
 
 
 @dataclass
@@ -35,7 +142,6 @@ class Tally:
 
     answered: int = 0
     failed: int = 0
-    in_a_row: int = 0
     usage: Usage = field(default_factory=Usage)
     started: float = field(default_factory=time.monotonic)
 
@@ -84,7 +190,7 @@ def _answer_all(
     with opened_view(quiet=quiet) as view:
         planner = build_planner(options, status=view.status, note=view.note)
     with Loop() as loop, Gauge(len(waiting), quiet=quiet) as gauge:
-        loop.run(_Workers(planner, answers, tally, gauge).run(waiting, concurrency))
+        loop.run(_answer(planner, waiting, answers, tally, gauge, concurrency))
 
 
 def _summarize(tally: Tally, before: int, skipped: int, out: Path) -> None:
@@ -94,56 +200,31 @@ def _summarize(tally: Tally, before: int, skipped: int, out: Path) -> None:
     complain(f"{', '.join(parts)} · {usage_line(tally.usage, time.monotonic() - tally.started)} · {out}")
 
 
-class _Workers:
-    """Answers questions, a few at a time."""
+async def _answer(
+    planner: Planner, items: Sequence[Item], answers: Answers, tally: Tally, gauge: Gauge, concurrency: int
+) -> None:
+    """Answers questions, a few at a time.
 
-    def __init__(self, planner: Planner, answers: Answers, tally: Tally, gauge: Gauge) -> None:
-        self._planner = planner
-        self._answers = answers
-        self._tally = tally
-        self._gauge = gauge
+    Raises:
+        BackendError: too many failures in a row.
+    """
+    streak = Streak()
 
-    async def run(self, items: list[Item], concurrency: int) -> None:
-        """Answers all questions.
-
-        Raises:
-            BackendError: too many failures in a row.
-        """
-        queue = iter(items)
-        workers = [asyncio.create_task(self._work(queue)) for _ in range(min(concurrency, len(items)))]
+    async def one(item: Item) -> None:
+        started, error = time.monotonic(), None
         try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.gather(*workers, return_exceptions=True)
-
-    async def _work(self, queue: Any) -> None:
-        for item in queue:
-            started = time.monotonic()
-            try:
-                outcome, error = await self._answer(item, started), None
-            except StorageError:
-                raise
-            except Exception as failure:
-                outcome, error = Outcome(item.question, "", "failed", seconds=time.monotonic() - started), failure
-            self._record(item, outcome, error)
-
-    async def _answer(self, item: Item, started: float) -> Outcome:
-        question = check_question(item.question)
-        state: Mapping[str, Any] = await self._planner.ainvoke({"messages": [HumanMessage(question)]})
-        return Outcome.of(item.question, state, time.monotonic() - started)
-
-    def _record(self, item: Item, outcome: Outcome, error: Exception | None) -> None:
-        tally = self._tally
-        self._answers.add(item, {**outcome.to_json(), "error": one_line(error) if error else None})
+            question = check_question(item.question)
+            state: Mapping[str, Any] = await planner.ainvoke({"messages": [HumanMessage(question)]})
+            outcome = Outcome.of(item.question, state, time.monotonic() - started)
+        except StorageError:
+            raise
+        except Exception as failure:
+            outcome, error = Outcome(item.question, "", "failed", seconds=time.monotonic() - started), failure
+        answers.add(item, {**outcome.to_json(), "error": one_line(error) if error else None})
         tally.usage += outcome.total
         tally.answered += not error
         tally.failed += bool(error)
-        # A question that is itself at fault says nothing about the next one.
-        unwell = error is not None and (isinstance(error, BackendError) or not isinstance(error, AnabranchError))
-        tally.in_a_row = tally.in_a_row + 1 if unwell else 0
-        self._gauge.show(tally.answered, tally.failed, tally.usage.total_tokens)
-        if error and tally.in_a_row >= MAX_FAILURES_IN_A_ROW:
-            raise BackendError(f"stopped after {tally.in_a_row} failures in a row; the last: {one_line(error)}")
+        gauge.show(tally.answered, tally.failed, tally.usage.total_tokens)
+        streak.note(unwell=error is not None and is_unwell(error), told=one_line(error) if error else "")
+
+    await each(items, one, concurrency)

@@ -22,19 +22,21 @@ Values = Mapping[str, Any]
 @contextmanager
 def progress_shown(*, quiet: bool) -> Iterator[None]:
     """Shows what the stages log on standard error."""
-    logger, handler = logging.getLogger("anabranch.distill"), logging.StreamHandler()
+    loggers = [] if quiet else [logging.getLogger(f"anabranch.{name}") for name in ("distill", "batch")]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    before = logger.level, logger.propagate
-    if not quiet:
+    for logger in loggers:
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         logger.propagate = False
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before[0])
-        logger.propagate = before[1]
+        for logger, (level, propagate) in zip(loggers, before, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+            logger.propagate = propagate
 
 
 def demonstrate(values: Values) -> None:
@@ -155,8 +157,8 @@ def score_plans(values: Values) -> None:
 
 def score_rows(values: Values, kind: str) -> None:
     """Scores a decomposer's routes, or a small solver."""
+    from anabranch.batch.files import write_manifest
     from anabranch.distill import scoring
-    from anabranch.distill.files import write_manifest
 
     out, rows = Path(values["out"]), Path(values["rows"])
     if kind == "routes":
@@ -192,7 +194,7 @@ def _of(kind: type[Any], values: Values) -> dict[str, Any]:
 
 def _replies(values: Values, role: str, model: str) -> Path | None:
     """The file of replies that a model gave elsewhere, if there is one."""
-    from anabranch.distill.chat import elsewhere
+    from anabranch.batch.chat import elsewhere
 
     if values["replies"] is None:
         return None

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from anabranch.batch.store import ReplyStore, take_in
 from anabranch.cli.build import build_tools
 from anabranch.cli.failures import Guard, complain
 from anabranch.cli.gauge import Gauge
@@ -14,10 +15,8 @@ from anabranch.cli.terminal import write_out
 from anabranch.cli.views import opened_view
 from anabranch.config import Price
 from anabranch.errors import ConfigurationError
-from anabranch.evals.batch import take_in
 from anabranch.evals.engine import Progress
 from anabranch.evals.records import RunFolder
-from anabranch.evals.replies import ReplyStore
 from anabranch.evals.report import write_report
 from anabranch.evals.run import Setup, check, go, prepare
 from anabranch.evals.summary import summarize
@@ -127,7 +126,7 @@ def import_replies(folder: str, files: Sequence[str], cache: str | None) -> None
     place.manifest()
     store = ReplyStore(Path(cache) if cache else place.cache)
     try:
-        taken = take_in(store, place, [Path(file) for file in files])
+        taken = take_in(store, place.requests, [Path(file) for file in files])
     finally:
         store.close()
     tell_problems(taken.problems)

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from anabranch.agents import prompts
+from anabranch.batch.chat import Model, answered, elsewhere, name_of, spent
+from anabranch.batch.files import read_jsonl, read_rows, write_jsonl, write_manifest
+from anabranch.batch.jobs import Job, Sampling, write_jobs
 from anabranch.codecs import encode_lines
 from anabranch.config import Price
 from anabranch.distill import datasets, sources, teacher
-from anabranch.distill.batch import Job, Sampling, write_requests
 from anabranch.distill.catalogues import shipped
-from anabranch.distill.chat import Model, answered, elsewhere, name_of, spent
 from anabranch.distill.datasets import Skipped
-from anabranch.distill.files import read_jsonl, read_rows, write_jsonl, write_manifest
 from anabranch.distill.records import Demonstration
 from anabranch.distill.render import as_messages
 from anabranch.errors import ConfigurationError
@@ -69,7 +69,7 @@ async def demonstrate(
     asked["chat"] = teachers[0], _chat(data, limit), CHAT
     if any(map(elsewhere, teachers)) and replies is None:
         batches = [(jobs, sampling) for _, jobs, sampling in asked.values()]
-        return {"requests": write_requests(work / "teacher_requests.jsonl", batches, name_of(teachers[0]))}
+        return {"requests": write_jobs(work / "teacher_requests.jsonl", batches, name_of(teachers[0]))}
     took = {}
     for name, (model, jobs, sampling) in asked.items():
         out = work / f"teacher_{name}.jsonl"

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from anabranch.agents import prompts
+from anabranch.batch.chat import Model, answered, elsewhere, name_of, spent
+from anabranch.batch.files import digest, write_jsonl, write_manifest
+from anabranch.batch.jobs import Job, Replies, Sampling, write_jobs
 from anabranch.codecs import LineGrammar
 from anabranch.config import Price
-from anabranch.distill.batch import Job, Replies, Sampling, write_requests
 from anabranch.distill.catalogues import shipped
-from anabranch.distill.chat import Model, answered, elsewhere, name_of, spent
-from anabranch.distill.files import digest, write_jsonl, write_manifest
 from anabranch.distill.records import MAX_SUB_QUESTIONS
 from anabranch.distill.render import as_messages
 from anabranch.distill.screen import TOOLS, Question, read_questions
@@ -96,7 +96,7 @@ async def draw(
     jobs = [_job(question, how) for question in asked]
     if elsewhere(decomposer) and replies is None:
         file = work / "decomposer_requests.jsonl"
-        return {"requests": write_requests(file, [(jobs, how.sampling)], name_of(decomposer))}
+        return {"requests": write_jobs(file, [(jobs, how.sampling)], name_of(decomposer))}
     drawn = await answered(
         jobs, work / "decomposer_drawn.jsonl", decomposer, role="decomposer", sampling=how.sampling, replies=replies
     )

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from anabranch.agents.answers import is_number, normalize
+from anabranch.batch.jobs import Replies
 from anabranch.codecs import decode_lines
-from anabranch.distill.batch import Replies
 from anabranch.errors import PlanError
 from anabranch.plan import Plan
 from anabranch.replies import final_answer

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from anabranch.distill.files import digest, write_manifest
+from anabranch.batch.files import digest, write_manifest
 from anabranch.errors import BackendError, ConfigurationError, ModelUnavailableError
 
 _MANIFEST = "export.json"

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from anabranch.distill.files import write_manifest
+from anabranch.batch.files import write_manifest
 from anabranch.distill.student import Student
 from anabranch.distill.tokens import Batch
 from anabranch.errors import BackendError, ConfigurationError, ModelError

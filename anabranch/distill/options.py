@@ -1,14 +1,10 @@
 """Command lines of the training stages for machines that have torch, transformers and peft, and nothing else."""
 
 import argparse
-import logging
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
-
-from anabranch.errors import AnabranchError, UserError
 
 R = TypeVar("R")
 
@@ -39,13 +35,3 @@ def read(made: argparse.ArgumentParser, recipe: type[R]) -> tuple[list[Path], R,
     names = {field.name for field in fields(recipe)}  # type: ignore[arg-type]
     paths = [value for name, value in values.items() if name not in names]
     return paths, recipe(**{name: values[name] for name in names}), notes
-
-
-def guarded(run: Callable[[], object]) -> None:
-    """Runs a stage with its progress on standard error; errors of ours become one line and an exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    try:
-        run()
-    except AnabranchError as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(2 if isinstance(error, UserError) else 1) from None

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from anabranch.distill.files import read_rows
+from anabranch.batch.files import read_rows
 from anabranch.distill.screen import Alone, Candidate, Outcome, Question, outcome, prompt_of, tools_of
 
 

@@ -6,11 +6,11 @@ from random import Random
 from typing import Any
 
 from anabranch.agents import prompts
+from anabranch.batch.files import digest, read_jsonl, write_jsonl, write_manifest
 from anabranch.distill import datasets, solving, sources, teacher, templates
 from anabranch.distill.catalogues import random_offer
 from anabranch.distill.datasets import Skipped
 from anabranch.distill.demonstrate import taught
-from anabranch.distill.files import digest, read_jsonl, write_jsonl, write_manifest
 from anabranch.distill.records import Demonstration
 from anabranch.distill.render import as_messages, training_rows, wanted_tools
 from anabranch.distill.sources import MUSIQUE, QDMR, STRATEGYQA, Passage, passages, rows_of

@@ -19,13 +19,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from anabranch.batch.files import digest
 from anabranch.distill import options
-from anabranch.distill.files import digest
 from anabranch.distill.loop import Loop, Schedule, manifest
 from anabranch.distill.student import Student
 from anabranch.distill.tokens import Batch, Group, batched, on_device, tokenized
 from anabranch.distill.train import check_rows
-from anabranch.errors import ConfigurationError
+from anabranch.errors import ConfigurationError, as_script
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ def main() -> None:
     """Reads a command line: `... MODEL ADAPTER PAIRS HELD_OUT OUT --base NAME`, and options of the recipe."""
     parser = options.parser(PreferenceRecipe, prefer.__doc__ or "", ("model", "adapter", "pairs", "held_out", "out"))
     (model, adapter, pairs, held_out, out), recipe, notes = options.read(parser, PreferenceRecipe)
-    options.guarded(lambda: prefer(model, adapter, pairs, held_out, out, recipe, notes))
+    as_script(lambda: prefer(model, adapter, pairs, held_out, out, recipe, notes))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ from random import Random
 from typing import Any
 
 from anabranch.agents import prompts
+from anabranch.batch.chat import Model, name_of
+from anabranch.batch.files import read_jsonl, write_jsonl, write_manifest
 from anabranch.distill import reader, sources
-from anabranch.distill.chat import Model, name_of
-from anabranch.distill.files import read_jsonl, write_jsonl, write_manifest
 from anabranch.distill.solving import Row
 
 HELD_OUT = 260

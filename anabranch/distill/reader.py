@@ -17,10 +17,10 @@ from typing import Any
 from langchain_core.documents import Document
 
 from anabranch.agents import prompts
+from anabranch.batch.chat import Model, answered
+from anabranch.batch.files import read_rows, write_jsonl
+from anabranch.batch.jobs import Job, Sampling
 from anabranch.distill import datasets, sources, teacher, templates
-from anabranch.distill.batch import Job, Sampling
-from anabranch.distill.chat import Model, answered
-from anabranch.distill.files import read_rows, write_jsonl
 from anabranch.distill.pages import NO_WORDINGS, Asked, questions, section, table_names
 from anabranch.distill.paragraph_facts import facts
 from anabranch.distill.readings import ABSENT_SHARE, drawn_rows, readings, reasoned_rows, row_of, talk_rows

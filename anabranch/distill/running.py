@@ -11,7 +11,7 @@ from langchain_core.tools import BaseTool
 
 from anabranch.agents.decomposer import GivenPlan
 from anabranch.agents.models import RoleModel
-from anabranch.distill.batch import Job, Replies, Sampling
+from anabranch.batch.jobs import Job, Replies, Sampling
 from anabranch.errors import ModelError, PlanError
 from anabranch.graphs.planner import create_planner
 from anabranch.plan import SOLVE, Plan, Usage

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from anabranch.agents import prompts
+from anabranch.batch.chat import Model, answered
+from anabranch.batch.files import read_jsonl, write_manifest
+from anabranch.batch.jobs import Job, Replies, Sampling
 from anabranch.codecs import LineGrammar
 from anabranch.distill import evaluate
-from anabranch.distill.batch import Job, Replies, Sampling
 from anabranch.distill.catalogues import shipped
-from anabranch.distill.chat import Model, answered
-from anabranch.distill.files import read_jsonl, write_manifest
 from anabranch.distill.records import MAX_SUB_QUESTIONS
 from anabranch.distill.render import as_messages
 from anabranch.plan import Plan

@@ -17,12 +17,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from anabranch.agents import prompts
+from anabranch.batch.files import Kinds, read_rows
+from anabranch.batch.jobs import Job, Replies
 from anabranch.codecs import LineGrammar, decode_lines
-from anabranch.distill.batch import Job, Replies
 from anabranch.distill.catalogues import shipped
 from anabranch.distill.datasets import plain_number, results
 from anabranch.distill.evaluate import right_answer
-from anabranch.distill.files import Kinds, read_rows
 from anabranch.distill.records import MAX_SUB_QUESTIONS
 from anabranch.distill.render import as_messages
 from anabranch.distill.teacher import repeats, says

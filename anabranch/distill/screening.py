@@ -7,12 +7,12 @@ from typing import Any
 
 from anabranch.agents import prompts
 from anabranch.agents.models import resolve_model
+from anabranch.batch.chat import Model, answered, elsewhere, name_of, spent
+from anabranch.batch.files import digest, write_jsonl, write_manifest
+from anabranch.batch.jobs import Job, Replies, Sampling, read_replies, run_jobs, write_jobs
 from anabranch.config import Price, Protocol
 from anabranch.distill import outcomes as by_row
 from anabranch.distill import screen
-from anabranch.distill.batch import Job, Replies, Sampling, read_replies, run_jobs, write_requests
-from anabranch.distill.chat import Model, answered, elsewhere, name_of, spent
-from anabranch.distill.files import digest, write_jsonl, write_manifest
 from anabranch.distill.running import Runner
 from anabranch.distill.selection import Selection, select
 from anabranch.errors import ConfigurationError
@@ -91,7 +91,7 @@ async def run(
     alone = screen.alone_jobs([asked[id_] for id_ in ids]) if how.alone else []
     if replies is None and (solver is None or elsewhere(solver)):
         batches = [(planned, how.sampling(how.samples, 1)), (alone, how.sampling(how.alone, ALONE_SEED))]
-        return {"requests": write_requests(work / "solver_requests.jsonl", batches, name_of(solver or "solver"))}
+        return {"requests": write_jobs(work / "solver_requests.jsonl", batches, name_of(solver or "solver"))}
     known = {f"{c.id}/{c.sample}": (asked[c.id].question, screen.plan_of(c.plan)[0] or Plan()) for c in candidates}
     along, without = await _answers(work, planned, alone, solver, how, replies, known)
     tried = candidates, screen.judged(asked, candidates, along), screen.judged_alone(asked, without)

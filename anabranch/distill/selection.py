@@ -9,9 +9,9 @@ from random import Random
 from typing import Any
 
 from anabranch.agents import prompts
+from anabranch.batch.files import write_jsonl
 from anabranch.codecs import DIRECT, decode_lines, encode_lines
 from anabranch.distill.catalogues import Offer, random_offer
-from anabranch.distill.files import write_jsonl
 from anabranch.distill.records import Demonstration, Kind, Step
 from anabranch.distill.render import as_messages, wanted_tools
 from anabranch.distill.screen import Alone, Candidate, Outcome, Question, better_alone, held_out

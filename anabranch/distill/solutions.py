@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from anabranch.agents import prompts
+from anabranch.batch.chat import Model, answered, name_of, spent
+from anabranch.batch.files import Kinds, digest, read_rows, write_jsonl, write_manifest
+from anabranch.batch.jobs import Job, Replies, Sampling
 from anabranch.config import Price
 from anabranch.distill import datasets
-from anabranch.distill.batch import Job, Replies, Sampling
-from anabranch.distill.chat import Model, answered, name_of, spent
 from anabranch.distill.datasets import Skipped
 from anabranch.distill.evaluate import right_answer
-from anabranch.distill.files import Kinds, digest, read_rows, write_jsonl, write_manifest
 from anabranch.distill.render import as_messages
 from anabranch.errors import ConfigurationError
 

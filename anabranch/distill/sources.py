@@ -5,10 +5,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from anabranch.batch.files import Kinds, digest, read_rows
 from anabranch.distill import datasets, templates
 from anabranch.distill import vocabulary as words
 from anabranch.distill.datasets import Skipped
-from anabranch.distill.files import Kinds, digest, read_rows
 from anabranch.errors import DocumentError
 from anabranch.plan import slots
 

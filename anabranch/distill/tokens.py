@@ -10,7 +10,7 @@ import torch
 from jinja2 import TemplateError
 from torch import Tensor
 
-from anabranch.distill.files import read_rows
+from anabranch.batch.files import read_rows
 
 MULTIPLE = 8
 """Batches are this many tokens wide, or a multiple: matrix units work on blocks."""

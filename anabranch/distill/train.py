@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from anabranch.batch.files import digest
 from anabranch.distill import options
-from anabranch.distill.files import digest
 from anabranch.distill.loop import Loop, Schedule, manifest
 from anabranch.distill.student import LAYERS, Lora, Student
 from anabranch.distill.tokens import Batch, Read, batched, on_device, tokenized
-from anabranch.errors import ConfigurationError
+from anabranch.errors import ConfigurationError, as_script
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def main() -> None:
     """Reads a command line: `... MODEL ROWS HELD_OUT OUT --base NAME`, and options of the recipe."""
     parser = options.parser(Recipe, train.__doc__ or "", ("model", "rows", "held_out", "out"))
     (model, rows, held_out, out), recipe, notes = options.read(parser, Recipe)
-    options.guarded(lambda: train(model, rows, held_out, out, recipe, notes))
+    as_script(lambda: train(model, rows, held_out, out, recipe, notes))
 
 
 if __name__ == "__main__":

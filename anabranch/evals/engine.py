@@ -1,24 +1,22 @@
 """Runs systems on questions: a few at a time, resumable, and nothing is dropped silently."""
 
-import asyncio
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from langchain_core.tools import BaseTool
 
-from anabranch.errors import AnabranchError, BackendError, ConfigurationError, MissingReplyError, StorageError
+from anabranch.batch.files import LineFile
+from anabranch.batch.jobs import Streak, each, is_unwell
+from anabranch.batch.kept import Call, noting
+from anabranch.errors import AnabranchError, ConfigurationError, MissingReplyError, StorageError
 from anabranch.evals.examples import Example
-from anabranch.evals.models import Call, noting
-from anabranch.evals.records import Described, Record, RecordFile, Tokens
+from anabranch.evals.records import Described, Record, Tokens
 from anabranch.evals.systems import Case, Outcome, System
 from anabranch.evals.tasks.task import Task
 from anabranch.graphs.step import one_line
 
-MAX_FAILURES_IN_A_ROW = 10
-"""So many failures of models or servers one after the other mean that the rest would fail, too."""
 RAMBLING_WORDS = 60
 """A final answer of more words than this is none."""
 _REFUSAL = re.compile(
@@ -88,7 +86,7 @@ class Engine:
 
     task: Task
     tools: Sequence[BaseTool]
-    file: RecordFile
+    file: LineFile
     concurrency: int = 8
     on_progress: Callable[[Progress], None] = field(default=lambda _progress: None)
     corpus: BaseTool | None = None
@@ -109,30 +107,20 @@ class Engine:
         return progress
 
     async def _run_one(self, entrant: Entrant, examples: Sequence[Example], progress: Progress) -> None:
-        queue, streak = iter(examples), _Streak()
-        workers = [
-            asyncio.create_task(self._work(entrant, queue, progress, streak))
-            for _ in range(min(self.concurrency, len(examples)))
-        ]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.gather(*workers, return_exceptions=True)
+        streak = Streak()
 
-    async def _work(self, entrant: Entrant, queue: Iterator[Example], progress: Progress, streak: "_Streak") -> None:
-        for example in queue:
+        async def one(example: Example) -> None:
             record = await self.answer(entrant, example)
             if record is None:
                 progress.waiting += 1
                 self.on_progress(progress)
-                continue
-            self.file.add(record)
+                return
+            self.file.add(record.line)
             progress.add(record, entrant.system, grades(self.task, record, example)[self.task.metric])
             self.on_progress(progress)
-            streak.check(record)
+            streak.note(unwell="unwell" in record.flags, told=record.error or "")
+
+        await each(examples, one, self.concurrency)
 
     async def answer(self, entrant: Entrant, example: Example) -> Record | None:
         """Answers one question; None if a batch has to answer first.
@@ -153,7 +141,7 @@ class Engine:
                 raise
             except Exception as failure:
                 error = str(failure) if isinstance(failure, AnabranchError) else one_line(failure)
-                unwell = isinstance(failure, BackendError) or not isinstance(failure, AnabranchError)
+                unwell = is_unwell(failure)
         times = [call.seconds for call in calls]
         timed = None if not calls or None in times else time.monotonic() - started
         # A kept reply counts with the time it took then.
@@ -184,18 +172,6 @@ def grades(task: Task, record: Record, example: Example) -> dict[str, float]:
         return dict.fromkeys(task.metrics, 0.0)
     given = task.grade(record.answer, record.reply, example)
     return {name: float(given[name]) for name in task.metrics}
-
-
-@dataclass
-class _Streak:
-    """Failures of models and servers, one after the other."""
-
-    length: int = 0
-
-    def check(self, record: Record) -> None:
-        self.length = self.length + 1 if "unwell" in record.flags else 0
-        if self.length >= MAX_FAILURES_IN_A_ROW:
-            raise BackendError(f"stopped after {self.length} failures in a row; the last: {record.error}")
 
 
 def _left(fingerprint: str, examples: Sequence[Example], done: Mapping[tuple[str, str], Record]) -> list[Example]:

@@ -1,7 +1,6 @@
 """Questions with reference answers, out of JSON lines. What cannot be used is counted and named."""
 
 import hashlib
-import json
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from anabranch.characters import whole_data
+from anabranch.batch.files import json_lines
 from anabranch.errors import DocumentError, PlanError
 from anabranch.plan import SOLVE, Plan, SubQuestion, escape
 
@@ -86,21 +85,13 @@ def read_examples(path: Path) -> Reading:
     Raises:
         DocumentError: the file is missing, is not text, or holds no example at all.
     """
-    try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
-    except OSError as error:
-        raise DocumentError(f"{path} cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise DocumentError(f"{path} is not UTF-8 text; give one JSON object a line") from error
     reading, seen = Reading(), set[str]()
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        found = _example(line, number)
+    for line in json_lines(path):
+        found = line.problem or _example(line.value, line.number)
         if isinstance(found, str):
-            reading.problems.append(f"line {number}: {found}")
+            reading.problems.append(f"line {line.number}: {found}")
         elif found.id in seen:
-            reading.problems.append(f"line {number}: the id {found.id!r} was used before")
+            reading.problems.append(f"line {line.number}: the id {found.id!r} was used before")
         else:
             seen.add(found.id)
             reading.examples.append(found)
@@ -127,11 +118,7 @@ def file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def _example(line: str, number: int) -> Example | str:
-    try:
-        row = whole_data(json.loads(line))
-    except (ValueError, RecursionError):
-        return f"not JSON: {line[:60]!r}"
+def _example(row: Any, number: int) -> Example | str:
     if not isinstance(row, dict):
         return "not a JSON object"
     question, answer = row.get("question"), _text(row.get("answer"))

@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from anabranch.batch.files import LineFile
 from anabranch.characters import whole_data, whole_json
 from anabranch.errors import ConfigurationError
 from anabranch.evals.examples import Example
-from anabranch.locks import write_all
 from anabranch.plan import Answer, Plan
 from anabranch.private import private, private_folder
 
@@ -87,6 +87,11 @@ class Record(BaseModel):
     decomposing: Tokens = Tokens()
     solving: Tokens = Tokens()
     seconds: float | None = None
+
+    @property
+    def line(self) -> str:
+        """The record as a line of JSON."""
+        return _json(self)
 
 
 class Described(BaseModel):
@@ -194,21 +199,13 @@ class RunFolder:
         """The last record of each system's fingerprint and example."""
         return {(record.fingerprint, record.id): record for record in _read(self.path / "records.jsonl", Record)}
 
-    def appending(self) -> "RecordFile":
-        """The file of records, to add to."""
-        return RecordFile(self.path / "records.jsonl")
+    def appending(self) -> LineFile:
+        """The file of records, to add `Record.line` to.
 
-    def write_requests(self, wanted: Mapping[str, Mapping[str, Any]]) -> None:
-        """Writes prompts in OpenAI's batch format; no file where nothing is missing.
-
-        Source: https://platform.openai.com/docs/guides/batch; vLLM's run_batch reads the same.
+        Raises:
+            StorageError: it cannot be written.
         """
-        if not wanted:
-            self.requests.unlink(missing_ok=True)
-            return
-        frame = {"method": "POST", "url": "/v1/chat/completions"}
-        lines = ({"custom_id": key, **frame, "body": body} for key, body in wanted.items())
-        self._write("requests.jsonl", (json.dumps(line, ensure_ascii=False) for line in lines))
+        return LineFile(self.path / "records.jsonl")
 
     def _manifest_or_none(self) -> Manifest | None:
         try:
@@ -227,32 +224,6 @@ class RunFolder:
         with open(partial, "w", encoding="utf-8", opener=private) as sink:
             sink.writelines(f"{line}\n" for line in lines)
         partial.replace(self.path / name)
-
-
-class RecordFile:
-    """Adds records; a line that a killed run has written half is cut off first."""
-
-    def __init__(self, path: Path) -> None:
-        if path.exists():
-            whole = path.read_bytes()
-            end = whole.rfind(b"\n") + 1
-            if end < len(whole):
-                with path.open("r+b") as file:
-                    file.truncate(end)
-        self._path = path
-        self._file = open(path, "ab", buffering=0, opener=private)  # noqa: SIM115
-
-    def add(self, record: Record) -> None:
-        """Writes a record.
-
-        Raises:
-            StorageError: the disk is full.
-        """
-        write_all(self._file, f"{_json(record)}\n".encode(), self._path)
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
 
 
 def _json(record: BaseModel) -> str:

@@ -12,6 +12,7 @@ from langchain_core.tools import BaseTool
 
 from anabranch import __version__
 from anabranch.agents.models import RoleModel
+from anabranch.batch.store import ReplyStore
 from anabranch.characters import written_path
 from anabranch.config import Price
 from anabranch.errors import BackendError, ConfigurationError
@@ -21,7 +22,6 @@ from anabranch.evals.examples import Example, choose, file_hash, read_examples
 from anabranch.evals.hub import fetch
 from anabranch.evals.models import Models, served_name
 from anabranch.evals.records import Described, Manifest, RunFolder
-from anabranch.evals.replies import ReplyStore
 from anabranch.evals.systems import corpus_of
 from anabranch.evals.tasks import find_task
 from anabranch.evals.tasks.task import Task
@@ -141,14 +141,9 @@ async def go(run: Prepared, on_progress: Callable[[Progress], None]) -> Progress
     Raises:
         BackendError: too many failures in a row.
     """
-    file = run.folder.appending()
-    engine = Engine(run.task, run.tools, file, run.setup.concurrency, on_progress, run.corpus)
-    try:
+    with run.store.at_work(run.folder.requests), run.folder.appending() as file:
+        engine = Engine(run.task, run.tools, file, run.setup.concurrency, on_progress, run.corpus)
         progress = await engine.run(run.entrants, run.examples, run.folder.records())
-    finally:
-        file.close()
-        run.folder.write_requests(run.store.wanted)
-        run.store.close()
     if progress.waiting and not run.store.wanted:
         raise BackendError("questions wait for a batch, but no prompt was noted; run again with --debug")
     return progress

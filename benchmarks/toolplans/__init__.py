@@ -2,7 +2,7 @@ r"""Task rows for decomposers, from the schemas of real tools: drawn, put in oth
 
 ```
 python -m benchmarks.toolplans.draw DATA OUT          # seeds.jsonl, the teacher's requests.jsonl, rows of people, tests
-python anabranch/evals/offline.py OUT/requests.jsonl --out OUT/replies.jsonl --serve teacher=/models/qwen15
+vllm run-batch -i OUT/requests.jsonl -o OUT/replies.jsonl --model /models/qwen15 --served-model-name teacher
 python -m benchmarks.toolplans.families DATA OUT/families.jsonl         # rows over families of tools
 python benchmarks/toolplans/rows.py OUT/seeds.jsonl OUT/replies.jsonl --out OUT/tasks \
     --more OUT/people.jsonl OUT/hidden.jsonl OUT/families.jsonl MORE

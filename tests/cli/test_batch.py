@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from anabranch.cli import app
-from anabranch.cli.files import Answers, Item, read_questions
+from anabranch.cli.batch import Answers, Item, read_questions
 from anabranch.errors import ConfigurationError
 from tests.cli import scenario
 from tests.openai_server import OpenAIServer, Reply, prompt_of

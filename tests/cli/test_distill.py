@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from anabranch.batch.files import read_jsonl, write_jsonl
 from anabranch.cli import app
-from anabranch.distill.files import read_jsonl, write_jsonl
 from tests.cli.test_light import HEAVY, PROBE
 from tests.distill.test_screen import BAD, OTHER, solver
 from tests.openai_server import OpenAIServer, prompt_of
@@ -122,15 +122,15 @@ TRAIN = ("train", "--rows", "rows.jsonl", "--held-out", "rows.jsonl", "--out", "
         ((*SCREEN, "--screened", "plans.jsonl"), "leave out --plans, --solver and --replies", 2),
         (("screen", "--questions", "questions.jsonl", "--work", "work"), "there are no plans", 2),
         ((*SCREEN, "--price", "much"), "is not IN,OUT", 2),
-        ((*SCREEN, "--replies", "nowhere.jsonl"), "cannot read nowhere.jsonl", 2),
+        ((*SCREEN, "--replies", "nowhere.jsonl"), "nowhere.jsonl cannot be read", 2),
         (("demonstrate", "--data", "nowhere", "--work", "work"), "nowhere holds none of", 2),
         (("build", "--data", "nowhere", "--work", "work"), "nowhere holds none of", 2),
         (("build", "--data", ".", "--work", "work", "--leave-out", "x"), "unknown source 'x' to leave out", 2),
-        (("solutions", "--questions", "nowhere.jsonl", "--work", "work"), "cannot read nowhere.jsonl", 2),
+        (("solutions", "--questions", "nowhere.jsonl", "--work", "work"), "nowhere.jsonl cannot be read", 2),
         (("solutions", "--questions", "plans.jsonl", "--work", "work"), "no question of plans.jsonl can be used", 2),
         ((*TRAIN, "--base", "no-such-model"), "neither a folder nor a hub id", 2),
         (("export", "--adapter", "nowhere", "--out", "out"), "cannot read nowhere/adapter_config.json", 1),
-        (("score", "routes", "--rows", "nowhere.jsonl", "--out", "out"), "cannot read nowhere.jsonl", 2),
+        (("score", "routes", "--rows", "nowhere.jsonl", "--out", "out"), "nowhere.jsonl cannot be read", 2),
     ],
 )
 def test_mistakes_are_one_line(questions: Path, arguments: tuple[str, ...], message: str, code: int) -> None:

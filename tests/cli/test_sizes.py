@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from anabranch.bounds import MAX_LINE_CHARS
 from anabranch.cli import app
+from anabranch.cli.batch import Item, read_questions
 from anabranch.cli.chat import messages
-from anabranch.cli.files import Item, read_questions
 from anabranch.cli.views import Silence
 
 LONG = 20_000_000
@@ -30,7 +31,7 @@ def test_a_line_that_is_longer_than_any_question_is_skipped(tmp_path: Path) -> N
     finally:
         tracemalloc.stop()
     assert found.items == [Item("line-1", "a?"), Item("line-3", "b?")]
-    assert found.problems == ["line 2: longer than any question; shorten it"]
+    assert found.problems == [f"line 2: longer than {MAX_LINE_CHARS:,} characters; shorten it"]
 
 
 def test_an_unfinished_line_at_the_end_is_told_too(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from anabranch.batch.files import read_jsonl, write_jsonl
 from anabranch.codecs import LineGrammar
 from anabranch.distill import screen
 from anabranch.distill.drawing import Drawing, draw
-from anabranch.distill.files import read_jsonl, write_jsonl
 from anabranch.errors import ConfigurationError, EndpointError
 from tests.fakes import ScriptedChatModel
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from anabranch.batch.files import read_jsonl, write_jsonl
 from anabranch.distill import screening
 from anabranch.distill.drawing import Drawing, draw
-from anabranch.distill.files import read_jsonl, write_jsonl
 from anabranch.distill.outcomes import read
 from anabranch.distill.screen import read_candidates, read_questions
 from anabranch.distill.selection import Selection

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from anabranch.batch.files import read_jsonl, write_jsonl
 from anabranch.codecs import decode_lines
 from anabranch.config import Price
 from anabranch.distill import pipeline, sources
 from anabranch.distill.demonstrate import demonstrate
-from anabranch.distill.files import read_jsonl, write_jsonl
 from anabranch.errors import BackendError, ConfigurationError, DocumentError, EndpointError, MissingReplyError
 from tests.distill.rows import GSM8K, MUSIQUE, STRATEGYQA
 from tests.fakes import ScriptedChatModel
@@ -246,5 +246,5 @@ async def test_an_earlier_builds_plans_stand_in_for_a_teacher(data: Path, tmp_pa
 def test_given_plans_that_are_cut_off_say_so(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "plans.jsonl.gz"
     path.write_bytes(gzip.compress(b"{}" * 1000)[:-9])
-    with pytest.raises(DocumentError, match="cannot read"):
+    with pytest.raises(DocumentError, match="cannot be read"):
         pipeline.build(data, tmp_path / "work", written=20, given=path)

@@ -12,8 +12,8 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 
 from anabranch.agents import prompts
 from anabranch.agents.prompts import NOT_FOUND
+from anabranch.batch.files import write_jsonl
 from anabranch.distill import reader, sources
-from anabranch.distill.files import write_jsonl
 from anabranch.distill.pages import questions, table_names
 from anabranch.distill.paragraph_facts import facts
 from anabranch.distill.read import read

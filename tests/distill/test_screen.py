@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from anabranch.batch.files import read_jsonl, write_jsonl
 from anabranch.codecs import decode_lines
 from anabranch.config import Price
 from anabranch.distill import screen, screening
-from anabranch.distill.files import read_jsonl, write_jsonl
 from anabranch.distill.screen import Alone, Candidate, Outcome, Question
 from anabranch.distill.selection import Selection, select
 from anabranch.errors import ConfigurationError, DocumentError, EndpointError, MissingReplyError
@@ -288,7 +288,7 @@ async def test_nothing_to_screen_is_said(data: Path) -> None:
     with pytest.raises(ConfigurationError, match="1 are of a question that is not there"):
         await run(data, None)
     (data / "plans.jsonl").unlink()
-    with pytest.raises(DocumentError, match="cannot read"):
+    with pytest.raises(DocumentError, match="cannot be read"):
         await run(data, None)
 
 

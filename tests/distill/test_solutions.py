@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from anabranch.agents import prompts
+from anabranch.batch.files import read_jsonl, write_jsonl
 from anabranch.config import Price
-from anabranch.distill.files import read_jsonl, write_jsonl
 from anabranch.distill.render import as_messages
 from anabranch.distill.solutions import solutions
 from anabranch.errors import ConfigurationError, EndpointError

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from anabranch.batch.files import read_jsonl
 from anabranch.cli import app
 from anabranch.codecs import decode_lines
-from anabranch.distill.files import read_jsonl
 from tests.distill.test_pipeline import SAMPLE
 
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from anabranch.distill.files import write_jsonl
+from anabranch.batch.files import write_jsonl
 
 BASE = "somebody/tiny"
 SYSTEM = {"role": "system", "content": "Write a plan."}

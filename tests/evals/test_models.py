@@ -9,10 +9,11 @@ from pydantic import Field
 
 from anabranch.agents.decomposer import JsonDecomposer, LineDecomposer
 from anabranch.agents.models import structured_arguments
+from anabranch.batch.kept import Call, KeptChatModel, noting
+from anabranch.batch.store import ReplyStore, key_of
 from anabranch.config import Price
 from anabranch.errors import ConfigurationError, MissingReplyError
-from anabranch.evals.models import Call, KeptChatModel, Models, ModelSpec, noting, served_name
-from anabranch.evals.replies import ReplyStore, key_of
+from anabranch.evals.models import Models, ModelSpec, served_name
 from anabranch.tools import calculator
 from tests.fakes import ScriptedChatModel
 

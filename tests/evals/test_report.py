@@ -50,7 +50,7 @@ def folder(tmp_path: Path) -> RunFolder:
                 reply=f"so {EVIL}\nAnswer: {n if right else EVIL}",
                 solving=Tokens(calls=1, input=60, output=40),
                 seconds=1.0 + n,
-            )
+            ).line
         )
         file.add(
             Record(
@@ -65,7 +65,7 @@ def folder(tmp_path: Path) -> RunFolder:
                 extra={"program": EVIL},
                 decomposing=Tokens(calls=1, input=100, output=50),
                 solving=Tokens(calls=1, input=100, output=50),
-            )
+            ).line
         )
     file.close()
     return made

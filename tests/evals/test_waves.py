@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
+from anabranch.batch.store import ReplyStore, Taken, take_in
 from anabranch.errors import ConfigurationError, DocumentError, MissingReplyError
-from anabranch.evals.batch import Taken, take_in
 from anabranch.evals.engine import Progress
 from anabranch.evals.records import RunFolder
-from anabranch.evals.replies import ReplyStore
 from anabranch.evals.run import Prepared, Setup, check, go, prepare
 from anabranch.evals.summary import summarize
 from anabranch.tools import calculator
@@ -58,7 +57,7 @@ def answer(folder: Path, number: int, reply: Any = None) -> Path:
 def take(folder: Path, *files: Path) -> Taken:
     store = ReplyStore(folder / "cache.sqlite")
     try:
-        return take_in(store, RunFolder(folder), files)
+        return take_in(store, RunFolder(folder).requests, files)
     finally:
         store.close()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from anabranch.batch.files import json_lines
 from anabranch.characters import whole_data
 from anabranch.errors import DocumentError
 from anabranch.plan import ROUTE_PATTERN, SOLVE
@@ -75,10 +76,8 @@ def read_requests(path: Path, split: str = "test") -> Requests:
         DocumentError: the file cannot be read or holds no request.
     """
     found, seen, others = Requests(), set[str](), 0
-    for number, line in enumerate(_text_of(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        row = _parsed(line)
+    for line in json_lines(path):
+        row, number = line.value, line.number
         if isinstance(row, dict) and row.get("split", split) != split:
             others += 1
             continue
@@ -106,7 +105,7 @@ def read_tools(path: Path) -> ToolSet:
     Raises:
         DocumentError: the file cannot be read or holds no tool.
     """
-    rows = _parsed(_text_of(path))
+    rows = _json_of(path)
     if not isinstance(rows, list):
         raise DocumentError(f'{path} is not a list of tools; write JSON: [{{"name": "...", "description": "..."}}]')
     texts: list[ToolText] = []
@@ -130,19 +129,14 @@ def read_tools(path: Path) -> ToolSet:
     return ToolSet(texts, cards, names, problems)
 
 
-def _text_of(path: Path) -> str:
+def _json_of(path: Path) -> Any:
+    """The JSON in a file; None where it is none."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return whole_data(json.loads(path.read_bytes().decode("utf-8-sig")))
     except OSError as error:
         raise DocumentError(f"{path} cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
         raise DocumentError(f"{path} is not UTF-8 text; check the file") from error
-
-
-def _parsed(text: str) -> Any:
-    """Parsed JSON; None where it is none."""
-    try:
-        return whole_data(json.loads(text))
     except (ValueError, RecursionError):
         return None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from anabranch.agents.decomposer import Decomposer, PlanRequest, decompose
+from anabranch.batch.store import ReplyStore
 from anabranch.codecs import decode_lines, encode_lines
 from anabranch.config import Price
 from anabranch.errors import ConfigurationError
@@ -17,7 +18,6 @@ from anabranch.evals.engine import Engine, Entrant, Progress
 from anabranch.evals.examples import Example, choose, file_hash
 from anabranch.evals.models import Models, ModelSpec, served_name
 from anabranch.evals.records import Described, Manifest, RunFolder
-from anabranch.evals.replies import ReplyStore
 from anabranch.evals.run import versions
 from anabranch.evals.systems import Case, Outcome
 from anabranch.evals.tasks.task import Scores, Task
@@ -143,14 +143,9 @@ async def go(run: Prepared, on_progress: Callable[[Progress], None]) -> Progress
     Raises:
         BackendError: too many failures in a row.
     """
-    file = run.folder.appending()
-    engine = Engine(_task(run.gold), (), file, run.setup.concurrency, on_progress)
-    try:
+    with run.store.at_work(run.folder.requests), run.folder.appending() as file:
+        engine = Engine(_task(run.gold), (), file, run.setup.concurrency, on_progress)
         return await engine.run(run.entrants, run.examples, run.folder.records())
-    finally:
-        file.close()
-        run.folder.write_requests(run.store.wanted)
-        run.store.close()
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Answers a file of prompts in OpenAI's batch format with Ray Data, on all machines of a Ray cluster.
 
 ```
-python -m anabranch.distill.ray_batch requests.jsonl replies.jsonl --url http://host:8000/v1 --workers 4
-python -m anabranch.distill.ray_batch requests.jsonl replies.jsonl --model MODEL --workers 2
+python -m anabranch.batch.ray requests.jsonl replies.jsonl --url http://host:8000/v1 --workers 4
+python -m anabranch.batch.ray requests.jsonl replies.jsonl --model MODEL --workers 2
 ```
 
 With `--url`, workers ask a server that is there already; with `--model`, each is a vLLM engine on a GPU of the cluster
@@ -25,10 +25,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
 
-from anabranch.distill import options
-from anabranch.distill.batch import Sink
-from anabranch.distill.files import read_rows
-from anabranch.errors import BackendError, ConfigurationError, MissingExtraError, MissingReplyError
+from anabranch.batch.files import Answered, LineFile, read_requests, read_rows
+from anabranch.batch.jobs import Counter
+from anabranch.errors import BackendError, ConfigurationError, MissingExtraError, MissingReplyError, as_script
 
 BATCH = 64
 """Prompts that are sent, and kept, together. A worker has one batch at a time, an engine up to eight."""
@@ -84,34 +83,16 @@ def answer(requests: Path, replies: Path, way: Way) -> None:
         raise MissingReplyError(f"{told}; see to it and run again: only these are asked")
 
 
-def read_requests(path: Path, bad: dict[str, list[str]]) -> dict[str, Row]:
-    """The bodies of requests by `custom_id`; `bad` gets, by reason, what is none, as in `files.read_rows`."""
-    found: dict[str, Row] = {}
-    for row in read_rows(path, {"custom_id": str, "body": dict}, bad):
-        id_, body = row["custom_id"], row["body"]
-        if id_ in found or not isinstance(body.get("messages"), list):
-            bad.setdefault("id that is taken" if id_ in found else "no valid body.messages", []).append(id_)
-            continue
-        found[id_] = body
-    return found
-
-
 def _ask(left: Mapping[str, Row], replies: Path, way: Way) -> dict[str, str]:
     """Asks, and writes what comes; returns what is wrong with those that have no reply in the end."""
-    lacking = dict.fromkeys(left, "nothing came back")
-    sink = Sink(replies, len(left))
-    try:
+    lacking, told = dict.fromkeys(left, "nothing came back"), Counter(replies.name, len(left))
+    with LineFile(replies) as file:
         for id_, status, body in _replies(left, way):
-            row = {"custom_id": id_, "response": {"status_code": status, "body": body}, "error": None}
-            sink.write(json.dumps(row, ensure_ascii=False))
+            file.add(Answered(id_, status, body).line())
+            told.count()
             lacking[id_] = f"{status}: {json.dumps(body, ensure_ascii=False)[:300]}"
             if status == 200:
                 del lacking[id_]
-    except (OSError, BackendError) as error:
-        sink.failure = error
-    finally:
-        sink.close()
-    sink.check()
     return lacking
 
 
@@ -269,7 +250,7 @@ def main() -> None:
     parser.add_argument("--engine", type=json.loads, default={}, metavar="JSON", help="engine arguments of vLLM")
     given = vars(parser.parse_args())
     requests, replies = given.pop("requests"), given.pop("replies")
-    options.guarded(lambda: answer(requests, replies, Way(**given)))
+    as_script(lambda: answer(requests, replies, Way(**given)))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Many prompts at once: resumed, kept when a model fails half-way, and by way of a file."""
 
+import asyncio
 import json
 import os
 import resource
@@ -12,12 +13,24 @@ from typing import Any
 import httpx
 import pytest
 
+from anabranch.batch import chat
+from anabranch.batch.chat import Server
+from anabranch.batch.files import read_jsonl
+from anabranch.batch.jobs import (
+    MAX_FAILURES_IN_A_ROW,
+    Job,
+    Replies,
+    Sampling,
+    Streak,
+    each,
+    is_unwell,
+    read_replies,
+    run_jobs,
+    write_jobs,
+)
 from anabranch.config import Price
-from anabranch.distill import chat
-from anabranch.distill.batch import Job, Replies, Sampling, Server, read_replies, run_jobs, write_requests
 from anabranch.distill.evaluate import right_answer, same_routes, score
-from anabranch.distill.files import read_jsonl
-from anabranch.errors import BackendError, EndpointError, MissingReplyError
+from anabranch.errors import BackendError, ConfigurationError, EndpointError, MissingReplyError, StorageError
 from anabranch.plan import Plan, SubQuestion
 from tests.fakes import ScriptedChatModel
 from tests.openai_server import OpenAIServer, prompt_of
@@ -90,7 +103,7 @@ async def test_a_refusal_names_the_prompt_and_keeps_the_rest(tmp_path: Path) -> 
 
 async def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(BackendError, match="cannot write"):
+    with pytest.raises(StorageError, match="cannot be written"):
         await sent(JOBS, tmp_path / "file" / "replies.jsonl", [])
 
 
@@ -99,7 +112,7 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
     script = """
 import asyncio, sys
 from pathlib import Path
-from anabranch.distill.batch import Job, Replies, Sampling, run_jobs
+from anabranch.batch.jobs import Job, Replies, Sampling, run_jobs
 jobs = [Job(id=str(n), messages=[{"role": "user", "content": "q" * 9}]) for n in range(200)]
 async def ask(job, sampling):
     await asyncio.sleep(0)
@@ -118,8 +131,8 @@ except Exception as error:
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
     )
-    assert limited.stdout.startswith("BackendError cannot write")
-    assert "make room and run again to go on" in limited.stdout
+    assert limited.stdout.startswith(f"StorageError {tmp_path}")
+    assert "make room and run the same command again" in limited.stdout
     before = (tmp_path / "replies.jsonl").read_text().count("\n")
     assert 5 < before < 200
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == ""
@@ -172,7 +185,7 @@ async def test_an_address_is_asked_once_for_all_samples(tmp_path: Path, server: 
 
 
 def test_prompts_go_by_way_of_a_file(tmp_path: Path) -> None:
-    assert write_requests(tmp_path / "requests.jsonl", [(JOBS, Sampling(n=2, temperature=0.7))], "m") == 3
+    assert write_jobs(tmp_path / "requests.jsonl", [(JOBS, Sampling(n=2, temperature=0.7))], "m") == 3
     rows = list(read_jsonl(tmp_path / "requests.jsonl"))
     assert rows[0]["custom_id"] == "0"
     assert rows[0]["body"]["n"] == 2
@@ -188,6 +201,55 @@ def test_prompts_go_by_way_of_a_file(tmp_path: Path) -> None:
     assert [reply.texts for reply in found] == [["a", "b"], ["c"]]
     with pytest.raises(MissingReplyError, match="lacks 1 of 3 replies, such as 1"):
         read_replies(replies, JOBS)
+
+
+async def test_after_a_failure_no_other_item_is_begun() -> None:
+    begun, ended = list[int](), list[int]()
+
+    async def work(item: int) -> None:
+        begun.append(item)
+        await asyncio.sleep(0)
+        if item == 1:
+            raise EndpointError("away")
+        await asyncio.sleep(0)
+        ended.append(item)
+
+    with pytest.raises(EndpointError, match="away"):
+        await each(range(9), work, 3)
+    assert (begun, ended) == ([0, 1, 2], [0, 2])
+
+
+async def test_work_that_is_cancelled_leaves_nothing_running() -> None:
+    running = set[int]()
+
+    async def work(item: int) -> None:
+        running.add(item)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            running.discard(item)
+
+    task = asyncio.create_task(each(range(9), work, 3))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert running == {0, 1, 2}
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not running
+
+
+def test_failures_count_while_nothing_goes_well_between() -> None:
+    streak = Streak()
+    for _ in range(2):
+        for _ in range(MAX_FAILURES_IN_A_ROW - 1):
+            streak.note(unwell=True)
+        streak.note(unwell=False)
+    for _ in range(MAX_FAILURES_IN_A_ROW - 1):
+        streak.note(unwell=True)
+    with pytest.raises(BackendError, match="10 failures in a row; the last: gone"):
+        streak.note(unwell=True, told="gone")
+    assert [is_unwell(e) for e in (EndpointError("x"), ValueError(), ConfigurationError("x"))] == [True, True, False]
 
 
 def test_grading_is_strict() -> None:

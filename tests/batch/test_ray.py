@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from anabranch.distill.batch import Job, Sampling, read_replies, write_requests
-from anabranch.distill.files import read_jsonl
-from anabranch.distill.ray_batch import BATCH, Way, answer, from_engine, merged, read_requests, to_engine
+from anabranch.batch.files import read_jsonl, read_requests
+from anabranch.batch.jobs import Job, Sampling, read_replies, write_jobs
+from anabranch.batch.ray import BATCH, Way, answer, from_engine, merged, to_engine
 from anabranch.errors import ConfigurationError, MissingExtraError
 from tests.openai_server import Die, OpenAIServer, Reply, prompt_of
 
@@ -52,7 +52,7 @@ def place() -> Iterator[Path]:
 
 
 def run(place: Path, *options: str, python: str = str(PYTHON)) -> "subprocess.CompletedProcess[str]":
-    command = [python, "-m", "anabranch.distill.ray_batch", "requests.jsonl", "replies.jsonl", *options]
+    command = [python, "-m", "anabranch.batch.ray", "requests.jsonl", "replies.jsonl", *options]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment |= {"RAY_TMPDIR": str(place), "HOME": str(place), "RAY_USAGE_STATS_ENABLED": "0"}
     environment |= {"PYTHONPATH": str(Path(__file__).parents[2]), "ANABRANCH_API_KEY": "secret"}
@@ -76,7 +76,7 @@ class TestRay:
 
         server.script = script
         batches = [(JOBS[:100], Sampling(n=2, temperature=0.7, seed=1)), (JOBS[100:], Sampling())]
-        write_requests(place / "requests.jsonl", batches, "m")
+        write_jobs(place / "requests.jsonl", batches, "m")
         wanted = list(read_jsonl(place / "requests.jsonl"))
         with (place / "requests.jsonl").open("a") as file:
             file.write("{broken\n")
@@ -115,7 +115,7 @@ class TestRay:
         """Without vLLM no engine can be built; what is lacking is said."""
         code = """
 from ray.data.llm import vLLMEngineProcessorConfig
-from anabranch.distill.ray_batch import Way, processor
+from anabranch.batch.ray import Way, processor
 import ray.data.llm
 ray.data.llm.build_processor = lambda config, preprocess, postprocess: config
 config = processor(Way(model="m", workers=3, engine={"max_model_len": 64}))
@@ -127,7 +127,7 @@ print(config.model_source, config.concurrency, config.engine_kwargs["max_model_l
             [str(PYTHON), "-c", code], cwd=place, env=environment, capture_output=True, text=True, check=False
         )
         assert made.stdout == "m 3 64 True\n", made.stderr
-        write_requests(place / "requests.jsonl", [(JOBS[:1], Sampling())], "m")
+        write_jobs(place / "requests.jsonl", [(JOBS[:1], Sampling())], "m")
         lacking = run(place, "--model", "m")
         assert lacking.returncode == 1
         assert "pip install 'anabranch[scale]' 'ray[llm]'" in lacking.stderr.splitlines()[-1]
@@ -152,7 +152,7 @@ def test_lines_that_are_no_requests_are_listed(tmp_path: Path) -> None:
 
 def test_ray_is_asked_for_where_it_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    write_requests(tmp_path / "r.jsonl", [(JOBS[:1], Sampling())], "m")
+    write_jobs(tmp_path / "r.jsonl", [(JOBS[:1], Sampling())], "m")
     with pytest.raises(MissingExtraError, match=r"pip install 'anabranch\[scale\]'"):
         answer(tmp_path / "r.jsonl", tmp_path / "replies.jsonl", Way(url="http://x/v1"))
 

@@ -1,27 +1,97 @@
-"""The way from a model's name, as everywhere in the package, to its replies to many prompts."""
+"""The way from a model's name, as everywhere in the package, to its replies to many prompts.
 
-from collections.abc import AsyncIterator, Sequence
+A server is asked without LangChain: in one request for all samples of a prompt, at half the processor time.
+"""
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
+import httpx
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import convert_to_messages
 
-from anabranch.addresses import without_login
+from anabranch.addresses import masked, without_login
 from anabranch.agents.adapters import Role
 from anabranch.agents.models import LOCAL_TYPE, RoleModel, call, resolve_model
 from anabranch.agents.reply import ending
-from anabranch.config import Price
-from anabranch.distill.batch import CONCURRENCY, Ask, Job, Replies, Sampling, Server, read_replies, run_jobs
-from anabranch.errors import ConfigurationError
+from anabranch.batch.jobs import CONCURRENCY, Ask, Job, Replies, Sampling, body_of, read_replies, run_jobs
+from anabranch.config import CALL_SECONDS, Price
+from anabranch.errors import ConfigurationError, EndpointError
+from anabranch.fetching import certificates, whole_body
 from anabranch.plan import Usage
 
 Model = str | BaseChatModel | RoleModel
 Part = Role | Literal["teacher"]
 BATCH = "batch:"
 """Begins the name of a model that is asked elsewhere, by way of files: `batch:NAME`."""
+POOL = 16
+"""Prompts under way in each of a server's clients: for each of them httpx looks at all of its client's connections."""
+_RETRIES = 3
+
+
+@dataclass
+class Server:
+    """A model behind an OpenAI-compatible address.
+
+    Attributes:
+        url: up to `/v1`.
+        model: its name there.
+        key: the server's key.
+        transport: another way to it, for tests.
+    """
+
+    url: str
+    model: str
+    key: str = "none"
+    transport: httpx.AsyncBaseTransport | None = None
+    _clients: list[httpx.AsyncClient] = field(default_factory=list, init=False, repr=False)
+    _turn: Iterator[int] = field(default_factory=itertools.count, init=False, repr=False)
+
+    async def __aenter__(self) -> "Server":
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=2 * POOL)
+        headers = {"Authorization": f"Bearer {self.key}", "Accept-Encoding": "identity"}
+        verify = certificates()
+        shared: Any = {"timeout": CALL_SECONDS, "limits": limits, "headers": headers, "verify": verify}
+        self._clients = [httpx.AsyncClient(transport=self.transport, **shared) for _ in range(CONCURRENCY // POOL)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for client in self._clients:
+            await client.aclose()
+        self._clients = []
+
+    async def __call__(self, job: Job, sampling: Sampling) -> Replies:
+        """Gets the replies to one prompt.
+
+        Raises:
+            EndpointError: the server refuses, or failed several times.
+        """
+        if not self._clients:
+            raise EndpointError(f"{without_login(self.url)} is closed; use the server as an async context manager")
+        address, body, problem = f"{self.url.rstrip('/')}/chat/completions", body_of(job, self.model, sampling), ""
+        for attempt in range(_RETRIES):
+            await asyncio.sleep(attempt)
+            try:
+                client = self._clients[next(self._turn) % len(self._clients)]
+                async with asyncio.timeout(CALL_SECONDS), client.stream("POST", address, json=body) as response:
+                    read = await whole_body(response)
+                if response.status_code < 400:
+                    return Replies.of(job.id, json.loads(read))
+                problem = f"{response.status_code}: {read[:300].decode(errors='replace')}"
+                if response.status_code in (400, 401, 403, 404, 422):
+                    break
+            except TimeoutError:
+                problem = f"no reply within {CALL_SECONDS:g} s"
+            except (EndpointError, httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+                problem = f"{type(error).__name__}: {error}"
+        told = masked(f"prompt {job.id} failed at {address}: {problem}", self.key)
+        raise EndpointError(f"{told}; check the server and run again to go on")
 
 
 @dataclass

@@ -1,33 +1,34 @@
 """Replies of models by the content of what was asked, in a file: nothing is paid for twice, whatever stops a run.
 
 A request is the body of an OpenAI chat completion; its key is a hash of that. So a reply that was bought from a live
-server serves a run in batches as well, and the other way round.
+server serves a run in batches as well, and the other way round. SQLite, since several runs may share the file.
 """
 
 import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
+    convert_to_messages,
     convert_to_openai_messages,
     message_to_dict,
     messages_from_dict,
 )
 
+from anabranch.agents.wire import whole_usage
+from anabranch.batch.files import Answered, Body, json_lines, object_of, read_jsonl, write_requests
 from anabranch.characters import whole_characters, whole_data, written_path
 from anabranch.errors import ConfigurationError, EndpointError, StorageError
 from anabranch.graphs.storage import is_passing, sqlite_advice
 from anabranch.private import private_file, private_folder
-
-Body = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,27 @@ class ReplyStore:
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+    @contextmanager
+    def at_work(self, requests: Path) -> Iterator[None]:
+        """At the end, writes the requests without a reply and closes the store.
+
+        Args:
+            requests: their file, in OpenAI's batch format; there is none where no reply is missing.
+
+        Raises:
+            BackendError: the file cannot be written.
+        """
+        try:
+            yield
+        finally:
+            try:
+                if self.wanted:
+                    write_requests(requests, self.wanted.items())
+                else:
+                    requests.unlink(missing_ok=True)
+            finally:
+                self.close()
 
     def find(self, key: str) -> Reply | None:
         """The reply to a request, if it is there.
@@ -141,3 +163,81 @@ def key_of(body: Body) -> str:
 def canonical(body: Body) -> str:
     """A body as JSON, the same for the same content."""
     return json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass
+class Taken:
+    """What became of the replies."""
+
+    new: int = 0
+    known: int = 0
+    refused: int = 0
+    unasked: int = 0
+    missing: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        """All of it in one line."""
+        parts = [f"{self.new} replies taken in", f"{self.missing} requests still without one"]
+        told = {"known before": self.known, "refused by the server": self.refused, "not asked for": self.unasked}
+        parts += [f"{count} {what}" for what, count in told.items() if count]
+        return ", ".join(parts)
+
+
+def take_in(store: ReplyStore, requests: Path, files: Sequence[Path]) -> Taken:
+    """Keeps the replies of a batch.
+
+    A request that the server refused for good (too long, say) is kept as refused; other failures are asked for again.
+
+    Args:
+        store: where they are kept.
+        requests: file of the requests; none is asked for where it is missing.
+        files: replies in OpenAI's batch format.
+
+    Raises:
+        DocumentError: a file cannot be read.
+    """
+    asked = {key_of(row["body"]): row["body"] for row in read_jsonl(requests)} if requests.exists() else {}
+    taken = Taken()
+    for path in files:
+        for line in json_lines(path):
+            row = Answered.of(object_of(path, line))
+            if store.has(row.id):
+                taken.known += 1
+            elif row.id not in asked:
+                taken.unasked += 1
+            elif problem := _keep(store, asked[row.id], row, taken):
+                taken.problems.append(f"{path.name}, line {line.number}: {problem}")
+    taken.missing = sum(not store.has(key) for key in asked)
+    return taken
+
+
+def _keep(store: ReplyStore, body: Body, row: Answered, taken: Taken) -> str | None:
+    """Keeps one reply; returns why it cannot be."""
+    if row.error:
+        text = json.dumps(row.error, ensure_ascii=False)[:300]
+        if row.refused:
+            store.keep_refusal(row.id, body, text)
+            taken.refused += 1
+        return f"no reply ({row.status}): {text}"
+    try:
+        message = _message(row.body)
+    except (LookupError, TypeError, ValueError) as error:
+        return f"not a chat completion: {type(error).__name__}: {error}"
+    store.keep(row.id, body, message, None)
+    taken.new += 1
+    return None
+
+
+def _message(answer: Mapping[str, Any]) -> AIMessage:
+    choice = answer["choices"][0]
+    said = choice["message"]
+    calls = {"tool_calls": said["tool_calls"]} if said.get("tool_calls") else {}
+    (message,) = convert_to_messages([{"role": "assistant", "content": said.get("content") or "", **calls}])
+    if not isinstance(message, AIMessage):
+        raise TypeError("the message is not the assistant's")
+    used = whole_usage(answer.get("usage")) or {}
+    tokens = (used.get("prompt_tokens", 0), used.get("completion_tokens", 0))
+    message.usage_metadata = {"input_tokens": tokens[0], "output_tokens": tokens[1], "total_tokens": sum(tokens)}
+    message.response_metadata = {"finish_reason": choice.get("finish_reason"), "model_name": answer.get("model")}
+    return message

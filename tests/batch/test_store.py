@@ -6,8 +6,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from anabranch.agents.reply import whole
+from anabranch.batch.store import ReplyStore, canonical, key_of, request_body
 from anabranch.errors import ConfigurationError, EndpointError
-from anabranch.evals.replies import ReplyStore, canonical, key_of, request_body
 
 MESSAGES = [SystemMessage("s"), HumanMessage("q")]
 
