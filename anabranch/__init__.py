@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from anabranch.agents.models import RoleModel
     from anabranch.config import Budget, Price
     from anabranch.errors import AnabranchError
+    from anabranch.graphs.agent_tool import agent_tool
     from anabranch.graphs.planner import create_planner
     from anabranch.graphs.state import PlanDecision
     from anabranch.middleware import PlannerMiddleware
@@ -31,6 +32,7 @@ _HOMES = {
     "Source": "anabranch.plan",
     "SubQuestion": "anabranch.plan",
     "Usage": "anabranch.plan",
+    "agent_tool": "anabranch.graphs.agent_tool",
     "calculator": "anabranch.tools",
     "create_planner": "anabranch.graphs.planner",
     "document_search": "anabranch.tools",
@@ -53,6 +55,7 @@ __all__ = [
     "Source",
     "SubQuestion",
     "Usage",
+    "agent_tool",
     "calculator",
     "create_planner",
     "document_search",

@@ -1,6 +1,7 @@
 """The one scripted chat model of the suite. Anything it is not told to answer is an error, never a guess."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field
 
@@ -99,5 +101,12 @@ class ScriptedChatModel(BaseChatModel):
         except asyncio.CancelledError:
             self.cancelled.append(messages[-1].text)
             raise
-        usage = message.usage_metadata if isinstance(message, AIMessage) else None
-        yield ChatGenerationChunk(message=AIMessageChunk(content="", usage_metadata=usage, chunk_position="last"))
+        assert isinstance(message, AIMessage)
+        asked = [
+            tool_call_chunk(name=each["name"], args=json.dumps(each["args"]), id=each["id"], index=place)
+            for place, each in enumerate(message.tool_calls)
+        ]
+        last = AIMessageChunk(
+            content="", tool_call_chunks=asked, usage_metadata=message.usage_metadata, chunk_position="last"
+        )
+        yield ChatGenerationChunk(message=last)

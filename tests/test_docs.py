@@ -59,7 +59,11 @@ def server(socket_enabled: None) -> Iterator[OpenAIServer]:
     def reply(request: dict[str, Any]) -> str:
         prompt = prompt_of(request)
         if "Reply with JSON only" in prompt:
-            return CRAIGSLIST
+            return (
+                CRAIGSLIST.replace('"search"', '"people"')
+                if "Answers questions about people." in prompt
+                else CRAIGSLIST
+            )
         return "Craig Newmark" if "founded by" in prompt else "1952"
 
     with OpenAIServer(reply) as running:
@@ -96,6 +100,8 @@ def test_lines_of_python_run_as_they_are_after_the_install(
     if page == "README.md":
         assert "people.md" in done.stdout
         assert "Who founded Craigslist?" in done.stdout
+    if "agent_tool" in lines:
+        assert done.stdout.splitlines()[1] == "['people', 'people']"
     if "todos" in lines:
         assert "{'content': 'Who founded Craigslist?', 'status': 'completed'}" in done.stdout
 

@@ -44,7 +44,7 @@ def calling_tools(state: PlannerState, approve: bool | None, *, sync: bool) -> I
         decided={id_: action for id_, action in state["actions"].items() if action.decision},
         known=known_texts(state),
     )
-    with keeping(journal), acting(how), running(ToolRun(dict(state))) as run:
+    with keeping(journal), acting(how), running(ToolRun(dict(state), sync=sync)) as run:
         yield run
 
 

@@ -20,6 +20,7 @@ from anabranch.agents.arguments import write_action
 from anabranch.agents.models import RoleModel
 from anabranch.bounds import MAX_ANSWER_CHARS, MAX_ARGUMENTS_CHARS, fits, words_of_error
 from anabranch.errors import ModelError
+from anabranch.graphs.agent_tool import AgentTool
 from anabranch.graphs.journal import Call, Journal, current_journal, note
 from anabranch.scope import holding
 from anabranch.tools.calling import ToolResult, call_tool
@@ -165,7 +166,9 @@ async def act(solver: RoleModel, tool: BaseTool, id_: int, text: str, inputs: Se
     how, journal = _acting.get(), current_journal()
     action = how.decided.get(id_)
     if action is None:
-        arguments = await write_action(solver, tool, text, [*how.known, *inputs])
+        known = [*how.known, *inputs]
+        # An agent gets the sub-question itself.
+        arguments = {"question": text} if isinstance(tool, AgentTool) else await write_action(solver, tool, text, known)
         action = Action(id=id_, tool=tool.name, arguments=arguments, text=text, proposed_at=time.time())
     call = Call(tool=tool.name, arguments=action.arguments, text=text)
     if action.decision == "reject":

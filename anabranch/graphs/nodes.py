@@ -19,7 +19,7 @@ from anabranch.agents.conversation import FollowUps, earlier_turns, history_of, 
 from anabranch.agents.decomposer import Decomposer, Draft, PlanRequest, decompose
 from anabranch.agents.gate import Gate
 from anabranch.agents.joiner import join, join_last
-from anabranch.agents.ledger import Ledger, booking
+from anabranch.agents.ledger import Ledger, booking, current
 from anabranch.agents.models import RoleModel
 from anabranch.agents.prompts import GROUNDED_TALK_INSTRUCTION
 from anabranch.agents.reply import Final
@@ -105,7 +105,7 @@ class Nodes:
         """
         if self.review and lacks_checkpointer():
             raise ConfigurationError(f"nothing around this planner keeps its threads; {NEEDS_CHECKPOINTER}")
-        ledger = Ledger(budget=self.budget)
+        ledger = Ledger(budget=self.budget, parent=current())
         with booking(ledger):
             understood = await self.follow_ups(state["messages"])
         asked, question = understood.asked, shorten(understood.question, MAX_UNDERSTOOD_CHARS)
@@ -358,7 +358,7 @@ class Nodes:
         return {"status": status_of(plan, answers, begun=state["begun"]) if answers else None, "sources": sources}
 
     def _ledger(self, state: PlannerState) -> Ledger:
-        return Ledger(state["usage"], budget=self.budget, started_at=state["started_at"])
+        return self._booked(state, self.budget)
 
     def _final_ledger(self, state: PlannerState) -> Ledger:
         """The ledger of calls that write the final answer: it may be shorter for this run."""
@@ -367,7 +367,12 @@ class Nodes:
             budget = budget or Budget()
             least = min(most, budget.max_answer_tokens or most)
             budget = Budget.model_validate({**budget.model_dump(), "max_answer_tokens": least})
-        return Ledger(state["usage"], budget=budget, started_at=state["started_at"])
+        return self._booked(state, budget)
+
+    @staticmethod
+    def _booked(state: PlannerState, budget: Budget | None) -> Ledger:
+        # A part of the ledger of the sub-question that another planner has this one answer, if one has.
+        return Ledger(state["usage"], budget=budget, started_at=state["started_at"], parent=current())
 
 
 def emit(type_: str, **data: Any) -> None:

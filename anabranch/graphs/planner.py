@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool, tool
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -76,7 +77,8 @@ def create_planner(
             the in-process one where it is installed (`anabranch[local]`), and the solver otherwise.
         solver: who answers; names as for `decomposer`.
         joiner: who joins the answers; the solver if None.
-        tools: LangChain tools, or functions with docstrings; names and descriptions enter the catalogue.
+        tools: LangChain tools, functions with docstrings, or agents (`agent_tool`); names and descriptions enter the
+            catalogue.
         tool_retrieval: how many tools a plan may choose from: those whose words fit the question. `auto` shows up to 30
             tools as they are and of more those 24 that fit best; None shows all.
         mode: `static` (the whole plan at once) or `dynamic` (the next layer, given the answers so far).
@@ -130,7 +132,7 @@ def create_planner(
         raise ConfigurationError(f"{alone} runs each sub-question by itself; leave protocol='guided' out")
     if (review or approve_actions) and (checkpointer is None or checkpointer is False):
         raise ConfigurationError(NEEDS_CHECKPOINTER)
-    catalogue = Catalogue(each if isinstance(each, BaseTool) else tool(each) for each in tools)
+    catalogue = Catalogue(map(_as_tool, tools))
     answering = resolve_model(solver)
     step = (
         by_graph(step_graph)
@@ -167,6 +169,17 @@ def create_planner(
     compiled = PlannerGraph.of(builder.compile(checkpointer=keeper, store=store, name=name))
     # Tasks wait for their dependencies inside LangGraph's pool; it must never be the limit (StepRunner is).
     return compiled.with_config(max_concurrency=2 * max_sub_questions * (max_replans + 1) + 2)
+
+
+def _as_tool(given: BaseTool | Callable[..., Any]) -> BaseTool:
+    if isinstance(given, BaseTool):
+        return given
+    if isinstance(given, Runnable):
+        raise ConfigurationError(
+            f"{getattr(given, 'name', None) or type(given).__name__!r} among the tools is a graph or another runnable; "
+            "pass it as agent_tool(graph, name=..., description=...)"
+        )
+    return tool(given)
 
 
 def _check_prices(nodes: Nodes) -> None:

@@ -7,10 +7,11 @@ which they once finished; only what has no recorded answer runs again.
 
 import asyncio
 import concurrent.futures
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
+from langgraph.errors import GraphInterrupt
 from langgraph.func import task
 
 from anabranch.errors import AnabranchError
@@ -38,6 +39,7 @@ async def execute(plan: Plan, known: Mapping[int, Answer], answer_one: AnswerOne
 
     Raises:
         AnabranchError: a recorded answer belongs to another sub-question (the plan changed under a running thread).
+        GraphInterrupt: sub-questions wait for a person; with the questions of all of them.
         Exception: the first that `answer_one` raised.
     """
     futures: dict[int, Awaitable[Any]] = {}
@@ -57,6 +59,8 @@ async def execute(plan: Plan, known: Mapping[int, Answer], answer_one: AnswerOne
         for question in pending:
             futures[question.id] = _awaitable(run(question))
     results = await asyncio.gather(*futures.values(), return_exceptions=True)
+    if waiting := _interrupted(results):
+        raise waiting
     answers = dict(known)
     for question, result in zip(pending, results, strict=True):
         if isinstance(result, BaseException):
@@ -69,6 +73,18 @@ async def execute(plan: Plan, known: Mapping[int, Answer], answer_one: AnswerOne
             )
         answers[question.id] = answer
     return answers
+
+
+def _interrupted(results: Sequence[Any]) -> GraphInterrupt | None:
+    """What sub-questions ask of a person, all at once; None if there is nothing, or one of them failed.
+
+    LangGraph gives an answer without an id to whoever asks first. So each has to be known when answers come.
+    """
+    raised = [result for result in results if isinstance(result, BaseException)]
+    asking = [error for error in raised if isinstance(error, GraphInterrupt)]
+    if not asking or len(asking) < len(raised):
+        return None
+    return GraphInterrupt([each for error in asking for each in error.args[0]])
 
 
 _working: ContextVar[Callable[[SubQuestion], Awaitable[Any]]] = ContextVar("anabranch_working")

@@ -59,10 +59,12 @@ class ToolRun:
     Attributes:
         state: the graph's state, for tools that have it injected.
         commands: what tools asked of the graph.
+        sync: whether the graph runs synchronously.
     """
 
     state: Mapping[str, Any] = field(default_factory=dict)
     commands: list[Command[Any]] = field(default_factory=list)
+    sync: bool = False
 
 
 _running: ContextVar[ToolRun | None] = ContextVar("anabranch_tool_run", default=None)
@@ -71,6 +73,11 @@ _running: ContextVar[ToolRun | None] = ContextVar("anabranch_tool_run", default=
 def running(run: ToolRun) -> AbstractContextManager[ToolRun]:
     """Tools that are called inside belong to `run`."""
     return holding(_running, run)
+
+
+def current_run() -> ToolRun:
+    """The run that calls belong to; an empty one outside of any."""
+    return _running.get() or ToolRun()
 
 
 async def call_tool(tool: BaseTool, arguments: dict[str, Any], *, id_: str = "call") -> ToolResult:
@@ -89,7 +96,7 @@ async def call_tool(tool: BaseTool, arguments: dict[str, Any], *, id_: str = "ca
         ToolException: the tool ended in a way that is no error, such as `sys.exit()`.
         Exception: whatever the tool raises.
     """
-    run = _running.get() or ToolRun()
+    run = current_run()
     call: ToolCall = {"name": tool.name, "args": arguments, "id": id_, "type": "tool_call"}
     prepared = _prepared(tool)
     try:
