@@ -11,7 +11,8 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from anabranch.agents import prompts
 from anabranch.agents.grounding import made_up
-from anabranch.agents.models import RoleModel, call_for_json
+from anabranch.agents.models import RoleModel
+from anabranch.agents.structured import call_for_json
 from anabranch.bounds import MAX_ARGUMENTS_CHARS, is_shortened
 from anabranch.errors import ModelError
 from anabranch.replies import json_values

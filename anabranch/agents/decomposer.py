@@ -8,8 +8,9 @@ from typing import Any, Literal, Protocol, Self
 from langchain_core.messages import AIMessage, BaseMessage
 
 from anabranch.agents import prompts
-from anabranch.agents.models import RoleModel, call, call_for_json
+from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import ending, text_of
+from anabranch.agents.structured import call_for_json
 from anabranch.bounds import MAX_FEEDBACK_CHARS, shorten
 from anabranch.codecs import DIRECT, DONE, LineGrammar, decode_json, decode_lines, json_schema
 from anabranch.config import PlanningMode

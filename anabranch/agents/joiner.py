@@ -8,8 +8,10 @@ from langchain_core.messages import BaseMessage
 from anabranch.agents import prompts
 from anabranch.agents.answering import WORKING
 from anabranch.agents.final_answer import Reading
+from anabranch.agents.json_answers import asked_for, call_as_json
 from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import Final, final_of, refusal
+from anabranch.agents.schemas import AnswerSchema
 from anabranch.bounds import MAX_FEEDBACK_CHARS, shorten
 from anabranch.config import AnswerForm
 from anabranch.errors import ReplyError
@@ -47,6 +49,7 @@ async def join(
     history: Sequence[BaseMessage] = (),
     form: AnswerForm = "whole",
     grounded: bool = False,
+    schema: AnswerSchema | None = None,
 ) -> Joined:
     """Joins the answers.
 
@@ -60,6 +63,8 @@ async def join(
         form: the form of the answer.
         grounded: whether nothing may be said that was not found; then the answer is not streamed, as it is to be
             checked first.
+        schema: the JSON that the answer is to be; not checked here, and not streamed either. A joiner that is held to
+            JSON can ask for no plan, so it is where all sub-questions have answers.
 
     A reply that is empty, or asks for a plan that may not be, is replaced by the last answers; to a refusal without
     words, what was found is added.
@@ -72,10 +77,15 @@ async def join(
     if model.small or (answers and all(answer.not_found for answer in answers.values())):
         # Where nothing was found, a model of 1.5B parameters makes an answer up.
         return join_last(plan, answers, may_replan=may_replan)
+    held = schema is not None and all(answer.ok for answer in answers.values())
+    may_replan, form = may_replan and not held, "whole" if schema else form
     prompt = prompts.join_messages(question, plan, answers, may_replan=may_replan, form=form, grounded=grounded)
     reading: Reading = "joined" if form == "whole" else "short"
-    messages = prompts.with_history(prompt, history)
-    reply = await call(model, messages, role="joiner", reading=reading, stream=not grounded)
+    messages = prompts.with_history([*prompt, *asked_for(schema)], history)
+    if schema and held:
+        reply = await call_as_json(model, messages, schema, role="joiner")
+    else:
+        reply = await call(model, messages, role="joiner", reading=reading, stream=not (grounded or schema))
     said = str(reply.additional_kwargs.get(WORKING) or reply.text)
     # What asks for a plan after a long text is an answer all the same; read as `joined`, the request is cut off.
     if (reason := replan_reason(said)) and (form == "short" or not str(reply.text)):
@@ -88,7 +98,7 @@ async def join(
         return Joined(Final(last, ending="empty"))
     if final.ending == "refused" and not (refusal(reply) or str(reply.text).strip()):
         final = replace(final, text=f"{final.text}. {known(answers)}".strip())
-    return Joined(replace(final, message_id=None) if grounded else final)
+    return Joined(replace(final, message_id=None) if grounded or schema else final)
 
 
 def join_last(plan: Plan, answers: Mapping[int, Answer], *, may_replan: bool = False) -> Joined:

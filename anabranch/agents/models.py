@@ -22,7 +22,7 @@ from anabranch.agents.ledger import Ledger, current
 from anabranch.agents.limits import TimeIsUp, answer_limit, blocks, expected_usage, limited, usage_of, within
 from anabranch.agents.listing import listed_model
 from anabranch.agents.messages import orderly, without_system
-from anabranch.agents.reply import ended_early, held, json_of, whole, without_thoughts
+from anabranch.agents.reply import ended_early, held, whole, without_thoughts
 from anabranch.agents.wire import refuses_roles, words_of
 from anabranch.bounds import words_of_error
 from anabranch.config import Price, read_settings
@@ -217,52 +217,6 @@ async def _reply(
 
 def _takes_max_tokens(chat: BaseChatModel) -> bool:
     return chat._llm_type == LOCAL_TYPE or "openai_api_base" in type(chat).model_fields
-
-
-async def call_for_json(
-    model: RoleModel, messages: Sequence[BaseMessage], schema: dict[str, Any], *, role: str, strict: bool = True
-) -> str:
-    """Calls a model for a JSON object, held to a schema if its server can; the prompt must ask for JSON as well.
-
-    Args:
-        model: the model.
-        messages: the prompt.
-        schema: JSON schema of the object.
-        role: as in `call`.
-        strict: whether the schema keeps to OpenAI's strict subset.
-
-    Returns:
-        What the model wrote; not checked against the schema.
-
-    Raises:
-        ReplyError: the reply is empty, was refused, or was cut off before the JSON ended.
-        BudgetExceededError, EndpointError: as `call`.
-    """
-    arguments = structured_arguments(model.chat, schema, strict=strict)
-    if not arguments or model.refused.issuperset(arguments):
-        return json_of(await call(model, messages, role=role), role)
-    try:
-        message = await call(model, messages, role=role, runnable=model.chat.bind(**arguments))
-    except EndpointError as error:
-        if getattr(error.__cause__, "status_code", None) not in (400, 422):
-            raise
-        # A server without structured outputs, or with another notion of them.
-        message = await call(model, messages, role=role)
-        model.refused.update(arguments)
-    return json_of(message, role)
-
-
-def structured_arguments(model: BaseChatModel, schema: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:
-    """Call arguments that hold a model's reply to a JSON schema; empty where the model's API is not known to.
-
-    Source: https://platform.openai.com/docs/guides/structured-outputs; vLLM serves the same field.
-    """
-    if model._llm_type == LOCAL_TYPE:
-        return {"json_schema": schema}
-    if "openai_api_base" in type(model).model_fields:
-        named = {"name": str(schema.get("title", "reply")), "schema": schema, "strict": strict}
-        return {"response_format": {"type": "json_schema", "json_schema": named}}
-    return {}
 
 
 def _failure(model: RoleModel, role: str, error: Exception) -> EndpointError:

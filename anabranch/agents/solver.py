@@ -1,7 +1,8 @@
 """The solver: answers a question directly or along a plan, answers one sub-question, and writes tool arguments."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
@@ -13,9 +14,11 @@ from anabranch.agents import prompts
 from anabranch.agents.answering import WORKING
 from anabranch.agents.final_answer import Reading
 from anabranch.agents.grounding import out_of_thin_air
+from anabranch.agents.json_answers import asked_for, call_as_json
 from anabranch.agents.ledger import current
 from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import Final, ending, final_of, refusal, text_of
+from anabranch.agents.schemas import AnswerSchema
 from anabranch.agents.tool_calls import read_calls
 from anabranch.bounds import shorten, words_of_error
 from anabranch.config import AnswerForm
@@ -29,6 +32,8 @@ from anabranch.tools.terms import STOP_WORDS, tokenize
 
 MAX_TOOL_ROUNDS = 6
 MAX_CALLS_A_ROUND = 32
+Ask = Callable[..., Awaitable[AIMessage]]
+"""`call` with all arguments but the prompt, and what is bound for one call."""
 _TOO_MANY = f"not called: more than {MAX_CALLS_A_ROUND} calls at once; make fewer"
 
 
@@ -40,6 +45,7 @@ async def solve(
     history: Sequence[BaseMessage] = (),
     tools: Sequence[BaseTool] = (),
     form: AnswerForm = "whole",
+    schema: AnswerSchema | None = None,
 ) -> Final:
     """Answers a question in one guided call, or directly if the plan is empty.
 
@@ -52,28 +58,38 @@ async def solve(
         history: earlier turns of the conversation, and system messages of the caller.
         tools: tools that compute, offered to a model that can call tools.
         form: the form of the answer; a small model writes short ones.
+        schema: the JSON that the answer is to be; not checked here, and not streamed, as it is to be checked first.
 
     Raises:
         ReplyError: the reply is empty.
         BudgetExceededError, EndpointError: as `call`.
     """
-    form = "short" if model.small else form
     direct = plan.is_direct
+    form = "whole" if schema and direct else "short" if model.small else form
     prompt = prompts.direct_messages(question, form) if direct else prompts.guided_messages(question, plan, form)
     reading: Reading = "short" if form == "short" else "whole" if direct else "marked"
-    messages = prompts.with_history(prompt, history)
-    if not tools or not (model.chat.profile or {}).get("tool_calling"):
-        return final_of(await call(model, messages, role="solver", reading=reading), "solver")
-    return await _solve_with_tools(model, messages, {tool.name: tool for tool in tools}, reading)
+    messages = prompts.with_history([*prompt, *asked_for(schema)], history)
+    ask = partial(call, model, role="solver", reading=reading, stream=schema is None)
+    if tools and (model.chat.profile or {}).get("tool_calling"):
+        return await _solve_with_tools(model, messages, {tool.name: tool for tool in tools}, ask)
+    if schema and direct:
+        # Reasoning along a plan comes before the JSON, and servers that hold a reply to JSON take no tool calls.
+        reply = await call_as_json(model, messages, schema, role="solver")
+    else:
+        reply = await ask(messages)
+    return final_of(reply, "solver")
 
 
 async def _solve_with_tools(
-    model: RoleModel, messages: list[BaseMessage], tools: Mapping[str, BaseTool], reading: Reading
+    model: RoleModel,
+    messages: list[BaseMessage],
+    tools: Mapping[str, BaseTool],
+    ask: Callable[..., Awaitable[AIMessage]],
 ) -> Final:
     runnable: Runnable[Any, Any] | None = model.chat.bind_tools(list(tools.values()))
     said: list[AIMessage] = []
     for _ in range(MAX_TOOL_ROUNDS):
-        reply, wrong = read_calls(await call(model, messages, role="solver", reading=reading, runnable=runnable), tools)
+        reply, wrong = read_calls(await ask(messages, runnable=runnable), tools)
         if not reply.tool_calls or ending(reply) == "refused":
             return _answer(reply, said)
         messages = [*messages, _as_written(reply)]
@@ -83,7 +99,7 @@ async def _solve_with_tools(
             error = _TOO_MANY if place >= MAX_CALLS_A_ROUND else wrong.get(id_)
             told = ToolMessage(error, tool_call_id=id_, status="error") if error else None
             messages.append(told or await _run_tool(tools.get(request["name"]), request))
-    return _answer(await call(model, messages, role="solver", reading=reading), said)
+    return _answer(await ask(messages), said)
 
 
 def _answer(reply: AIMessage, said: Sequence[AIMessage]) -> Final:

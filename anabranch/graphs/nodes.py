@@ -10,7 +10,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, SystemMessage
 from langchain_core.messages.ai import UsageMetadata
-from langgraph.config import get_config, get_stream_writer
+from langgraph.config import get_stream_writer
 from langgraph.graph import END
 from langgraph.types import interrupt
 
@@ -18,7 +18,8 @@ from anabranch.agents.answering import WORKING, hearing
 from anabranch.agents.conversation import FollowUps, earlier_turns, history_of, transcript
 from anabranch.agents.decomposer import Decomposer, Draft, PlanRequest, decompose
 from anabranch.agents.gate import Gate
-from anabranch.agents.joiner import join, join_last
+from anabranch.agents.joiner import Joined, join, join_last
+from anabranch.agents.json_answers import as_json
 from anabranch.agents.ledger import Ledger, booking, current
 from anabranch.agents.models import RoleModel
 from anabranch.agents.prompts import GROUNDED_TALK_INSTRUCTION
@@ -33,6 +34,7 @@ from anabranch.graphs.acting import calling_tools, proposed_actions, with_comman
 from anabranch.graphs.actions import decided, request
 from anabranch.graphs.channels import plain
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, lacks_checkpointer
+from anabranch.graphs.final import budget_of_answer, joined_as_json, wanted_schema
 from anabranch.graphs.grounded import AS_ASKED, NOT_FOUND_TEXT, grounded_plan, join_grounded, plan_as_asked
 from anabranch.graphs.outcome import FINISH_REASONS, sources_of_answers, status_of
 from anabranch.graphs.protocol import choose_protocol, compute_tools, protocol_of_any_plan, tools_to_plan_for
@@ -45,8 +47,6 @@ from anabranch.tools.catalogue import Catalogue
 from anabranch.tools.shortlist import Shortlist
 
 Update = dict[str, Any]
-MAX_ANSWER_TOKENS = "max_answer_tokens"
-"""In the `configurable` of a run's configuration: most tokens of its final answer."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,10 @@ class Nodes:
         """Takes the question out of the conversation, resets what the last turn left, and decides whether to plan.
 
         Raises:
-            ConfigurationError: plans are to be reviewed, and nothing keeps them meanwhile.
+            ConfigurationError: plans are to be reviewed, and nothing keeps them meanwhile; or the schema that the
+                answer is to satisfy is none.
         """
+        wanted_schema()
         if self.review and lacks_checkpointer():
             raise ConfigurationError(f"nothing around this planner keeps its threads; {NEEDS_CHECKPOINTER}")
         ledger = Ledger(budget=self.budget, parent=current())
@@ -214,13 +216,16 @@ class Nodes:
         history = history_of(state["messages"], self.solver)
         if self.searchers:
             history.append(SystemMessage(GROUNDED_TALK_INSTRUCTION))
-        timed = bool(self.budget and self.budget.max_seconds)
+        timed, schema = bool(self.budget and self.budget.max_seconds), wanted_schema()
         with booking(self._final_ledger(state)) as ledger, hearing(always=timed) as heard:
+            question, form = state["question"], self.answer_form
             solving = solve(
-                self.solver, state["question"], state["plan"], history=history, tools=tools, form=self.answer_form
+                self.solver, question, state["plan"], history=history, tools=tools, form=form, schema=schema
             )
             try:
                 final = await ledger.in_time(solving)
+                if schema:
+                    final = await as_json(self.solver, question, final, schema, role="solver")
             except (BudgetExceededError, CallTimeoutError):
                 text, message_id = heard.end()
                 if not says_something(text):
@@ -286,27 +291,32 @@ class Nodes:
             return self._left(state)
         plan, answers = state["plan"], state["answers"]
         may_replan = self.mode == "static" and state["rounds"] < self.max_replans
-        history, exhausted = history_of(state["messages"], self.joiner), False
+        history, exhausted, schema = history_of(state["messages"], self.joiner), False, wanted_schema()
+        # What is to be checked against what was found is written as text first.
+        joining = join_grounded if self.searchers else partial(join, schema=schema)
+        question = state["question"]
         with booking(self._final_ledger(state)) as ledger:
             try:
-                joining = join_grounded if self.searchers else join
                 joined = await joining(
-                    self.joiner,
-                    state["question"],
-                    plan,
-                    answers,
-                    may_replan=may_replan,
-                    history=history,
-                    form=self.answer_form,
+                    self.joiner, question, plan, answers, may_replan=may_replan, history=history, form=self.answer_form
                 )
+                status = self._status(state, joined)
+                if schema and status in ("answered", "partial"):
+                    found = answers if self.searchers else None
+                    joined = await joined_as_json(self.joiner, question, joined, schema, found=found)
             except (BudgetExceededError, CallTimeoutError):
                 joined, exhausted = join_last(plan, answers), True
         if joined.final:
-            status = status_of(plan, answers, ending=joined.final.ending, begun=state["begun"], exhausted=exhausted)
-            status = "not_found" if joined.not_found else status
+            status = self._status(state, joined, exhausted=exhausted)
             return self._finish(state, joined.final, ledger.by_role, status) | {"feedback": None}
         emit("replan", reason=joined.missing)
         return {"feedback": joined.missing, "rounds": state["rounds"] + 1, "usage": plain(ledger.by_role)}
+
+    def _status(self, state: PlannerState, joined: Joined, *, exhausted: bool = False) -> Status | None:
+        if joined.final is None or joined.not_found:
+            return "not_found" if joined.not_found else None
+        ending, begun = joined.final.ending, state["begun"]
+        return status_of(state["plan"], state["answers"], ending=ending, begun=begun, exhausted=exhausted)
 
     def after_join(self, state: PlannerState) -> str:
         """Ends, unless another plan was asked for."""
@@ -362,12 +372,7 @@ class Nodes:
 
     def _final_ledger(self, state: PlannerState) -> Ledger:
         """The ledger of calls that write the final answer: it may be shorter for this run."""
-        budget, most = self.budget, get_config().get("configurable", {}).get(MAX_ANSWER_TOKENS)
-        if most is not None:
-            budget = budget or Budget()
-            least = min(most, budget.max_answer_tokens or most)
-            budget = Budget.model_validate({**budget.model_dump(), "max_answer_tokens": least})
-        return self._booked(state, budget)
+        return self._booked(state, budget_of_answer(self.budget))
 
     @staticmethod
     def _booked(state: PlannerState, budget: Budget | None) -> Ledger:

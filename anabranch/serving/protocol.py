@@ -12,6 +12,7 @@ from anabranch.bounds import fits
 from anabranch.config import MAX_QUESTION_CHARS, PlanningMode
 from anabranch.plan import SOLVE, Plan, Route, Usage
 from anabranch.plan import Text as PlanText
+from anabranch.serving.formats import ResponseFormat
 
 MODEL = "anabranch"
 """The model name behind which the planner answers."""
@@ -156,12 +157,6 @@ class StreamOptions(BaseModel):
     include_usage: StrictBool | None = None
 
 
-class ResponseFormat(BaseModel):
-    """The form of the reply. Only text can be had of a planner."""
-
-    type: Literal["text"]
-
-
 class Extras(BaseModel):
     """What only this server has, under a field of its own.
 
@@ -179,8 +174,8 @@ class ChatRequest(Body):
 
     `max_completion_tokens`, or `max_tokens` where it is not there, limits the calls that write the final answer; those
     before it have the server's own limit. Other sampling options (`temperature`, `stop` and the like) are the business
-    of the models behind the planner and ignored. What would be misleading to ignore is refused: several choices, JSON
-    output, forced tools.
+    of the models behind the planner and ignored. What would be misleading to ignore is refused: several choices, forced
+    tools. With a `response_format`, the answer is checked before it is shown, so a stream has it in one piece.
     """
 
     model: str = Field(json_schema_extra={"enum": [MODEL]})
@@ -218,8 +213,8 @@ class AssistantMessage(BaseModel):
     """A reply."""
 
     role: Literal["assistant"] = "assistant"
-    content: str | None
-    refusal: None = None
+    content: str | None = None
+    refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
 
 

@@ -34,7 +34,9 @@ PING = b": ping\n\n"
 def completion(outcome: Outcome, *, include_plan: bool) -> dict[str, Any]:
     """A whole reply."""
     calls = tool_calls(outcome)
-    message = AssistantMessage(content=None if calls else outcome.answer, tool_calls=calls or None)
+    said = None if calls else outcome.answer
+    content, refusal = (None, said) if outcome.refused else (said, None)
+    message = AssistantMessage(content=content, refusal=refusal, tool_calls=calls or None)
     reply = ChatCompletion(
         id=f"chatcmpl-{secrets.token_hex(12)}",
         created=int(time.time()),
@@ -120,6 +122,8 @@ class Chunks:
         calls = [call.model_dump(mode="json") for call in tool_calls(outcome)]
         if calls:
             yield self._chunk({"tool_calls": [{"index": place, **call} for place, call in enumerate(calls)]})
+        if outcome.refused:
+            yield self._chunk({"refusal": outcome.answer})
         extra = {"anabranch": {"type": "outcome", **details(outcome)}} if self.include_plan else {}
         yield self._chunk({}, finish=_finish_reason(outcome), **extra)
         if self.include_usage:

@@ -130,6 +130,7 @@ async def question_of(body: ChatRequest, turns: ToolTurns) -> Question:
         one_call=body.parallel_tool_calls is False,
         streamed=bool(body.stream),
         max_answer_tokens=body.max_completion_tokens or body.max_tokens,
+        schema=body.response_format.schema_of_answer() if body.response_format else None,
     )
 
 

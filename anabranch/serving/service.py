@@ -14,9 +14,10 @@ from anabranch.agents.conversation import taken_as
 from anabranch.agents.decomposer import Decomposer, PlanRequest
 from anabranch.agents.final_answer import Delta
 from anabranch.agents.models import RoleModel
+from anabranch.agents.schemas import AnswerSchema
 from anabranch.config import Budget, PlanningMode, Protocol
 from anabranch.errors import ModelError
-from anabranch.graphs.nodes import MAX_ANSWER_TOKENS
+from anabranch.graphs.final import MAX_ANSWER_TOKENS, RESPONSE_FORMAT
 from anabranch.graphs.planner import Planner, create_planner
 from anabranch.graphs.protocol import COMPUTE_TOOLS
 from anabranch.graphs.step import by_route
@@ -80,6 +81,7 @@ class Question:
         one_call: whether it takes only one at a time.
         streamed: whether the client reads the answer as it is written; otherwise no model has to write it so.
         max_answer_tokens: most tokens of the final answer; None for the server's own limit.
+        schema: the JSON that the final answer is to be; None for text.
     """
 
     conversation: Conversation
@@ -88,6 +90,7 @@ class Question:
     one_call: bool = False
     streamed: bool = False
     max_answer_tokens: int | None = None
+    schema: AnswerSchema | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ class Outcome:
         status: how the question ended; None with calls.
         sources: what the answer rests on.
         finish_reason: how the answer's text ended, in OpenAI's words.
+        refused: whether the answer only says, in words, why there is none in the form that was asked for.
         question: the question, as one that stands by itself.
     """
 
@@ -124,6 +128,7 @@ class Outcome:
     status: Status | None = None
     sources: Sequence[Source] = ()
     finish_reason: str = "stop"
+    refused: bool = False
 
     @property
     def total(self) -> Usage:
@@ -246,9 +251,11 @@ class _Asking:
     async def _answered(self, emit: Callable[[Item], Awaitable[None]]) -> None:
         value = {"messages": list(self._question.conversation.messages)}
         config: RunnableConfig = {"callbacks": [self._usage]}
-        if self._question.max_answer_tokens:
-            config["configurable"] = {MAX_ANSWER_TOKENS: self._question.max_answer_tokens}
-        modes: list[Any] = ["custom", "values", *(["messages"] if self._question.streamed else [])]
+        if wanted := self._wanted():
+            config["configurable"] = wanted
+        # What is to satisfy a schema is checked before it is shown.
+        tokens = self._question.streamed and self._question.schema is None
+        modes: list[Any] = ["custom", "values", *(["messages"] if tokens else [])]
         parts: Any = self._planner.astream(value, config, stream_mode=modes)
         async with aclosing(parts):
             async for mode, data in parts:
@@ -263,9 +270,11 @@ class _Asking:
         answer = str(self._state.get("answer") or "")
         if not answer:
             raise ModelError("the solver's reply was empty; check the model")
-        if rest := rest_of(answer, self._sent):
-            await emit(Delta(rest))
         state = self._state
+        finish = state["messages"][-1].response_metadata.get("finish_reason", "stop")
+        refused = finish != "length" and not self._fits(answer)
+        if (rest := rest_of(answer, self._sent)) and not refused:
+            await emit(Delta(rest))
         await emit(
             Outcome(
                 answer,
@@ -275,9 +284,24 @@ class _Asking:
                 question=self._asked(),
                 status=state["status"],
                 sources=state["sources"],
-                finish_reason=state["messages"][-1].response_metadata.get("finish_reason", "stop"),
+                finish_reason=finish,
+                refused=refused,
             )
         )
+
+    def _wanted(self) -> dict[str, Any]:
+        """What this run wants of its final answer."""
+        wanted = {MAX_ANSWER_TOKENS: self._question.max_answer_tokens, RESPONSE_FORMAT: self._question.schema}
+        return {name: value for name, value in wanted.items() if value is not None}
+
+    def _fits(self, answer: str) -> bool:
+        """Whether an answer is what the client asked for; if not, its words say why there is none."""
+        if (schema := self._question.schema) is None:
+            return True
+        try:
+            return schema.read(answer) == answer
+        except ValueError:
+            return False
 
     def _token(self, chunk: Any, metadata: dict[str, Any]) -> Delta:
         node = metadata.get("langgraph_node")

@@ -17,8 +17,9 @@ from anabranch.agents.decomposer import (
     PlanRequest,
     decompose,
 )
-from anabranch.agents.models import LOCAL_TYPE, RoleModel, structured_arguments
+from anabranch.agents.models import LOCAL_TYPE, RoleModel
 from anabranch.agents.resolve import resolve_decomposer
+from anabranch.agents.structured import structured_arguments
 from anabranch.codecs import decode_lines, json_schema
 from anabranch.config import PlanningMode
 from anabranch.errors import BudgetExceededError, ConfigurationError, EndpointError

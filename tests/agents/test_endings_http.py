@@ -10,9 +10,10 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from anabranch.agents.decomposer import JsonDecomposer, PlanRequest, decompose
-from anabranch.agents.models import RoleModel, call, call_for_json, resolve_model
+from anabranch.agents.models import RoleModel, call, resolve_model
 from anabranch.agents.reply import Ending, ending
 from anabranch.agents.solver import solve
+from anabranch.agents.structured import call_for_json
 from anabranch.errors import EndpointError, ReplyError
 from anabranch.graphs.planner import create_planner
 from anabranch.plan import Plan

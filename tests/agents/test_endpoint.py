@@ -13,7 +13,8 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from anabranch.agents.endpoint import CONNECT_SECONDS, POOL_CALLS, EndpointChatModel, timeouts
-from anabranch.agents.models import RoleModel, call, resolve_model, structured_arguments
+from anabranch.agents.models import RoleModel, call, resolve_model
+from anabranch.agents.structured import structured_arguments
 from anabranch.config import Price
 from anabranch.errors import EndpointError
 from anabranch.graphs.planner import create_planner

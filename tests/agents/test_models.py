@@ -17,15 +17,8 @@ from pydantic import SecretStr
 from anabranch.agents.final_answer import Reading
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.limits import usage_of
-from anabranch.agents.models import (
-    LOCAL_TYPE,
-    NOSTREAM,
-    RoleModel,
-    call,
-    explain,
-    resolve_model,
-    structured_arguments,
-)
+from anabranch.agents.models import LOCAL_TYPE, NOSTREAM, RoleModel, call, explain, resolve_model
+from anabranch.agents.structured import structured_arguments
 from anabranch.config import Price
 from anabranch.errors import (
     ConfigurationError,

@@ -11,12 +11,8 @@ from pydantic import SecretStr
 
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.limits import usage_of
-from anabranch.agents.models import (
-    RoleModel,
-    call,
-    call_for_json,
-    resolve_model,
-)
+from anabranch.agents.models import RoleModel, call, resolve_model
+from anabranch.agents.structured import call_for_json
 from anabranch.config import Price
 from anabranch.errors import (
     AnabranchError,

@@ -10,7 +10,8 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from pydantic import SecretStr
 
 from anabranch.agents.endpoint import EndpointChatModel
-from anabranch.agents.models import RoleModel, call, call_for_json, resolve_model
+from anabranch.agents.models import RoleModel, call, resolve_model
+from anabranch.agents.structured import call_for_json
 from anabranch.agents.wire import can_chat, error_status, object_text, put_right, refusal_in
 from anabranch.errors import ConfigurationError, EndpointError
 from tests.openai_server import OpenAIServer, prompt_of

@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from pydantic import Field
 
 from anabranch.agents.decomposer import JsonDecomposer, LineDecomposer
-from anabranch.agents.models import structured_arguments
+from anabranch.agents.structured import structured_arguments
 from anabranch.batch.kept import Call, KeptChatModel, noting
 from anabranch.batch.store import ReplyStore, key_of
 from anabranch.config import Price

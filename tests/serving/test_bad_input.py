@@ -62,7 +62,6 @@ BAD_CHATS: dict[str, tuple[Any, int, str]] = {
         "must follow the assistant message",
     ),
     "two choices": ({**CHAT, "n": 2}, 400, "n:"),
-    "JSON wanted": ({**CHAT, "response_format": {"type": "json_object"}}, 400, "response_format.type"),
     "a tool forced": ({**CHAT, "tools": [TOOL], "tool_choice": "required"}, 400, "tool_choice"),
     "a bad tool name": (tool(name="rm -rf"), 400, "name"),
     "a tool named solve": (tool(name="solve"), 400, "cannot be a route"),
