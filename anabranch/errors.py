@@ -6,6 +6,7 @@ AnabranchError
 │   ├── QuestionError          empty or too long
 │   ├── ConfigurationError     unknown tool, mode, model or option
 │   ├── UnknownToolCallError   a tool call whose plan the server does not keep (any more)
+│   ├── UnknownResponseError   an earlier response that the server does not keep (any more)
 │   └── DocumentError          a document that is missing or cannot be read
 ├── PlanError                  a plan that cannot be run, whoever wrote it; names the sub-question
 │   ├── PlanSyntaxError        text that is not a plan at all
@@ -60,6 +61,10 @@ class ConfigurationError(UserError):
 
 class UnknownToolCallError(UserError):
     """A tool call came back whose plan is not kept, or not any more."""
+
+
+class UnknownResponseError(UserError):
+    """A request goes on from a response that is not kept, or not any more."""
 
 
 class DocumentError(UserError):

@@ -19,7 +19,8 @@ from anabranch.cli.batch import Answers
 from anabranch.evals.records import RunFolder
 from anabranch.graphs.checkpointers import open_checkpointer
 from anabranch.private import private, private_file, private_folder
-from anabranch.serving.tool_turns import Carried, ToolTurns, open_store
+from anabranch.serving.kept import open_store
+from anabranch.serving.tool_turns import Carried, ToolTurns
 
 
 @pytest.fixture(autouse=True)

@@ -19,11 +19,11 @@ from anabranch.errors import ConfigurationError, DocumentError, MissingExtraErro
 try:
     from anabranch.serving.app import create_app
     from anabranch.serving.door import DoorRules
+    from anabranch.serving.kept import open_store
     from anabranch.serving.mcp import build_mcp, mcp_app
     from anabranch.serving.mcp_sdk import run_stdio
     from anabranch.serving.server import allowed_hosts, check_exposure, serve_app
     from anabranch.serving.service import Limits, Parts, Service
-    from anabranch.serving.tool_turns import open_store
 except ImportError as error:
     raise MissingExtraError(f"serving needs: pip install 'anabranch[app]' ({error})") from error
 

@@ -12,9 +12,11 @@ from anabranch.errors import ConfigurationError
 from anabranch.serving.door import Door, DoorRules
 from anabranch.serving.failures import handle_failures
 from anabranch.serving.health import Readiness
+from anabranch.serving.kept import open_store
+from anabranch.serving.responses_kept import KeptResponses
 from anabranch.serving.routes import build_routes
 from anabranch.serving.service import Service
-from anabranch.serving.tool_turns import ToolTurns, open_store
+from anabranch.serving.tool_turns import ToolTurns
 from anabranch.serving.turnstile import Turnstile
 from anabranch.serving.watch import Watch
 
@@ -22,14 +24,15 @@ from anabranch.serving.watch import Watch
 def create_app(
     service: Service, rules: DoorRules | None = None, *, cors_origins: Sequence[str] = (), threads: str | None = None
 ) -> FastAPI:
-    """The HTTP app: `/v1/plans`, `/v1/chat/completions`, `/v1/models`, `/health`, `/metrics` and `/openapi.json`.
+    """The HTTP app: plans, chat completions, responses, `/v1/models`, `/health`, `/metrics`, `/openapi.json`.
 
     Args:
         service: answers questions and writes plans.
         rules: who may come in; everybody, with bodies of at most 1 MiB, where nothing is said.
         cors_origins: origins whose web pages may call the server.
-        threads: where plans are kept that wait for tools of clients, so that they outlive the process and several
-            processes can share them: an SQLite file, or `postgresql://...`. In memory where nothing is said.
+        threads: where plans are kept that wait for tools of clients, and responses that others can go on from, so that
+            they outlive the process and several processes can share them: an SQLite file, or `postgresql://...`. In
+            memory where nothing is said.
 
     Raises:
         ConfigurationError: a rule or an origin that cannot be one.
@@ -54,7 +57,10 @@ def create_app(
     app.add_middleware(Door, rules=rules, metrics=service.metrics, turnstile=turnstile)
     if cors_origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=list(cors_origins), allow_methods=["GET", "POST"], allow_headers=["*"]
+            CORSMiddleware,
+            allow_origins=list(cors_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
         )
     app.add_middleware(Watch, metrics=service.metrics, routes=frozenset(app.openapi()["paths"]))
     return app
@@ -64,5 +70,6 @@ def create_app(
 async def _opened(service: Service, threads: str, _: FastAPI) -> AsyncIterator[None]:
     """Holds the store of a service open for as long as the app runs."""
     async with AsyncExitStack() as stack:
-        service.turns = ToolTurns(await open_store(stack, threads))
+        store = await open_store(stack, threads)
+        service.turns, service.responses = ToolTurns(store), KeptResponses(store)
         yield

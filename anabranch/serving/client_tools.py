@@ -11,16 +11,19 @@ from langgraph.graph import END, START, StateGraph
 from anabranch.agents.arguments import write_arguments
 from anabranch.agents.decomposer import Decomposer, PlanRequest
 from anabranch.agents.models import RoleModel
-from anabranch.errors import BackendError, ModelError, NotFoundError
+from anabranch.errors import BackendError, ModelError, NotFoundError, PlanError, ReplyError
 from anabranch.graphs.bridge import Node
 from anabranch.graphs.journal import Call as Record
 from anabranch.graphs.journal import note
 from anabranch.graphs.planner import Planner
 from anabranch.graphs.step import AnswerStep, StepState, one_line, read
-from anabranch.plan import SOLVE, Answer, Plan
-from anabranch.serving.protocol import FunctionTool
+from anabranch.plan import SOLVE, Answer, Plan, SubQuestion
+from anabranch.serving.function_tool import FunctionTool
 from anabranch.serving.tool_turns import Carried
+from anabranch.slots import literal
+from anabranch.tools.catalogue import Catalogue
 from anabranch.tools.results import fitted
+from anabranch.tools.shortlist import Shortlist
 from anabranch.tools.sources import sources_of
 
 
@@ -164,3 +167,42 @@ class Recalled:
 
     def _smaller(self, request: PlanRequest) -> PlanRequest:
         return replace(request, max_sub_questions=min(self._most, request.max_sub_questions))
+
+
+class Calling:
+    """A decomposer whose plans call one of the client's tools, as the client insists on it.
+
+    Where the plan has no such call, one is added, which takes the answers of the others into account.
+
+    Args:
+        then: who writes the plans.
+        tools: the tools of which one is to be called.
+    """
+
+    def __init__(self, then: Decomposer, tools: Mapping[str, BaseTool]) -> None:
+        self._then = then
+        self._tools = Catalogue(tools.values())
+
+    async def write(self, request: PlanRequest) -> str:
+        """Writes a plan; nothing where the decomposer says nothing."""
+        try:
+            return await self._then.write(self._smaller(request))
+        except ReplyError:
+            return ""
+
+    def read(self, text: str, request: PlanRequest) -> Plan:
+        """Reads it, and adds the call."""
+        try:
+            plan = self._then.read(text, self._smaller(request))
+        except PlanError:
+            plan = request.asked
+        new = plan.sub_questions[len(request.asked.sub_questions) :]
+        if any(question.route in self._tools for question in new):
+            return plan
+        after = tuple(question.id for question in plan.sinks if question in new)
+        tool = Shortlist(self._tools, 1).cards(request.question, self._tools)[0].name
+        text = literal(request.question)
+        return plan.extended([SubQuestion(id=plan.next_id, text=text, route=tool, depends_on=after)])
+
+    def _smaller(self, request: PlanRequest) -> PlanRequest:
+        return replace(request, max_sub_questions=max(request.max_sub_questions - 1, 1))

@@ -1,4 +1,4 @@
-"""A chat request as the planner takes it: the question, what was said before, and the plan that waits for results."""
+"""What a request says, as the planner takes it: the question, what was said before, the plan that waits for results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from anabranch.config import check_question
 from anabranch.errors import ConfigurationError
 from anabranch.plan import Plan, SubQuestion, escape
-from anabranch.serving.protocol import AssistantTurn, ChatRequest, RefusalPart, SystemTurn, TextPart, ToolTurn, Turn
+from anabranch.serving.protocol import AssistantTurn, RefusalPart, SystemTurn, TextPart, ToolTurn, Turn
 from anabranch.serving.tool_turns import Carried, ToolTurns, read_call_id
 
 MAX_TEXT = 2_000
@@ -17,7 +17,7 @@ MAX_TEXT = 2_000
 
 @dataclass(frozen=True)
 class Conversation:
-    """What a chat request asks of the planner.
+    """What a request asks of the planner.
 
     Attributes:
         messages: system messages, earlier turns, and the question as the last message.
@@ -30,11 +30,11 @@ class Conversation:
     results: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
-    async def of(cls, request: ChatRequest, turns: ToolTurns) -> "Conversation":
-        """Reads a request.
+    async def of(cls, said: Sequence[Turn], turns: ToolTurns) -> "Conversation":
+        """Reads what was said.
 
         Args:
-            request: the request.
+            said: the messages of a request, in whichever form they came.
             turns: where plans are kept that wait for the results of tool calls.
 
         Raises:
@@ -43,7 +43,6 @@ class Conversation:
             UnknownToolCallError: the plan behind the tool calls is not kept.
             BackendError: what keeps plans is away.
         """
-        said = request.messages
         asked = max((place for place, turn in enumerate(said) if turn.role == "user"), default=-1)
         system = [SystemMessage(_text(turn.content)) for turn in said if isinstance(turn, SystemTurn)]
         since = [turn for turn in said[asked + 1 :] if not isinstance(turn, SystemTurn)]

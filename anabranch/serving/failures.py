@@ -23,6 +23,7 @@ from anabranch.errors import (
     ModelError,
     OverloadError,
     PlanError,
+    UnknownResponseError,
     UnknownToolCallError,
     UserError,
 )
@@ -34,6 +35,7 @@ _INVALID = "invalid_request_error"
 _BY_CLASS: tuple[tuple[type[AnabranchError], int, str, str], ...] = (
     # Not 409, which OpenAI's clients send again by themselves, nor 404, which they take for an unknown model.
     (UnknownToolCallError, 400, _INVALID, "tool_call_not_found"),
+    (UnknownResponseError, 400, _INVALID, "previous_response_not_found"),
     (UserError, 400, _INVALID, "invalid_value"),
     (PlanError, 400, _INVALID, "invalid_plan"),
     (BudgetExceededError, 400, _INVALID, "budget_exceeded"),

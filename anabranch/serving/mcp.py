@@ -18,10 +18,11 @@ from anabranch.plan import Answer, Plan, Source, Status
 from anabranch.serving.conversation import Conversation
 from anabranch.serving.door import Door, DoorRules
 from anabranch.serving.failures import describe
+from anabranch.serving.function_tool import FunctionTool
 from anabranch.serving.mcp_sdk import Context, MCPServer, ToolError, http_app, new_server
 from anabranch.serving.metrics import Metrics
 from anabranch.serving.plan_stream import PlanItem, Planned, Restarted
-from anabranch.serving.protocol import MAX_SUB_QUESTIONS, MAX_TOOLS, FunctionTool, PlansRequest, TokenUsage
+from anabranch.serving.protocol import MAX_SUB_QUESTIONS, MAX_TOOLS, PlansRequest, TokenUsage
 from anabranch.serving.routes import plan_request
 from anabranch.serving.runs import Run
 from anabranch.serving.service import Event, Item, Outcome, Question, Service

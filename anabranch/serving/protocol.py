@@ -6,21 +6,20 @@ Source: https://platform.openai.com/docs/api-reference/chat
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictBool, StrictInt, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictBool, StrictInt, model_validator
 
-from anabranch.bounds import fits
 from anabranch.config import MAX_QUESTION_CHARS, PlanningMode
 from anabranch.plan import SOLVE, Plan, Route, Usage
 from anabranch.plan import Text as PlanText
 from anabranch.serving.formats import ResponseFormat
+from anabranch.serving.function_tool import FunctionTool
+from anabranch.serving.tool_choice import ChatToolChoice
 
 MODEL = "anabranch"
 """The model name behind which the planner answers."""
 MAX_TOOLS = 128
 MAX_MESSAGES = 2_048
 MAX_PARTS = 1_000
-MAX_DESCRIPTION_CHARS = 10_000
-MAX_PARAMETERS_CHARS = 100_000
 MAX_SUB_QUESTIONS = 32
 MAX_ASKED = 256
 MAX_DEPTH = 64
@@ -28,7 +27,6 @@ MAX_DEPTH = 64
 MAX_ID = 999_999
 
 QuestionId = Annotated[StrictInt, Field(ge=1, le=MAX_ID)]
-ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 class Body(BaseModel):
@@ -122,28 +120,6 @@ class ToolTurn(BaseModel):
 Turn = Annotated[SystemTurn | UserTurn | AssistantTurn | ToolTurn, Field(discriminator="role")]
 
 
-class FunctionTool(BaseModel):
-    """A function that the client can run; `parameters` is the JSON schema of an object."""
-
-    name: ToolName
-    description: str | None = Field(default=None, max_length=MAX_DESCRIPTION_CHARS)
-    parameters: dict[str, Any] | None = None
-
-    @model_validator(mode="after")
-    def _parameters_are_an_object(self) -> "FunctionTool":
-        schema = self.parameters or {}
-        if not fits(schema, MAX_PARAMETERS_CHARS):
-            raise ValueError(f"parameters have more than {MAX_PARAMETERS_CHARS:,} characters; describe them in fewer")
-        properties, required = schema.get("properties", {}), schema.get("required", [])
-        if schema.get("type", "object") != "object":
-            raise ValueError('parameters must be the JSON schema of an object ("type": "object")')
-        if not isinstance(properties, dict) or not all(isinstance(value, dict) for value in properties.values()):
-            raise ValueError("parameters.properties must map names to JSON schemas")
-        if not isinstance(required, list) or not all(isinstance(name, str) and name in properties for name in required):
-            raise ValueError("parameters.required must list names of properties")
-        return self
-
-
 class Tool(BaseModel):
     """A tool of the client."""
 
@@ -173,9 +149,10 @@ class ChatRequest(Body):
     """The body of `POST /v1/chat/completions`.
 
     `max_completion_tokens`, or `max_tokens` where it is not there, limits the calls that write the final answer; those
-    before it have the server's own limit. Other sampling options (`temperature`, `stop` and the like) are the business
-    of the models behind the planner and ignored. What would be misleading to ignore is refused: several choices, forced
-    tools. With a `response_format`, the answer is checked before it is shown, so a stream has it in one piece.
+    before it have the server's own limit. Other sampling options (`temperature` and the like) are the business of the
+    models behind the planner and ignored. What would be misleading to ignore is refused: several choices. A
+    `tool_choice` that forces a call counts where a question is new; a plan that goes on with results may end. With a
+    `response_format`, the answer is checked before it is shown, so a stream has it in one piece.
     """
 
     model: str = Field(json_schema_extra={"enum": [MODEL]})
@@ -186,7 +163,7 @@ class ChatRequest(Body):
     max_tokens: StrictInt | None = Field(default=None, ge=1)
     max_completion_tokens: StrictInt | None = Field(default=None, ge=1)
     tools: list[Tool] | None = Field(default=None, max_length=MAX_TOOLS)
-    tool_choice: Literal["auto", "none"] | None = None
+    tool_choice: ChatToolChoice | None = None
     parallel_tool_calls: StrictBool | None = None
     response_format: ResponseFormat | None = None
     anabranch: Extras | None = None

@@ -112,6 +112,10 @@ class Chunks:
         elif shown := self._shown(item):
             yield self._chunk(shown)
 
+    def failed(self, body: dict[str, Any]) -> Iterator[bytes]:
+        """The event for an error after the reply has begun; OpenAI's client raises on it."""
+        yield sse(body)
+
     def _shown(self, delta: Delta) -> dict[str, str]:
         shown = {"content": delta.content} if delta.content else {}
         if self.include_plan and delta.reasoning:
@@ -127,13 +131,13 @@ class Chunks:
         extra = {"anabranch": {"type": "outcome", **details(outcome)}} if self.include_plan else {}
         yield self._chunk({}, finish=_finish_reason(outcome), **extra)
         if self.include_usage:
-            yield _event(self._body([]) | {"usage": TokenUsage.of(outcome.total).model_dump()})
+            yield sse(self._body([]) | {"usage": TokenUsage.of(outcome.total).model_dump()})
         yield DONE
 
     def _chunk(self, delta: dict[str, Any], *, finish: str | None = None, **extra: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
         usage = {"usage": None} if self.include_usage else {}
-        return _event(self._body([choice]) | usage | extra)
+        return sse(self._body([choice]) | usage | extra)
 
     def _body(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
         kind = "chat.completion.chunk"
@@ -154,22 +158,25 @@ def plan_reply(planned: Planned) -> dict[str, Any]:
     return reply.model_dump(mode="json")
 
 
-def plan_event(item: PlanItem) -> Iterator[bytes]:
-    """A piece of a plan: `sub_question`, `restart` (forget those before), or at the end `plan`."""
-    if isinstance(item, Planned):
-        yield _event(plan_reply(item), "plan")
-        yield DONE
-    elif isinstance(item, Restarted):
-        yield _event({}, "restart")
-    else:
-        yield _event({**plain(item.question), "line": encode_line(item.question)}, "sub_question")
+class PlanEvents:
+    """The pieces of a plan as server-sent events."""
+
+    def of(self, item: PlanItem) -> Iterator[bytes]:
+        """The event for a piece: `sub_question`, `restart` (forget those before), or at the end `plan`."""
+        if isinstance(item, Planned):
+            yield sse(plan_reply(item), "plan")
+            yield DONE
+        elif isinstance(item, Restarted):
+            yield sse({}, "restart")
+        else:
+            yield sse({**plain(item.question), "line": encode_line(item.question)}, "sub_question")
+
+    def failed(self, body: dict[str, Any]) -> Iterator[bytes]:
+        """The event for an error."""
+        yield sse(body)
 
 
-def error_event(body: dict[str, Any]) -> bytes:
-    """An error after the reply has begun; OpenAI's client raises on it."""
-    return _event(body)
-
-
-def _event(data: dict[str, Any], name: str | None = None) -> bytes:
+def sse(data: dict[str, Any], name: str | None = None) -> bytes:
+    """A server-sent event."""
     # Escaped to ASCII: no line break of any alphabet can end up inside an event.
     return format_sse_event(data_str=json.dumps(data), event=name)

@@ -9,7 +9,7 @@ from fastapi.security import HTTPBearer
 
 from anabranch.agents.decomposer import PlanRequest
 from anabranch.config import check_question
-from anabranch.errors import ConfigurationError
+from anabranch.errors import ConfigurationError, UnknownResponseError
 from anabranch.plan import Answer, Plan, SubQuestion
 from anabranch.serving import replies
 from anabranch.serving.client_tools import as_tool
@@ -30,8 +30,14 @@ from anabranch.serving.protocol import (
     ModelList,
     PlanReply,
     PlansRequest,
+    SystemTurn,
 )
+from anabranch.serving.responses import Response as ModelResponse
+from anabranch.serving.responses_input import turns_of
+from anabranch.serving.responses_kept import KeptResponse
+from anabranch.serving.responses_protocol import DeletedResponse, ResponseReply, ResponsesRequest
 from anabranch.serving.service import Outcome, Question, Service
+from anabranch.serving.tool_choice import Choice
 from anabranch.serving.tool_turns import ToolTurns
 from anabranch.serving.watch import GONE
 from anabranch.tools.catalogue import Catalogue
@@ -52,6 +58,9 @@ def build_routes(service: Service, readiness: Readiness) -> APIRouter:
     post, get = router.post, router.get
     post("/v1/plans", response_model=PlanReply, responses=streaming, **key)(routes.plans)
     post("/v1/chat/completions", response_model=ChatCompletion, responses=streaming, **key)(routes.chat)
+    post("/v1/responses", response_model=ResponseReply, responses=streaming, **key)(routes.respond)
+    get("/v1/responses/{response_id}", response_model=ResponseReply, responses=RESPONSES, **key)(routes.response)
+    router.delete("/v1/responses/{response_id}", responses=RESPONSES, **key)(routes.forget)
     get("/v1/models", responses=RESPONSES, **key)(routes.models)
     get("/v1/models/{model}", responses=RESPONSES, **key)(routes.model)
     get("/health", response_model=Health, responses=away)(routes.health)
@@ -70,7 +79,7 @@ class _Routes:
         """Splits a question into sub-questions, without answering it."""
         run = self._service.plan(plan_request(body, self._service))
         if body.stream:
-            return await streamed(request, run, replies.plan_event, self._service)
+            return await streamed(request, run, replies.PlanEvents(), self._service)
         planned = await last_item(request, run, self._service)
         return JSONResponse(replies.plan_reply(planned)) if isinstance(planned, Planned) else Response(status_code=GONE)
 
@@ -82,11 +91,36 @@ class _Routes:
         if body.stream:
             usage = bool(body.stream_options and body.stream_options.include_usage)
             chunks = replies.Chunks(include_usage=usage, include_plan=include_plan)
-            return await streamed(request, run, chunks.of, self._service, head=chunks.first())
+            return await streamed(request, run, chunks, self._service, head=chunks.first())
         outcome = await last_item(request, run, self._service)
         if not isinstance(outcome, Outcome):
             return Response(status_code=GONE)
         return JSONResponse(replies.completion(outcome, include_plan=include_plan))
+
+    async def respond(self, body: ResponsesRequest, request: Request) -> Response:
+        """Answers the last user message, as `/v1/chat/completions` does."""
+        _check_model(body.model)
+        response = ModelResponse(body)
+        run = self._service.ask(await question_of_response(response, self._service))
+        if body.stream:
+            return await streamed(request, run, response, self._service, head=response.first())
+        outcome = await last_item(request, run, self._service)
+        return JSONResponse(response.whole(outcome)) if isinstance(outcome, Outcome) else Response(status_code=GONE)
+
+    async def response(self, response_id: str) -> Response:
+        """A response that was kept, as it was sent."""
+        try:
+            return JSONResponse((await self._service.responses.find(response_id)).reply)
+        except UnknownResponseError as error:
+            raise Failure(404, str(error), code="not_found", param="response_id") from error
+
+    async def forget(self, response_id: str) -> DeletedResponse:
+        """Forgets a response that was kept."""
+        try:
+            await self._service.responses.forget(response_id)
+        except UnknownResponseError as error:
+            raise Failure(404, str(error), code="not_found", param="response_id") from error
+        return DeletedResponse(id=response_id)
 
     async def models(self) -> ModelList:
         """The models: there is one, the planner."""
@@ -123,14 +157,49 @@ async def question_of(body: ChatRequest, turns: ToolTurns) -> Question:
     Raises:
         UserError, BackendError: as `Conversation.of`.
     """
+    choice = Choice.of(body.tool_choice)
     return Question(
-        await Conversation.of(body, turns),
-        tools=[tool.function for tool in body.tools or []],
-        may_call=body.tool_choice != "none",
+        await Conversation.of(body.messages, turns),
+        tools=choice.offered([tool.function for tool in body.tools or []]),
+        may_call=choice.mode != "none",
+        must_call=choice.mode == "required",
         one_call=body.parallel_tool_calls is False,
         streamed=bool(body.stream),
         max_answer_tokens=body.max_completion_tokens or body.max_tokens,
         schema=body.response_format.schema_of_answer() if body.response_format else None,
+    )
+
+
+async def question_of_response(response: ModelResponse, service: Service) -> Question:
+    """What a request for a response asks; the response is kept when it is there.
+
+    Raises:
+        UserError, BackendError: as `turns_of` and `Conversation.of`.
+    """
+    body = response.request
+    before, given = await turns_of(body, service.responses)
+    system = [SystemTurn(role="system", content=body.instructions)] if body.instructions else []
+    choice = Choice.of(body.tool_choice)
+
+    async def ended(outcome: Outcome) -> None:
+        kept = KeptResponse(
+            previous=body.previous_response_id or "",
+            given=given,
+            output=response.said(outcome),
+            reply=response.whole(outcome),
+        )
+        await service.responses.keep(response.key, kept)
+
+    return Question(
+        await Conversation.of([*system, *before, *given], service.turns),
+        tools=choice.offered(body.tools or []),
+        may_call=choice.mode != "none",
+        must_call=choice.mode == "required",
+        one_call=body.parallel_tool_calls is False,
+        streamed=bool(body.stream),
+        max_answer_tokens=body.max_output_tokens,
+        schema=body.text.format.schema_of_answer() if body.text and body.text.format else None,
+        ended=None if body.store is False else ended,
     )
 
 

@@ -22,12 +22,13 @@ from anabranch.graphs.planner import Planner, create_planner
 from anabranch.graphs.protocol import COMPUTE_TOOLS
 from anabranch.graphs.step import by_route
 from anabranch.plan import Answer, Plan, Source, Status, Usage
-from anabranch.serving.client_tools import Call, ClientTools, Deferred, Recalled, as_tool, not_offered
+from anabranch.serving.client_tools import Call, Calling, ClientTools, Deferred, Recalled, as_tool, not_offered
 from anabranch.serving.conversation import Conversation
 from anabranch.serving.final_answer import rest_of
+from anabranch.serving.function_tool import FunctionTool
 from anabranch.serving.metrics import Metrics
 from anabranch.serving.plan_stream import PlanItem, write_plan
-from anabranch.serving.protocol import FunctionTool
+from anabranch.serving.responses_kept import KeptResponses
 from anabranch.serving.runs import Run, Slots
 from anabranch.serving.tool_turns import Carried, ToolTurns
 from anabranch.serving.usage import UsageByRole
@@ -78,19 +79,23 @@ class Question:
         conversation: what was said.
         tools: the tools that the client runs.
         may_call: whether the client takes tool calls now.
+        must_call: whether it insists on one; a plan that goes on with results may end without.
         one_call: whether it takes only one at a time.
         streamed: whether the client reads the answer as it is written; otherwise no model has to write it so.
         max_answer_tokens: most tokens of the final answer; None for the server's own limit.
         schema: the JSON that the final answer is to be; None for text.
+        ended: told the outcome before the client is.
     """
 
     conversation: Conversation
     tools: Sequence[FunctionTool] = ()
     may_call: bool = True
+    must_call: bool = False
     one_call: bool = False
     streamed: bool = False
     max_answer_tokens: int | None = None
     schema: AnswerSchema | None = None
+    ended: Callable[["Outcome"], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True)
@@ -148,9 +153,11 @@ class Service:
         limits: Limits | None = None,
         metrics: Metrics | None = None,
         turns: ToolTurns | None = None,
+        responses: KeptResponses | None = None,
     ) -> None:
         self.parts = parts
         self.turns = turns or ToolTurns()
+        self.responses = responses or KeptResponses()
         self.limits = limits or Limits()
         self.slots = Slots(self.limits.max_concurrency, self.limits.max_queue)
         self.metrics = metrics or Metrics()
@@ -196,6 +203,7 @@ class _Asking:
         self._understood = ""
         self._tools: ClientTools | None = None
         carried = question.conversation.carried
+        self._must_call = question.must_call and not carried
         if carried or (question.tools and question.may_call):
             self._planner = self._with_client(service.parts, carried)
         else:
@@ -221,6 +229,9 @@ class _Asking:
         # A guided solver would run the tools that it is offered; the client's are not ours to run.
         guided = parts.protocol == "guided" or not COMPUTE_TOOLS.isdisjoint(own)
         options: dict[str, Any] = {"protocol": "per_node" if guided else parts.protocol}
+        if self._must_call:
+            calling = Calling(parts.decomposer, self._tools.tools)
+            options = {"protocol": "per_node", "gate": "always", "decomposer": calling}
         if carried:
             self._plan, self._replans, self._understood = carried.plan, carried.replans, carried.question
             carried.plan.check(Catalogue(tools), parts.max_sub_questions * (1 + parts.max_replans))
@@ -242,13 +253,17 @@ class _Asking:
             AnabranchError: as the planner does.
         """
         try:
-            await self._answered(emit)
-        except Deferred:
-            await emit(await self._called())
+            try:
+                outcome = await self._answered(emit)
+            except Deferred:
+                outcome = await self._called()
+            if self._question.ended:
+                await self._question.ended(outcome)
+            await emit(outcome)
         finally:
             self._metrics.spent(self._usage.by_role)
 
-    async def _answered(self, emit: Callable[[Item], Awaitable[None]]) -> None:
+    async def _answered(self, emit: Callable[[Item], Awaitable[None]]) -> Outcome:
         value = {"messages": list(self._question.conversation.messages)}
         config: RunnableConfig = {"callbacks": [self._usage]}
         if wanted := self._wanted():
@@ -270,23 +285,23 @@ class _Asking:
         answer = str(self._state.get("answer") or "")
         if not answer:
             raise ModelError("the solver's reply was empty; check the model")
+        if self._must_call:
+            raise ModelError("the call that tool_choice wants could not be written; ask what the tool is for")
         state = self._state
         finish = state["messages"][-1].response_metadata.get("finish_reason", "stop")
         refused = finish != "length" and not self._fits(answer)
         if (rest := rest_of(answer, self._sent)) and not refused:
             await emit(Delta(rest))
-        await emit(
-            Outcome(
-                answer,
-                plan=state["plan"],
-                answers=state["answers"],
-                usage=self._usage.by_role,
-                question=self._asked(),
-                status=state["status"],
-                sources=state["sources"],
-                finish_reason=finish,
-                refused=refused,
-            )
+        return Outcome(
+            answer,
+            plan=state["plan"],
+            answers=state["answers"],
+            usage=self._usage.by_role,
+            question=self._asked(),
+            status=state["status"],
+            sources=state["sources"],
+            finish_reason=finish,
+            refused=refused,
         )
 
     def _wanted(self) -> dict[str, Any]:

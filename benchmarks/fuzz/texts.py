@@ -113,7 +113,7 @@ def request(data: bytes) -> None:
             continue
         if isinstance(found, ChatRequest):
             try:
-                asyncio.run(Conversation.of(found, ToolTurns()))
+                asyncio.run(Conversation.of(found.messages, ToolTurns()))
             except AnabranchError:
                 continue
 

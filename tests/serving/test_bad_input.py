@@ -62,7 +62,6 @@ BAD_CHATS: dict[str, tuple[Any, int, str]] = {
         "must follow the assistant message",
     ),
     "two choices": ({**CHAT, "n": 2}, 400, "n:"),
-    "a tool forced": ({**CHAT, "tools": [TOOL], "tool_choice": "required"}, 400, "tool_choice"),
     "a bad tool name": (tool(name="rm -rf"), 400, "name"),
     "a tool named solve": (tool(name="solve"), 400, "cannot be a route"),
     "two tools of a name": ({**CHAT, "tools": [TOOL, TOOL]}, 400, "two tools are named"),

@@ -31,7 +31,7 @@ async def test_results_in_any_order_find_their_sub_questions() -> None:
     one, two = call_id(1, key), call_id(2, key)
     for content in (None, "", "I look it up.", 'Plan:\n1 [solve] x\nState: {"answers": {}}'):
         asked = request([(one, "weather"), (two, "map")], [two, one], content=content)
-        found = await Conversation.of(asked, turns)
+        found = await Conversation.of(asked.messages, turns)
         assert found.carried == CARRIED
         assert found.results == {1: f"result of {one}", 2: f"result of {two}"}
 
@@ -39,7 +39,7 @@ async def test_results_in_any_order_find_their_sub_questions() -> None:
 async def test_calls_that_a_client_left_out_of_its_message_stay_open() -> None:
     turns = ToolTurns()
     one = call_id(1, await turns.keep(CARRIED))
-    found = await Conversation.of(request([(one, "weather")], [one]), turns)
+    found = await Conversation.of(request([(one, "weather")], [one]).messages, turns)
     assert (found.carried, dict(found.results)) == (CARRIED, {1: f"result of {one}"})
 
 
@@ -61,10 +61,10 @@ async def test_what_does_not_fit_together_is_refused(wrong: str) -> None:
         strange = {"another plan": call_id(2, other), "no such sub-question": call_id(7, key), "foreign": "call_abc"}
         calls[1], results[1] = (strange[wrong], "map"), strange[wrong]
     with pytest.raises(ConfigurationError):
-        await Conversation.of(request(calls, results), turns)
+        await Conversation.of(request(calls, results).messages, turns)
 
 
 async def test_an_unknown_plan_is_told_with_what_to_do() -> None:
     one = call_id(1, await ToolTurns().keep(CARRIED))
     with pytest.raises(UnknownToolCallError, match=r"60 minutes.*send the messages up to the user's last one again"):
-        await Conversation.of(request([(one, "weather")], [one]), ToolTurns())
+        await Conversation.of(request([(one, "weather")], [one]).messages, ToolTurns())

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from anabranch.errors import BackendError, ConfigurationError, UnknownToolCallError
 from anabranch.plan import Answer
-from anabranch.serving.tool_turns import Carried, ToolTurns, call_id, open_store, read_call_id
+from anabranch.serving.kept import open_store
+from anabranch.serving.tool_turns import Carried, ToolTurns, call_id, read_call_id
 from tests.postgres import postgres
 from tests.strategies import any_text, plans
 
@@ -73,7 +74,7 @@ async def test_their_sizes_are_limited_in_all() -> None:
 
 async def test_they_are_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
-    monkeypatch.setattr("anabranch.serving.tool_turns.time.time", lambda: now)
+    monkeypatch.setattr("anabranch.serving.kept.time.time", lambda: now)
     turns = ToolTurns(seconds=60)
     key = await turns.keep(Carried())
     now += 59
