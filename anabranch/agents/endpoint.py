@@ -99,7 +99,8 @@ class EndpointChatModel(ChatOpenAI):
                 timeout=limits, verify=_trusted(), event_hooks=hooks, headers=plain, auth=self._login
             )
             client = self.root_async_client.copy(http_client=http)
-            mine = {"root_async_client": client, "async_client": Completions(client)}
+            # The seed is that of a call, as copies with others share these connections.
+            mine = {"root_async_client": client, "async_client": Completions(client), "seed": None}
             found = _Pool(self.model_copy(update=mine))
             pools.append(found)
         return found
@@ -128,12 +129,15 @@ class EndpointChatModel(ChatOpenAI):
         **kwargs: Any,
     ) -> ChatResult:
         with self._pool().lent() as model:
-            return await ChatOpenAI._agenerate(model, messages, stop, run_manager, **kwargs)
+            return await ChatOpenAI._agenerate(model, messages, stop, run_manager, **self._seeded(kwargs))
+
+    def _seeded(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return arguments if self.seed is None else {"seed": self.seed, **arguments}
 
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
         replied = False
         with self._pool().lent() as model:
-            async for chunk in ChatOpenAI._astream(model, *args, **kwargs):
+            async for chunk in ChatOpenAI._astream(model, *args, **self._seeded(kwargs)):
                 replied = replied or _says_anything(chunk)
                 yield chunk
         if not replied:

@@ -6,7 +6,7 @@ Source: https://platform.openai.com/docs/api-reference/chat
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictBool, StrictInt, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictBool, StrictInt, StringConstraints, model_validator
 
 from anabranch.config import MAX_QUESTION_CHARS, PlanningMode
 from anabranch.plan import SOLVE, Plan, Route, Usage
@@ -26,6 +26,9 @@ MAX_DEPTH = 64
 
 MAX_ID = 999_999
 
+MAX_STOPS = 4
+
+StopSequence = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
 QuestionId = Annotated[StrictInt, Field(ge=1, le=MAX_ID)]
 
 
@@ -149,7 +152,8 @@ class ChatRequest(Body):
     """The body of `POST /v1/chat/completions`.
 
     `max_completion_tokens`, or `max_tokens` where it is not there, limits the calls that write the final answer; those
-    before it have the server's own limit. Other sampling options (`temperature` and the like) are the business of the
+    before it have the server's own limit. The answer ends before a `stop` sequence. A `seed` is passed to a solver that
+    takes one. Other sampling options (`temperature` and the like) are the business of the
     models behind the planner and ignored. What would be misleading to ignore is refused: several choices. A
     `tool_choice` that forces a call counts where a question is new; a plan that goes on with results may end. With a
     `response_format`, the answer is checked before it is shown, so a stream has it in one piece.
@@ -160,6 +164,8 @@ class ChatRequest(Body):
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
     n: Literal[1] | None = None
+    stop: StopSequence | Annotated[list[StopSequence], Field(max_length=MAX_STOPS)] | None = None
+    seed: StrictInt | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
     max_tokens: StrictInt | None = Field(default=None, ge=1)
     max_completion_tokens: StrictInt | None = Field(default=None, ge=1)
     tools: list[Tool] | None = Field(default=None, max_length=MAX_TOOLS)
@@ -167,6 +173,12 @@ class ChatRequest(Body):
     parallel_tool_calls: StrictBool | None = None
     response_format: ResponseFormat | None = None
     anabranch: Extras | None = None
+
+    @model_validator(mode="after")
+    def _json_is_whole(self) -> "ChatRequest":
+        if self.stop and self.response_format and self.response_format.type != "text":
+            raise ValueError("stop would cut the JSON that response_format asks for; leave one of them out")
+        return self
 
 
 class TokenUsage(BaseModel):

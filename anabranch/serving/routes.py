@@ -166,6 +166,8 @@ async def question_of(body: ChatRequest, turns: ToolTurns) -> Question:
         one_call=body.parallel_tool_calls is False,
         streamed=bool(body.stream),
         max_answer_tokens=body.max_completion_tokens or body.max_tokens,
+        stop=[body.stop] if isinstance(body.stop, str) else body.stop or (),
+        seed=body.seed,
         schema=body.response_format.schema_of_answer() if body.response_format else None,
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,7 @@ from anabranch.serving.metrics import Metrics
 from anabranch.serving.plan_stream import PlanItem, write_plan
 from anabranch.serving.responses_kept import KeptResponses
 from anabranch.serving.runs import Run, Slots
+from anabranch.serving.stops import Stops
 from anabranch.serving.tool_turns import Carried, ToolTurns
 from anabranch.serving.usage import UsageByRole
 from anabranch.tools.catalogue import Catalogue
@@ -49,6 +50,12 @@ class Parts:
     step_timeout: float = 120.0
     budget: Budget | None = None
     grounded: bool = False
+
+    def seeded(self, seed: int | None) -> "Parts":
+        """The same with a seed for the solver, if there is one and it takes one."""
+        if seed is None or "seed" not in type(self.solver.chat).model_fields:
+            return self
+        return replace(self, solver=replace(self.solver, chat=self.solver.chat.model_copy(update={"seed": seed})))
 
     def planner(self, **changes: Any) -> Planner:
         """A planner, with some of its options changed."""
@@ -84,6 +91,8 @@ class Question:
         streamed: whether the client reads the answer as it is written; otherwise no model has to write it so.
         max_answer_tokens: most tokens of the final answer; None for the server's own limit.
         schema: the JSON that the final answer is to be; None for text.
+        stop: sequences before which the answer ends.
+        seed: what the solver draws its tokens with, if it takes a seed.
         ended: told the outcome before the client is.
     """
 
@@ -95,6 +104,8 @@ class Question:
     streamed: bool = False
     max_answer_tokens: int | None = None
     schema: AnswerSchema | None = None
+    stop: Sequence[str] = ()
+    seed: int | None = None
     ended: Callable[["Outcome"], Awaitable[None]] | None = None
 
 
@@ -204,10 +215,12 @@ class _Asking:
         self._tools: ClientTools | None = None
         carried = question.conversation.carried
         self._must_call = question.must_call and not carried
+        self._stops = Stops(question.stop)
+        parts = service.parts.seeded(question.seed)
         if carried or (question.tools and question.may_call):
-            self._planner = self._with_client(service.parts, carried)
+            self._planner = self._with_client(parts, carried)
         else:
-            self._planner = service.planner
+            self._planner = service.planner if parts is service.parts else parts.planner()
 
     def _with_client(self, parts: Parts, carried: Carried | None) -> Planner:
         """A planner whose catalogue has the client's tools, and that goes on with the plan so far."""
@@ -287,8 +300,9 @@ class _Asking:
             raise ModelError("the solver's reply was empty; check the model")
         if self._must_call:
             raise ModelError("the call that tool_choice wants could not be written; ask what the tool is for")
-        state = self._state
+        state, answer = self._state, self._stops.cut(answer)
         finish = state["messages"][-1].response_metadata.get("finish_reason", "stop")
+        finish = "stop" if self._stops.found else finish
         refused = finish != "length" and not self._fits(answer)
         if (rest := rest_of(answer, self._sent)) and not refused:
             await emit(Delta(rest))
@@ -322,8 +336,9 @@ class _Asking:
         node = metadata.get("langgraph_node")
         if node not in ("solve", "join", "review"):
             return Delta()
-        self._sent += str(chunk.text)
-        return Delta(str(chunk.text), str(chunk.additional_kwargs.get(REASONING, "")))
+        text = self._stops.take(str(chunk.text))
+        self._sent += text
+        return Delta(text, str(chunk.additional_kwargs.get(REASONING, "")))
 
     def _seen(self, event: dict[str, Any]) -> None:
         self._metrics.event(event)
