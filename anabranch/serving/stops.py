@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 class Stops:
-    """Cuts an answer before the first of some sequences, whole or while it is written.
+    """Cuts an answer before the first of some sequences that is complete, whole or while it is written.
 
     Args:
         sequences: the sequences.
@@ -37,8 +37,8 @@ class Stops:
         return answer[:end]
 
     def _end(self, text: str) -> int | None:
-        places = [place for sequence in self._sequences if (place := text.find(sequence)) >= 0]
-        return min(places, default=None)
+        found = [(at + len(each), at) for each in self._sequences if (at := text.find(each)) >= 0]
+        return min(found)[1] if found else None
 
     @staticmethod
     def _begun(text: str, sequence: str) -> int:
