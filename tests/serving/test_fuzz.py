@@ -30,7 +30,9 @@ KEY = {"Authorization": "Bearer sesame"}
 LOCAL = Path(__file__).parents[2] / ".venv-fuzz/bin/schemathesis"
 COMMAND = os.environ.get("SCHEMATHESIS", str(LOCAL))
 CALL = {"id": "call_abc", "type": "function", "function": {"name": "look", "arguments": "{}"}}
-TOOL = {"type": "function", "function": {"name": "look", "parameters": {"properties": {"a": {"type": "string"}}}}}
+LOOK = {"name": "look", "parameters": {"properties": {"a": {"type": "string"}}}}
+TOOL = {"type": "function", "function": LOOK}
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 VALID: list[tuple[str, dict[str, Any]]] = [
     (
         "/v1/chat/completions",
@@ -45,6 +47,36 @@ VALID: list[tuple[str, dict[str, Any]]] = [
             "tools": [TOOL],
             "stream": True,
             "stream_options": {"include_usage": True},
+            "stop": ["\n\n"],
+            "seed": 7,
+            "tool_choice": "auto",
+            "response_format": {"type": "text"},
+            "anabranch": {"include_plan": True},
+        },
+    ),
+    (
+        "/v1/chat/completions",
+        {
+            "model": "anabranch",
+            "messages": [{"role": "user", "content": "Why is it so?"}],
+            "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA, "strict": True}},
+        },
+    ),
+    (
+        "/v1/responses",
+        {
+            "model": "anabranch",
+            "input": [
+                {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Why is it so?"}]},
+                {"type": "function_call", "call_id": "call_abc", "name": "look", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "call_abc", "output": "it is"},
+            ],
+            "instructions": "Be brief.",
+            "tools": [{"type": "function", **LOOK}],
+            "text": {"format": {"type": "json_schema", "name": "a", "schema": SCHEMA}},
+            "metadata": {"a": "b"},
+            "store": False,
+            "stream": True,
             "anabranch": {"include_plan": True},
         },
     ),
