@@ -11,7 +11,7 @@ from typing import Any
 
 from langchain_core.tools import ToolException
 
-from anabranch.distill.records import MAX_SUB_QUESTIONS, Demonstration, Step
+from anabranch.distill.records import MAX_SUB_QUESTIONS, Demonstration, Split, Step
 from anabranch.plan import escape, fill, slots
 from anabranch.tools.calculator import calculate
 
@@ -71,6 +71,11 @@ class Skipped:
     def add(self, reason: str, row: Mapping[str, Any]) -> None:
         """Notes a row by its id."""
         self.reasons.setdefault(reason, []).append(str(row.get("id", "?")))
+
+    def take(self, reasons: Mapping[str, Sequence[str]]) -> None:
+        """Notes rows by the reasons that a reader gives."""
+        for reason, places in reasons.items():
+            self.reasons.setdefault(reason, []).extend(places)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -221,6 +226,32 @@ class Calculation:
     def numbers(self) -> list[str]:
         """The numbers of the expression that are not slots."""
         return [plain_number(n) for n in _NUMBER.findall(re.sub(r"\{\d\}", " ", self.expression))]
+
+
+Solved = tuple[Mapping[str, Any], list[Calculation], Split]
+"""A row of GSM8K, the steps of its solution, and what it is for."""
+
+
+def solved(
+    rows: Sequence[Mapping[str, Any]], limit: int | None = None, skipped: Skipped | None = None
+) -> Iterator[Solved]:
+    """GSM8K's rows whose solution can be used, with its steps; the last ones are for tuning.
+
+    Args:
+        rows: GSM8K's training set.
+        limit: only so many rows for training, and for tuning.
+        skipped: gets the rows that are left out.
+    """
+    start = len(rows) - min(GSM8K_TUNE, len(rows) // 10)
+    chosen = list(enumerate(rows))
+    if limit is not None:
+        chosen = [*chosen[: min(limit, start)], *chosen[start : start + limit]]
+    for number, row in chosen:
+        steps = calculations(row)
+        if steps:
+            yield row, steps, "train" if number < start else "tune"
+        elif skipped is not None:
+            skipped.add("a solution that does not lead to its answer", row)
 
 
 def calculations(row: Mapping[str, Any]) -> list[Calculation] | None:

@@ -5,7 +5,7 @@ need no teacher and join in `plan_rows` and `build`.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,18 @@ from anabranch.batch.files import read_jsonl, read_rows, write_jsonl, write_mani
 from anabranch.batch.jobs import Job, Sampling, write_jobs
 from anabranch.codecs import encode_lines
 from anabranch.config import Price
-from anabranch.distill import datasets, sources, teacher
+from anabranch.distill import datasets, teacher
 from anabranch.distill.catalogues import shipped
-from anabranch.distill.datasets import Skipped
+from anabranch.distill.datasets import Skipped, Solved
 from anabranch.distill.records import Demonstration
-from anabranch.distill.render import as_messages
+from anabranch.distill.render import as_messages, plan_over
+from anabranch.distill.sources import GSM8K, STRATEGYQA, Sources, chat_questions
 from anabranch.errors import ConfigurationError
 
 QUIZ = Sampling(n=2, temperature=0.5, max_tokens=250, seed=1)
 CHAT = Sampling(max_tokens=200)
+TeachersReplies = dict[str, list[tuple[str, str]]]
+"""By question: teachers' names with what each wrote."""
 
 
 async def demonstrate(
@@ -60,14 +63,10 @@ async def demonstrate(
     """
     if len(teachers) > 1 and any(map(elsewhere, teachers)):
         raise ConfigurationError("batch:NAME is a teacher by itself; run the stage once for each teacher")
-    inputs, skipped = sources.check(data), Skipped()
-    rows = list(sources.gsm8k_rows(data, limit, skipped))
-    plans = [Job(id=str(row["id"]), messages=teacher.step_prompt(row["question"], steps)) for row, steps, _ in rows]
-    draws = Sampling(n=samples, temperature=0.6, top_p=0.95, max_tokens=400, seed=1)
-    asked = {f"plans-{_slug(name_of(model))}": (model, plans, draws) for model in teachers}
-    asked["quiz"] = teachers[0], _quizzes(data, limit, skipped), QUIZ
-    asked["chat"] = teachers[0], _chat(data, limit), CHAT
-    if any(map(elsewhere, teachers)) and replies is None:
+    sources, skipped = Sources(data), Skipped()
+    solved = list(datasets.solved(sources.rows(GSM8K, skipped), limit, skipped))
+    asked = _asked(sources, solved, teachers, samples, limit, skipped)
+    if elsewhere(teachers[0]) and replies is None:
         batches = [(jobs, sampling) for _, jobs, sampling in asked.values()]
         return {"requests": write_jobs(work / "teacher_requests.jsonl", batches, name_of(teachers[0]))}
     took = {}
@@ -75,14 +74,14 @@ async def demonstrate(
         out = work / f"teacher_{name}.jsonl"
         got = await answered(jobs, out, model, role="teacher", sampling=sampling, replies=replies)
         took[name] = {**spent(got, price), "sampling": sampling.fields}
-    candidates = list(plan_rows(data, work, limit))
+    candidates = list(plan_rows(solved, teachers_replies(work)))
     manifest = {
         "stage": "demonstrate",
         "teachers": [name_of(model) for model in teachers],
         "prompts": prompts.version(),
         "instructions": teacher.version(),
         "limit": limit,
-        "inputs": inputs,
+        "inputs": sources.inputs,
         "took": took,
         "plans": write_jsonl(work / "plans.jsonl", candidates),
         "questions_with_plans": len({row["id"] for row in candidates}),
@@ -92,14 +91,37 @@ async def demonstrate(
     return manifest
 
 
-def plan_rows(data: Path, work: Path, limit: int | None = None) -> Iterator[dict[str, Any]]:
+def _asked(
+    sources: Sources,
+    solved: Sequence[Solved],
+    teachers: Sequence[Model],
+    samples: int,
+    limit: int | None,
+    skipped: Skipped,
+) -> dict[str, tuple[Model, list[Job], Sampling]]:
+    """By file: who is asked what, and how replies are drawn."""
+    plans = [Job(id=str(row["id"]), messages=teacher.step_prompt(row["question"], steps)) for row, steps, _ in solved]
+    draws = Sampling(n=samples, temperature=0.6, top_p=0.95, max_tokens=400, seed=1)
+    shown = sources.passages(skipped)[:limit]
+    quizzes = [Job(id=f"quiz/{n}", messages=teacher.quiz_prompt(p["title"], p["text"])) for n, p in enumerate(shown)]
+    chat = []
+    for number, (kind, text) in enumerate(chat_questions(datasets.strategyqa(sources.rows(STRATEGYQA)), limit)):
+        messages = prompts.direct_messages(text) if kind == "direct" else prompts.step_messages(text)
+        chat.append(Job(id=f"chat/{number}", messages=as_messages(messages)))
+    return {
+        **{f"plans-{_slug(name_of(model))}": (model, plans, draws) for model in teachers},
+        "quiz": (teachers[0], quizzes, QUIZ),
+        "chat": (teachers[0], chat, CHAT),
+    }
+
+
+def plan_rows(solved: Iterable[Solved], replies: TeachersReplies) -> Iterator[dict[str, Any]]:
     """The plans one by one, as `screen` takes them: the best of all samples, repaired; each sample; a person's."""
     tool = shipped("calculator").tools["calculator"]
-    replies = teachers_replies(work)
-    for row, steps, split in sources.gsm8k_rows(data, limit):
+    for row, steps, split in solved:
         drawn = replies.get(str(row["id"]), [])
         best, _ = teacher.demonstration(row, steps, [text for _, text in drawn], split)
-        made = [] if best is None else [("repaired", encode_lines(best.plan({"calculator": tool})))]
+        made = [] if best is None else [("repaired", encode_lines(plan_over(best, {"calculator": tool})))]
         read = ((source, teacher.read_lines(text, len(steps))) for source, text in drawn)
         made += [(source, _lines(texts, tool)) for source, texts in read if texts]
         if row.get("sub_questions"):
@@ -109,29 +131,17 @@ def plan_rows(data: Path, work: Path, limit: int | None = None) -> Iterator[dict
             yield {"id": str(row["id"]), "sample": sample, "plan": plan, "source": source}
 
 
-def taught(
-    data: Path, work: Path, limit: int | None = None, skipped: Skipped | None = None, given: Path | None = None
-) -> tuple[list[Demonstration], dict[str, int]]:
+def taught(solved: Iterable[Solved], replies: TeachersReplies) -> tuple[list[Demonstration], dict[str, int]]:
     """For each question the best plan of all teachers that passed the checks, and how often each fault kept one out.
 
     Args:
-        data: folder of the data sets.
-        work: folder of the teachers' replies.
-        limit: only so many rows of each kind.
-        skipped: gets the rows that are left out.
-        given: plans of an earlier build (its `demonstrations.jsonl`), so that no teacher is needed.
-
-    Raises:
-        DocumentError: replies or plans cannot be read.
+        solved: the questions, with the steps of their solutions.
+        replies: of `teachers_replies`.
     """
-    replies = teachers_replies(work)
-    for id_, text in _given(given, skipped):
-        replies.setdefault(id_, []).append(("given", text))
     faults: dict[str, int] = {}
     made = []
-    for row, steps, split in sources.gsm8k_rows(data, limit, skipped):
-        texts = [text for _, text in replies.get(str(row["id"]), [])]
-        plan, wrong = teacher.demonstration(row, steps, texts, split)
+    for row, steps, split in solved:
+        plan, wrong = teacher.demonstration(row, steps, [text for _, text in replies.get(str(row["id"]), [])], split)
         if plan and teacher.repeats(step.text for step in plan.steps):
             plan, wrong = None, [*wrong, "a sub-question is asked again"]
         if plan:
@@ -141,45 +151,40 @@ def taught(
     return made, faults
 
 
-def teachers_replies(work: Path) -> dict[str, list[tuple[str, str]]]:
-    """All teachers' samples by question, each with the teacher's name in its file."""
-    found: dict[str, list[tuple[str, str]]] = {}
+def teachers_replies(work: Path, given: Path | None = None, skipped: Skipped | None = None) -> TeachersReplies:
+    """All teachers' samples by question, each with the teacher's name in its file.
+
+    Args:
+        work: folder of their replies.
+        given: plans of an earlier build (its `demonstrations.jsonl`), so that no teacher is needed.
+        skipped: gets the given plans that are left out.
+
+    Raises:
+        DocumentError: replies or plans cannot be read.
+    """
+    found: TeachersReplies = {}
     for path in sorted(work.glob("teacher_plans*.jsonl")):
         source = path.stem.removeprefix("teacher_plans").lstrip("-") or "teacher"
         for row in read_jsonl(path):
             found.setdefault(row["id"], []).extend((source, text) for text in row["texts"])
+    for id_, text in _given(given, skipped or Skipped()) if given else ():
+        found.setdefault(id_, []).append(("given", text))
     return found
 
 
-def _given(path: Path | None, skipped: Skipped | None) -> Iterator[tuple[str, str]]:
+def _given(path: Path, skipped: Skipped) -> Iterator[tuple[str, str]]:
     """Plans that were kept by row id, as a teacher would have written them."""
-    if path is None:
-        return
-    noted = skipped if skipped is not None else Skipped()
-    for row in read_rows(path, {"id": (str, int), "steps": list}, noted.reasons):
+    for row in read_rows(path, {"id": (str, int), "steps": list}, skipped.reasons):
         said = [step.get("text") if isinstance(step, dict) else step for step in row["steps"]]
         texts = [text for text in said if isinstance(text, str)]
         if texts and len(texts) == len(said):
             yield str(row["id"]), teacher.numbered(texts)
         else:
-            noted.add("a given plan whose steps are no texts", row)
+            skipped.add("a given plan whose steps are no texts", row)
 
 
 def _lines(texts: Sequence[str], tool: str) -> str:
     return "\n".join(f"{number} [{tool}] {text}" for number, text in enumerate(texts, 1))
-
-
-def _quizzes(data: Path, limit: int | None, skipped: Skipped) -> list[Job]:
-    shown = sources.passages(data, limit, skipped)
-    return [Job(id=f"quiz/{n}", messages=teacher.quiz_prompt(p["title"], p["text"])) for n, p in enumerate(shown)]
-
-
-def _chat(data: Path, limit: int | None) -> list[Job]:
-    jobs = []
-    for number, (kind, text) in enumerate(sources.chat_questions(data, limit)):
-        messages = prompts.direct_messages(text) if kind == "direct" else prompts.step_messages(text)
-        jobs.append(Job(id=f"chat/{number}", messages=as_messages(messages)))
-    return jobs
 
 
 def _slug(name: str) -> str:

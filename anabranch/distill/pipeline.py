@@ -1,29 +1,56 @@
-"""The stage `build`: training, tuning and test rows from data sets, templates and the teachers' replies."""
+"""The stage `build`: training, tuning and test rows from data sets, templates and the teachers' replies.
 
-from collections.abc import Iterable, Iterator, Sequence
+The data sets are read once, and each row goes one way: it is read, becomes a demonstration (`datasets`, with a plan of
+a teacher's by `teacher`), and that becomes rows for the decomposer (`render`) and for the solver (`solving`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from anabranch.agents import prompts
 from anabranch.batch.files import digest, read_jsonl, write_jsonl, write_manifest
-from anabranch.distill import datasets, solving, sources, teacher, templates
-from anabranch.distill.catalogues import random_offer
+from anabranch.distill import datasets, solving, teacher, templates
 from anabranch.distill.datasets import Skipped
-from anabranch.distill.demonstrate import taught
+from anabranch.distill.demonstrate import taught, teachers_replies
 from anabranch.distill.records import Demonstration
-from anabranch.distill.render import as_messages, training_rows, wanted_tools
-from anabranch.distill.sources import MUSIQUE, QDMR, STRATEGYQA, Passage, passages, rows_of
+from anabranch.distill.render import route_rows, training_rows
+from anabranch.distill.sources import GSM8K, MUSIQUE, QDMR, STRATEGYQA, Passage, Sources, chat_questions
 from anabranch.errors import ConfigurationError
 
 PASSES = 3
 """How often each demonstration is shown, each time with another tool catalogue."""
-
-
 SOURCES = ("gsm8k", "strategyqa", "musique", "written_sum", "written_other")
 """Where demonstrations come from; of the written ones, the sums have a name of their own."""
 OPTIONAL = ("qdmr",)
 """Sources that are taken only where they are asked for: QDMR's plans divide finer than a planner should."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the data sets and the teachers' replies have.
+
+    Attributes:
+        plans: GSM8K's questions with a teacher's plans.
+        strategy: StrategyQA's.
+        chains: MuSiQue's.
+        databases: QDMR's, where they are asked for.
+        passages: paragraphs of the questions.
+        readings: questions with answers and the passage that holds each.
+        chat: questions that a teacher answered: kind, question, reply.
+        faults: how often each fault kept out a teacher's plan.
+    """
+
+    plans: Sequence[Demonstration]
+    strategy: Sequence[Demonstration]
+    chains: Sequence[Demonstration]
+    databases: Sequence[Demonstration]
+    passages: Sequence[Passage]
+    readings: Sequence[solving.Reading]
+    chat: Sequence[tuple[str, str, str]]
+    faults: dict[str, int] = field(default_factory=dict)
 
 
 def build(
@@ -58,137 +85,74 @@ def build(
         DocumentError: there is no data set, or replies that cannot be read.
         BackendError: a file cannot be written.
     """
-    for names, known, what in ((leave_out, SOURCES, "leave out"), (include, OPTIONAL, "include")):
-        if unknown := [name for name in names if name not in known]:
-            raise ConfigurationError(f"unknown source {unknown[0]!r} to {what}; use: {', '.join(known)}")
-    random, inputs = Random(seed), sources.check(data)  # noqa: S311
-    skipped = Skipped()
-    plans, faults = taught(data, work, limit, skipped, given)
-    strategy = list(datasets.strategyqa(rows_of(data, STRATEGYQA, skipped), skipped))[:limit]
-    chains = list(datasets.musique(rows_of(data, MUSIQUE, skipped), skipped))[:limit]
-    more = list(datasets.qdmr(rows_of(data, QDMR, skipped), skipped))[:limit] if "qdmr" in include else []
-    shown, unseen = _divided(plans, strategy, chains, random, written=written, seed=seed)
-    counts: dict[str, Any] = {
-        "plans": sum(d.split == "train" for d in plans),
-        "tune_plans": sum(d.split == "tune" for d in plans),
-        "strategyqa": len(strategy),
-        "musique": len(chains),
-        "written": written * PASSES,
-        **({"qdmr": len(more)} if include else {}),
-        "teacher_faults": faults,
-    }
-    pool = passages(data)
-    shown += more * PASSES
-    for name, demonstrations, chance in (("train", shown, random), ("tune", unseen, Random(seed + 1))):  # noqa: S311
-        taken = (d for d in demonstrations if _source(d) not in leave_out)
-        path = work / f"decomposer_{name}.jsonl"
-        counts[f"decomposer_{name}"] = write_jsonl(path, training_rows(taken, chance, pool))
-    counts["routes_test"] = write_jsonl(work / "routes_test.jsonl", route_rows(unseen, Random(seed + 2)))  # noqa: S311
-    counts |= _build_solver(data, work, plans, Random(seed + 3), written, limit)  # noqa: S311
-    write_jsonl(work / "demonstrations.jsonl", (_without_question(d) for d in plans))
+    _check(leave_out, SOURCES, "leave out")
+    _check(include, OPTIONAL, "include")
+    sources, skipped = Sources(data), Skipped()
+    found = _material(sources, work, limit, include, given, skipped)
+    more = {QDMR: digest(data / QDMR)} if found.databases else {}
     manifest = {
         "stage": "build",
         "prompts": prompts.version(),
         "seed": seed,
         "limit": limit,
         "without": sorted(leave_out),
-        "inputs": inputs
-        | ({given.name: digest(given)} if given else {})
-        | ({QDMR: digest(data / QDMR)} if more else {}),
-        **counts,
+        "inputs": sources.inputs | ({given.name: digest(given)} if given else {}) | more,
+        "plans": sum(d.split == "train" for d in found.plans),
+        "tune_plans": sum(d.split == "tune" for d in found.plans),
+        "strategyqa": len(found.strategy),
+        "musique": len(found.chains),
+        "written": written * PASSES,
+        **({"qdmr": len(found.databases)} if include else {}),
+        "teacher_faults": found.faults,
+        **_decomposer(work, found, leave_out, written, seed),
+        **_solver(work, found, written, Random(seed + 3)),  # noqa: S311
         "left_out": skipped.described,
     }
+    write_jsonl(work / "demonstrations.jsonl", map(_without_question, found.plans))
     write_manifest(work / "build.json", manifest)
     return manifest
 
 
-def _divided(
-    plans: Sequence[Demonstration],
-    strategy: Sequence[Demonstration],
-    chains: Sequence[Demonstration],
-    random: Random,
-    *,
-    written: int,
-    seed: int,
-) -> tuple[list[Demonstration], list[Demonstration]]:
-    """Demonstrations to train on, in passes, and those that are held out; with written ones in both."""
-    train, tune = ([d for d in plans if d.split == split] for split in ("train", "tune"))
-    kept = len(strategy) - min(60, len(strategy) // 10)
-    unseen = [*tune[:400], *strategy[kept:], *templates.written(Random(seed + 1000), min(written, 400))]  # noqa: S311
-    shown: list[Demonstration] = []
-    for number in range(PASSES):
-        more = [d.model_copy(update={"id": f"{number}-{d.id}"}) for d in templates.written(random, written)]
-        shown += [*train, *strategy[:kept], *chains, *chains, *more]
-    return shown, unseen
+def _check(names: Sequence[str], known: Sequence[str], what: str) -> None:
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigurationError(f"unknown source {unknown[0]!r} to {what}; use: {', '.join(known)}")
 
 
-def _source(demonstration: Demonstration) -> str:
-    source = demonstration.source
-    return "written_other" if source.startswith("written_") and source not in SOURCES else source
+def _material(
+    sources: Sources, work: Path, limit: int | None, include: Sequence[str], given: Path | None, skipped: Skipped
+) -> Material:
+    replies = teachers_replies(work, given, skipped)
+    plans, faults = taught(datasets.solved(sources.rows(GSM8K, skipped), limit, skipped), replies)
+    strategy = list(datasets.strategyqa(sources.rows(STRATEGYQA, skipped), skipped))
+    chains = sources.rows(MUSIQUE, skipped)
+    readings = [reading for row in chains for reading in datasets.musique_readings(row)]
+    passages = sources.passages()
+    return Material(
+        plans=plans,
+        strategy=strategy[:limit],
+        chains=list(datasets.musique(chains, skipped))[:limit],
+        databases=list(datasets.qdmr(sources.rows(QDMR, skipped), skipped))[:limit] if "qdmr" in include else [],
+        passages=passages,
+        readings=[*readings, *_quizzed(work, passages[:limit])],
+        chat=list(_answered(work, chat_questions(strategy, limit))),
+        faults=faults,
+    )
 
 
-def route_rows(demonstrations: Iterable[Demonstration], random: Random) -> Iterator[dict[str, Any]]:
-    """Prompts with catalogues that training never shows, and the plans that fit them."""
-    for demonstration in demonstrations:
-        offer = random_offer(random, wanted_tools(demonstration, random), held_out=True)
-        routes = [card.name for card in offer.cards]
-        yield {
-            "id": demonstration.id,
-            "source": demonstration.source,
-            "messages": as_messages(prompts.lines_messages(demonstration.question, offer.cards)),
-            "routes": routes,
-            "plan": demonstration.plan(offer.tools).model_dump(),
-        }
-
-
-def _build_solver(
-    data: Path, work: Path, plans: Sequence[Demonstration], random: Random, written: int, limit: int | None
-) -> dict[str, int]:
-    made = list(templates.written(random, written))
-    unseen = list(templates.written(Random(77), max(10, written // 20)))  # noqa: S311
-    # Which of two numbers is larger takes a small model many examples.
-    compared = [d for d in templates.written(random, written * 5) if d.source == "written_comparison"]
-    pool = passages(data)
-    pairs = _reading_pairs(data, work, limit)
-    cut = len(pairs) - max(1, len(pairs) // 20)
-    arguments = list(solving.argument_rows((p for p in plans if p.split == "train"), random))
-    train = [
-        *random.sample(arguments, min(len(arguments), 8000)),
-        *solving.argument_rows(made, random),
-        *solving.step_rows([*made, *compared]),
-        *solving.reading_rows(random.sample(pairs[:cut], min(cut, 9000)), pool, random),
-        *solving.chat_rows(_chat_replies(data, work, limit)),
-    ]
-    tune = [
-        *list(solving.argument_rows((p for p in plans if p.split == "tune"), random))[:300],
-        *solving.argument_rows(unseen, random),
-        *solving.step_rows(unseen),
-        *list(solving.reading_rows(pairs[cut:], pool, random))[:300],
-    ]
-    return {
-        "reading_pairs": len(pairs),
-        "solver_train": write_jsonl(work / "solver_train.jsonl", train),
-        "solver_tune": write_jsonl(work / "solver_tune.jsonl", tune),
-    }
-
-
-def _reading_pairs(data: Path, work: Path, limit: int | None) -> list[tuple[str, str, Passage]]:
-    """Questions with answers and the passage they are in: from the teacher, and MuSiQue's own."""
-    found: list[tuple[str, str, Passage]] = []
-    for row in rows_of(data, MUSIQUE):
-        found += datasets.musique_readings(row)
+def _quizzed(work: Path, passages: Sequence[Passage]) -> Iterator[solving.Reading]:
+    """A teacher's questions about passages."""
     replies = {row["id"]: row["texts"] for row in _replies(work / "teacher_quiz.jsonl")}
-    for number, passage in enumerate(passages(data, limit)):
+    for number, passage in enumerate(passages):
         pairs: dict[str, str] = {}
         for reply in replies.get(f"quiz/{number}", []):
             pairs.update(teacher.quiz(reply, passage["title"], passage["text"]))
-        found += [(question, answer, passage) for question, answer in pairs.items()]
-    return found
+        yield from ((question, answer, passage) for question, answer in pairs.items())
 
 
-def _chat_replies(data: Path, work: Path, limit: int | None) -> Iterator[tuple[str, str, str]]:
+def _answered(work: Path, asked: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
+    """A teacher's short answers."""
     replies = {row["id"]: row["texts"][0] for row in _replies(work / "teacher_chat.jsonl")}
-    for number, (kind, text) in enumerate(sources.chat_questions(data, limit)):
+    for number, (kind, text) in enumerate(asked):
         if f"chat/{number}" in replies:
             yield kind, text, replies[f"chat/{number}"]
 
@@ -196,6 +160,61 @@ def _chat_replies(data: Path, work: Path, limit: int | None) -> Iterator[tuple[s
 def _replies(path: Path) -> Iterator[dict[str, Any]]:
     """A teacher's replies, if one was asked."""
     return read_jsonl(path) if path.is_file() else iter(())
+
+
+def _decomposer(work: Path, found: Material, leave_out: Sequence[str], written: int, seed: int) -> dict[str, int]:
+    """Writes the decomposer's rows; returns their numbers."""
+    random = Random(seed)  # noqa: S311
+    train, tune = ([d for d in found.plans if d.split == split] for split in ("train", "tune"))
+    kept = len(found.strategy) - min(60, len(found.strategy) // 10)
+    more = templates.written(Random(seed + 1000), min(written, 400))  # noqa: S311
+    unseen = [*tune[:400], *found.strategy[kept:], *more]
+    shown: list[Demonstration] = []
+    for number in range(PASSES):
+        made = [d.model_copy(update={"id": f"{number}-{d.id}"}) for d in templates.written(random, written)]
+        shown += [*train, *found.strategy[:kept], *found.chains, *found.chains, *made]
+    shown += [*found.databases] * PASSES
+    counts = {}
+    for name, demonstrations, chance in (("train", shown, random), ("tune", unseen, Random(seed + 1))):  # noqa: S311
+        taken = [d for d in demonstrations if _domain(d.source) not in leave_out]
+        rows = training_rows(taken, chance, found.passages)
+        counts[f"decomposer_{name}"] = write_jsonl(work / f"decomposer_{name}.jsonl", rows)
+    tested = route_rows(unseen, Random(seed + 2))  # noqa: S311
+    return {**counts, "routes_test": write_jsonl(work / "routes_test.jsonl", tested)}
+
+
+def _domain(source: str) -> str:
+    return "written_other" if source.startswith("written_") and source not in SOURCES else source
+
+
+def _solver(work: Path, found: Material, written: int, random: Random) -> dict[str, int]:
+    """Writes the solver's rows; returns their numbers."""
+    made = list(templates.written(random, written))
+    unseen = list(templates.written(Random(77), max(10, written // 20)))  # noqa: S311
+    # Which of two numbers is larger takes a small model many examples.
+    compared = [d for d in templates.written(random, written * 5) if d.source == "written_comparison"]
+    train, tune = ([d for d in found.plans if d.split == split] for split in ("train", "tune"))
+    cut = max(0, len(found.readings) - max(1, len(found.readings) // 20))
+    shown, held = found.readings[:cut], found.readings[cut:]
+    arguments = list(solving.argument_rows(train, random))
+    rows = [
+        *random.sample(arguments, min(len(arguments), 8000)),
+        *solving.argument_rows(made, random),
+        *solving.step_rows([*made, *compared]),
+        *solving.reading_rows(random.sample(shown, min(cut, 9000)), found.passages, random),
+        *solving.chat_rows(found.chat),
+    ]
+    tuned = [
+        *list(solving.argument_rows(tune, random))[:300],
+        *solving.argument_rows(unseen, random),
+        *solving.step_rows(unseen),
+        *list(solving.reading_rows(held, found.passages, random))[:300],
+    ]
+    return {
+        "reading_pairs": len(found.readings),
+        "solver_train": write_jsonl(work / "solver_train.jsonl", rows),
+        "solver_tune": write_jsonl(work / "solver_tune.jsonl", tuned),
+    }
 
 
 def _without_question(demonstration: Demonstration) -> dict[str, Any]:

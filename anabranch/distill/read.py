@@ -8,8 +8,9 @@ from typing import Any
 from anabranch.agents import prompts
 from anabranch.batch.chat import Model, name_of
 from anabranch.batch.files import read_jsonl, write_jsonl, write_manifest
-from anabranch.distill import reader, sources
+from anabranch.distill import reader
 from anabranch.distill.solving import Row
+from anabranch.distill.sources import MUSIQUE, Sources
 
 HELD_OUT = 260
 """Tuning rows over made-up pages, with tables that training never shows."""
@@ -39,17 +40,18 @@ async def read(
         EndpointError: the teacher failed; what it wrote before is kept.
         BackendError: a file cannot be written.
     """
-    random, inputs = Random(seed), sources.check(data)  # noqa: S311
+    random, sources = Random(seed), Sources(data)  # noqa: S311
+    paragraphs = [*sources.passages(), *sources.more_passages()]
     taught: list[Row] = []
     wordings: dict[str, Sequence[str]] = {}
     counts: dict[str, Any] = {}
     if teacher is not None:
-        counts = {"teacher": name_of(teacher), "taught": await reader.taught_rows(data, work, teacher, seed=seed)}
+        counts = {"teacher": name_of(teacher), "taught": await reader.taught_rows(paragraphs, work, teacher, seed=seed)}
         taught = _shuffled(work / "taught.jsonl", random)
         wordings = {each["question"]: each["ways"] for each in read_jsonl(work / "wordings.jsonl")}
     made = reader.drawn(work, rows, seed=seed, name="drawn", wordings=wordings)
     tune = reader.drawn(work, min(rows, HELD_OUT), seed=seed + 1, name="drawn_tune")
-    prose = reader.fact_rows(data, random)
+    prose = reader.fact_rows(paragraphs, sources.rows(MUSIQUE), random)
     random.shuffle(prose)
     kept, known = len(prose) // 20, [work / f"solver_{name}.jsonl" for name in ("train", "tune")]
     given = [_shuffled(path, random) if path.is_file() else [] for path in known]
@@ -60,7 +62,7 @@ async def read(
         "stage": "read",
         "prompts": prompts.version(),
         "seed": seed,
-        "inputs": inputs,
+        "inputs": sources.inputs,
         **counts,
         "reader_train": write_jsonl(work / "reader_train.jsonl", train),
         "reader_tune": write_jsonl(work / "reader_tune.jsonl", [*read_jsonl(tune), *held]),

@@ -18,15 +18,15 @@ from langchain_core.documents import Document
 
 from anabranch.agents import prompts
 from anabranch.batch.chat import Model, answered
-from anabranch.batch.files import read_rows, write_jsonl
+from anabranch.batch.files import write_jsonl
 from anabranch.batch.jobs import Job, Sampling
-from anabranch.distill import datasets, sources, teacher, templates
+from anabranch.distill import datasets, teacher, templates
 from anabranch.distill.pages import NO_WORDINGS, Asked, questions, section, table_names
 from anabranch.distill.paragraph_facts import facts
 from anabranch.distill.readings import ABSENT_SHARE, drawn_rows, readings, reasoned_rows, row_of, talk_rows
 from anabranch.distill.render import as_messages
 from anabranch.distill.solving import PASSAGES, Row, row
-from anabranch.distill.sources import MUSIQUE, Passage, rows_of
+from anabranch.distill.sources import Passage
 from anabranch.replies import says_not_found, short_reply
 from anabranch.tools.documents import load_documents, split_passages
 from anabranch.tools.search import PassageIndex, shown
@@ -197,18 +197,16 @@ def paragraph_rows(
                 number += 1
 
 
-def fact_rows(data: Path, random: Random) -> list[Row]:
+def fact_rows(paragraphs: Sequence[Passage], chains: Iterable[Mapping[str, Any]], random: Random) -> list[Row]:
     """Questions about the paragraphs of the training questions, as patterns find them and as people wrote them.
 
     Args:
-        data: folder of the data sets.
+        paragraphs: of the training questions.
+        chains: MuSiQue's rows.
         random: source of chance.
     """
-    paragraphs = [*sources.passages(data), *more_passages(data)]
     rows = list(paragraph_rows(paragraphs, [list(facts(p)) for p in paragraphs], random, "fact", 0.1))
-    people: list[tuple[str, str, Passage]] = []
-    for each in rows_of(data, MUSIQUE):
-        people += datasets.musique_readings(each)
+    people = [reading for each in chains for reading in datasets.musique_readings(each)]
     return [*rows, *paragraph_rows([p for _, _, p in people], [[(q, a)] for q, a, _ in people], random, "musique")]
 
 
@@ -275,11 +273,11 @@ def _cell_question(column: str, name: str, random: Random) -> str:
     return random.choice(_FORMS).format(c=low, r=name)
 
 
-async def taught_rows(data: Path, work: Path, model: Model, *, seed: int = 1) -> dict[str, int]:
+async def taught_rows(paragraphs: Sequence[Passage], work: Path, model: Model, *, seed: int = 1) -> dict[str, int]:
     """Asks the teacher for everything, and writes `wordings.json` rows and `taught.jsonl`.
 
     Args:
-        data: folder of the data sets.
+        paragraphs: of the training questions.
         work: folder for the replies and the rows.
         model: the teacher.
         seed: source of chance.
@@ -289,7 +287,6 @@ async def taught_rows(data: Path, work: Path, model: Model, *, seed: int = 1) ->
     pages = await written(work, model)
     as_passages = [{"title": page.strip().splitlines()[0].strip("# "), "text": page} for page in pages]
     page_pairs = await asked_of(work, model, as_passages, "page_quiz")
-    paragraphs = [*sources.passages(data), *more_passages(data)]
     pairs = await asked_of(work, model, paragraphs, "quiz")
     rows = _over_pages(pages, page_pairs, seed) + _over_paragraphs(paragraphs, pairs, seed)
     write_jsonl(work / "taught.jsonl", rows)
@@ -329,14 +326,6 @@ def _over_paragraphs(passages: Sequence[Passage], pairs: Sequence[Sequence[tuple
 
 def _paragraph_share(passages: Sequence[Passage], pairs: Sequence[Sequence[tuple[str, str]]], seed: int) -> list[Row]:
     return list(paragraph_rows(passages, pairs, Random(seed), "paragraph"))  # noqa: S311
-
-
-def more_passages(data: Path) -> list[Passage]:
-    """The paragraphs of 2WikiMultihopQA's training questions, where they are there."""
-    path = data / "2wiki_train500.jsonl"
-    rows = read_rows(path, {"context": list}, {}) if path.is_file() else iter(())
-    found = {p["text"]: {"title": p["title"], "text": p["text"]} for each in rows for p in each["context"]}
-    return [passage for passage in found.values() if len(passage["text"].split()) >= 25]
 
 
 def small_rows(seed: int, count: int = 8000) -> list[Row]:

@@ -1,6 +1,12 @@
-"""Demonstrations as training prompts: the very messages that serving sends, with a tool catalogue for each."""
+"""Demonstrations as training prompts: the very messages that serving sends, with a tool catalogue for each.
 
-from collections.abc import Iterable, Iterator, Sequence
+Some come after a passage, as in reading tasks. There nothing needs to be looked up: what would be a search is reading,
+so it is left to the solver. What such rows are worth is in docs/lab/notebook.md: so far, nothing to a solver that reads
+the passage anyway.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -10,10 +16,9 @@ from langchain_core.tools import ToolException
 from anabranch.agents import prompts
 from anabranch.codecs import DIRECT, DONE, encode_lines
 from anabranch.distill.catalogues import Offer, random_offer
-from anabranch.distill.passages import over_a_passage
-from anabranch.distill.records import FALLBACKS, Demonstration, Step, route
+from anabranch.distill.records import FALLBACKS, Demonstration, Kind, Step
 from anabranch.distill.sources import Passage
-from anabranch.plan import Answer, Plan, SubQuestion, fill, slots
+from anabranch.plan import SOLVE, Answer, Plan, SubQuestion, fill, slots
 from anabranch.tools.calculator import calculate
 
 DYNAMIC_SHARE = 0.1
@@ -35,7 +40,11 @@ HINTS = (
 )
 """What may follow a question, with a passage or without: a student that saw it with passages alone took it for one."""
 NO_TOOLS = Offer((), {})
+MOST_WORDS = 170
+"""Of a paragraph that has nothing to do with the question."""
 
+_LAST_SENTENCE = re.compile(r"^(.+[.!])\s++([^.!]+\?)$", re.DOTALL)
+_GIVEN = re.compile(r", (if|given|assuming|considering) [^?]*\?$")
 _ROLES = {"system": "system", "human": "user", "ai": "assistant"}
 _FAILURES = (
     "the tool's result does not hold the answer",
@@ -75,7 +84,7 @@ def training_rows(
         elif chance < DYNAMIC_SHARE + REPLAN_SHARE:
             made = _replan(demonstration, offer, random)
         if made is None:
-            plan = demonstration.plan(offer.tools)
+            plan = plan_over(demonstration, offer.tools)
             made = prompts.lines_messages(demonstration.question, offer.cards), encode_lines(plan)
         yield {
             "id": demonstration.id,
@@ -85,11 +94,102 @@ def training_rows(
         }
 
 
+def route_rows(demonstrations: Iterable[Demonstration], random: Random) -> Iterator[dict[str, Any]]:
+    """Prompts with catalogues that training never shows, and the plans that fit them."""
+    for demonstration in demonstrations:
+        offer = random_offer(random, wanted_tools(demonstration, random), held_out=True)
+        routes = [card.name for card in offer.cards]
+        yield {
+            "id": demonstration.id,
+            "source": demonstration.source,
+            "messages": as_messages(prompts.lines_messages(demonstration.question, offer.cards)),
+            "routes": routes,
+            "plan": plan_over(demonstration, offer.tools).model_dump(),
+        }
+
+
+def over_a_passage(demonstration: Demonstration, pool: Sequence[Passage], random: Random) -> Demonstration | None:
+    """A demonstration whose question comes after a passage; None where there is nothing to make one of.
+
+    The passage is the data's own; else what its steps look up, as notes; else all of the question but its last
+    sentence. A paragraph about something else may stand before or after it.
+
+    Args:
+        demonstration: a question without a passage.
+        pool: paragraphs about other things.
+        random: source of chance.
+    """
+    question, passage = demonstration.question, demonstration.passage or _notes(demonstration.steps, random)
+    if not passage and _only_sums(demonstration.steps) and (found := _LAST_SENTENCE.match(question)):
+        passage, question = found[1], found[2]
+    if not passage:
+        return None
+    parts = [passage]
+    if pool and random.random() < 0.6:
+        parts.insert(random.choice((0, 1)), " ".join(random.choice(pool)["text"].split()[:MOST_WORDS]))
+    parts.append(question)
+    steps = tuple(
+        step.model_copy(update={"kind": "logic"} if step.kind == "fact" else {}) for step in demonstration.steps
+    )
+    return demonstration.model_copy(update={"question": "\n\n".join(parts), "steps": steps})
+
+
+def _only_sums(steps: Sequence[Step]) -> bool:
+    return bool(steps) and all(step.kind == "arithmetic" for step in steps)
+
+
+def _notes(steps: Sequence[Step], random: Random) -> str:
+    """What the steps look up, as notes in any order; empty where an answer is not known."""
+    known: dict[int, str] = {}
+    notes = []
+    for number, step in enumerate(steps, 1):
+        if step.kind == "fact":
+            if step.answer is None or not slots(step.text) <= known.keys():
+                return ""
+            notes.append(f"{fill(step.text, known).rstrip('?')}: {step.answer}.")
+        if step.answer is not None:
+            known[number] = step.answer
+    random.shuffle(notes)
+    return " ".join(notes)
+
+
 def _with_a_hint(demonstration: Demonstration, random: Random) -> Demonstration:
     """A demonstration whose question may say what form its answer is to have."""
     if not demonstration.steps or random.random() >= HINT_SHARE:
         return demonstration
     return demonstration.model_copy(update={"question": f"{demonstration.question} {random.choice(HINTS)}"})
+
+
+def plan_over(demonstration: Demonstration, tools: Mapping[Kind, str]) -> Plan:
+    """A demonstration's plan over a tool catalogue; one step that no tool answers is no plan.
+
+    A sum that a tool works out has its numbers in its text. Where all sums are left to the solver, which has the
+    question before it, they are asked for in short.
+
+    Args:
+        demonstration: the question and its steps.
+        tools: names of the tools in the catalogue, by kind.
+    """
+    steps = demonstration.steps
+    routes = [route(step.kind, tools) for step in steps]
+    if routes == [SOLVE]:
+        return Plan()
+    texts = [step.text for step in steps]
+    if _only_sums(steps) and set(routes) == {SOLVE}:
+        texts = _in_short(texts)
+    made = enumerate(zip(texts, routes, strict=True), 1)
+    return Plan(sub_questions=tuple(SubQuestion(id=n, text=text, route=r) for n, (text, r) in made))
+
+
+def _in_short(texts: Sequence[str]) -> list[str]:
+    """Sub-questions without what they say of the numbers; each as it is where two would be the same."""
+    short = [_GIVEN.sub("?", text) for text in texts]
+    return short if len(set(short)) == len(short) else list(texts)
+
+
+def route(kind: Kind, tools: Mapping[Kind, str]) -> str:
+    """The route of a kind of step: the first tool that answers it, or `solve`."""
+    return next((tools[k] for k in FALLBACKS.get(kind, (kind,)) if k in tools), SOLVE)
 
 
 def wanted_tools(demonstration: Demonstration, random: Random) -> list[str]:
@@ -127,7 +227,7 @@ def layers(steps: Sequence[Step]) -> list[list[int]]:
 
 def _dynamic(demonstration: Demonstration, offer: Offer, random: Random) -> tuple[list[BaseMessage], str] | None:
     """The next layer of a plan, after answers to those before."""
-    plan = demonstration.plan(offer.tools)
+    plan = plan_over(demonstration, offer.tools)
     steps = with_answers(demonstration.steps)
     if plan.is_direct:
         return prompts.lines_messages(demonstration.question, offer.cards, "dynamic"), DIRECT
@@ -162,7 +262,7 @@ def _replan(demonstration: Demonstration, offer: Offer, random: Random) -> tuple
     behind = _dependents(steps, lost)
     if any(step.answer is None for place, step in enumerate(steps) if place not in behind):
         return None
-    plan = demonstration.plan(offer.tools)
+    plan = plan_over(demonstration, offer.tools)
     answers = {place + 1: _outcome(place, lost, behind, step, random) for place, step in enumerate(steps)}
     again = sorted(behind)
     numbers = {n: n for n in range(1, len(steps) + 1)} | {p + 1: len(steps) + 1 + k for k, p in enumerate(again)}

@@ -13,7 +13,7 @@ from anabranch.batch.files import write_jsonl
 from anabranch.codecs import DIRECT, decode_lines, encode_lines
 from anabranch.distill.catalogues import Offer, random_offer
 from anabranch.distill.records import Demonstration, Kind, Step
-from anabranch.distill.render import as_messages, wanted_tools
+from anabranch.distill.render import as_messages, plan_over, wanted_tools
 from anabranch.distill.screen import Alone, Candidate, Outcome, Question, better_alone, held_out
 from anabranch.plan import SOLVE
 
@@ -191,7 +191,7 @@ class _Sorter:
         first = next((d for d in shown if d.steps), None) or self._demonstration(self.tried[0][0])
         offer: Offer = random_offer(random, wanted_tools(first, random))
         messages = as_messages(prompts.lines_messages(self.question.question, offer.cards))
-        return messages, [encode_lines(d.plan(offer.tools)) for d in shown]
+        return messages, [encode_lines(plan_over(d, offer.tools)) for d in shown]
 
     def _demonstration(self, candidate: Candidate | None) -> Demonstration:
         plan = decode_lines(candidate.plan if candidate else DIRECT)

@@ -21,6 +21,8 @@ PASSAGES = 4
 """What the search tool returns."""
 
 Row = dict[str, Any]
+Reading = tuple[str, str, Mapping[str, str]]
+"""A question, its answer, and the passage (`title`, `text`) that holds it."""
 _UNITS = ("metres", "m", "kilometres", "km", "crowns", "people", "inhabitants", "tonnes", "pages", "dollars", "euros")
 _SUFFIXES = (".md", ".txt", ".html", ".pdf, page {n}", "")
 
@@ -75,13 +77,11 @@ def step_rows(demonstrations: Iterable[Demonstration]) -> Iterator[Row]:
                 known[number] = step.answer
 
 
-def reading_rows(
-    pairs: Iterable[tuple[str, str, Mapping[str, str]]], pool: Sequence[Mapping[str, str]], random: Random
-) -> Iterator[Row]:
+def reading_rows(pairs: Iterable[Reading], pool: Sequence[Mapping[str, str]], random: Random) -> Iterator[Row]:
     """Questions with passages as the search tool prints them.
 
     Args:
-        pairs: question, answer, and the passage (`title`, `text`) that holds it.
+        pairs: what is asked.
         pool: passages to mix in.
         random: source of chance.
     """

@@ -6,9 +6,8 @@ import pytest
 
 from anabranch.codecs import decode_lines
 from anabranch.distill import datasets, templates
-from anabranch.distill.passages import MOST_WORDS, over_a_passage
 from anabranch.distill.records import Demonstration, Step
-from anabranch.distill.render import HINTS, training_rows
+from anabranch.distill.render import HINTS, MOST_WORDS, over_a_passage, plan_over, training_rows
 from tests.distill.rows import MUSIQUE, STRATEGYQA
 
 POOL = [{"title": "Elsewhere", "text": "word " * 500}]
@@ -46,11 +45,11 @@ def test_what_the_passage_says_is_not_looked_up() -> None:
     assert read is not None
     assert "Which bridge did Ada Quist build: Old Bridge." in read.question
     assert "How long is Old Bridge: 9." in read.question
-    assert {q.route for q in read.plan({"search": "wiki"}).sub_questions} == {"solve"}
-    assert {q.route for q in LOOKED_UP.plan({"search": "wiki"}).sub_questions} == {"wiki"}
+    assert {q.route for q in plan_over(read, {"search": "wiki"}).sub_questions} == {"solve"}
+    assert {q.route for q in plan_over(LOOKED_UP, {"search": "wiki"}).sub_questions} == {"wiki"}
     single = LOOKED_UP.model_copy(update={"steps": LOOKED_UP.steps[:1]})
     assert (made := over_a_passage(single, (), Random(1))) is not None
-    assert made.plan({"search": "wiki"}).is_direct, "reading one answer is no plan"
+    assert plan_over(made, {"search": "wiki"}).is_direct, "reading one answer is no plan"
 
 
 def test_facts_that_nobody_knows_make_no_passage() -> None:

@@ -3,7 +3,10 @@
 import gzip
 import re
 import shutil
+import sys
+from itertools import groupby
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -210,19 +213,55 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 
 
 def test_the_shipped_sample_can_be_used_whole() -> None:
-    from anabranch.distill.datasets import Skipped, musique, musique_readings, strategyqa
+    from anabranch.distill.datasets import Skipped, musique, musique_readings, solved, strategyqa
 
     skipped = Skipped()
-    rows = list(sources.gsm8k_rows(SAMPLE, skipped=skipped))
+    found = sources.Sources(SAMPLE)
+    rows = list(solved(found.rows(sources.GSM8K), skipped=skipped))
     assert len(rows) == 32
     assert {split for *_, split in rows} == {"train", "tune"}
     assert all(len(row["sub_questions"]) == len(steps) for row, steps, _ in rows)
-    assert len(list(strategyqa(sources.rows_of(SAMPLE, sources.STRATEGYQA), skipped))) == 6
-    chains = list(sources.rows_of(SAMPLE, sources.MUSIQUE))
+    assert len(list(strategyqa(found.rows(sources.STRATEGYQA), skipped))) == 6
+    chains = found.rows(sources.MUSIQUE)
     assert len(list(musique(chains, skipped))) == 3
     assert sum(len(list(musique_readings(row))) for row in chains) == 6
-    assert len(sources.passages(SAMPLE)) == 10
+    assert len(found.passages()) == 10
     assert skipped.reasons == {}
+
+
+@pytest.mark.parametrize("source", [sources.GSM8K, sources.STRATEGYQA, sources.MUSIQUE])
+async def test_a_row_passes_each_module_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    """The modules whose functions take a row, or hand it on, in order; and how often the data sets are read."""
+    data = Path(shutil.copytree(SAMPLE, tmp_path / "sample"))
+    await taught(data)
+    monkeypatch.setattr(pipeline, "PASSES", 1)
+    read_rows = sources.read_rows
+    monkeypatch.setattr(sources, "read_rows", lambda path, *more: opened.append(path.name) or read_rows(path, *more))
+    id_ = str(list(read_jsonl(data / source))[-1]["id"])
+    way, opened = list[str](), list[str]()
+
+    def is_it(value: Any) -> bool:
+        parts = value if isinstance(value, tuple) else [value]
+        ids = (each.get("id") if isinstance(each, dict) else getattr(each, "id", None) for each in parts)
+        return any(str(found).partition("/")[0] == id_ for found in ids)
+
+    def follow(frame: FrameType, event: str, value: Any) -> None:
+        module, code = frame.f_globals.get("__name__", ""), frame.f_code
+        if not module.startswith("anabranch."):
+            return
+        taken = [frame.f_locals[name] for name in code.co_varnames[: code.co_argcount]] if event == "call" else [value]
+        if any(map(is_it, taken)):
+            way.append(module)
+
+    sys.setprofile(follow)
+    try:
+        pipeline.build(data, data / "work", written=0)
+    finally:
+        sys.setprofile(None)
+    passed = [module for module, _ in groupby(way)]
+    assert 3 <= len(passed) <= 8
+    assert len(passed) == len(set(passed)), passed
+    assert sorted(opened) == sorted(sources.NAMES)
 
 
 @pytest.mark.parametrize("name", ["plans.jsonl", "plans.jsonl.gz"])

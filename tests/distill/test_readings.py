@@ -109,8 +109,7 @@ async def test_what_the_teacher_says_is_kept_where_it_reads_the_same_twice(
 ) -> None:
     monkeypatch.setattr(reader, "questions", lambda: ["Who runs {r}?", "When is it?"])
     monkeypatch.setattr(reader, "section", lambda _name: tuple(f"subject {n}" for n in range(6)))
-    (tmp_path / "data").mkdir()
-    counts = await reader.taught_rows(tmp_path / "data", tmp_path, Teacher())
+    counts = await reader.taught_rows([], tmp_path, Teacher())
     rows = [json.loads(line) for line in (tmp_path / "taught.jsonl").read_text(encoding="utf-8").splitlines()]
     wordings = [json.loads(line) for line in (tmp_path / "wordings.jsonl").read_text(encoding="utf-8").splitlines()]
     assert counts["page_pairs"] == counts["pages"] == 12

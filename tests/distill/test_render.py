@@ -7,7 +7,7 @@ from anabranch.codecs import DIRECT, decode_lines
 from anabranch.distill import templates
 from anabranch.distill.catalogues import shipped
 from anabranch.distill.records import Demonstration, Step
-from anabranch.distill.render import as_messages, layers, training_rows, with_answers
+from anabranch.distill.render import as_messages, layers, plan_over, training_rows, with_answers
 from anabranch.distill.solving import argument_rows, step_rows
 from anabranch.plan import Plan, SubQuestion, slots
 from anabranch.tools import Catalogue, calculator, document_search, python_sandbox
@@ -26,11 +26,13 @@ CHAIN = Demonstration(
 
 
 def test_routes_come_from_the_catalogue() -> None:
-    assert [q.route for q in CHAIN.plan({"search": "wiki", "python": "py"}).sub_questions] == ["wiki"] * 3 + ["py"]
-    assert {q.route for q in CHAIN.plan({}).sub_questions} == {"solve"}
+    assert [q.route for q in plan_over(CHAIN, {"search": "wiki", "python": "py"}).sub_questions] == ["wiki"] * 3 + [
+        "py"
+    ]
+    assert {q.route for q in plan_over(CHAIN, {}).sub_questions} == {"solve"}
     single = CHAIN.model_copy(update={"steps": CHAIN.steps[:1]})
-    assert single.plan({}).is_direct
-    assert not single.plan({"search": "search"}).is_direct
+    assert plan_over(single, {}).is_direct
+    assert not plan_over(single, {"search": "search"}).is_direct
 
 
 SUMS = Demonstration(
@@ -47,14 +49,14 @@ SUMS = Demonstration(
 
 def test_sums_for_the_solver_are_asked_for_in_short() -> None:
     short = ["How many fish did Ryan catch?", "How many fish did Jeffery catch?", "How many fish did all catch?"]
-    assert [q.text for q in SUMS.plan({"search": "wiki"}).sub_questions] == short
-    assert [q.text for q in SUMS.plan({"calculator": "sums"}).sub_questions] == [step.text for step in SUMS.steps]
+    assert [q.text for q in plan_over(SUMS, {"search": "wiki"}).sub_questions] == short
+    assert [q.text for q in plan_over(SUMS, {"calculator": "sums"}).sub_questions] == [step.text for step in SUMS.steps]
     away = Step(text="How many fish were given away if half were?", kind="arithmetic")
-    assert SUMS.model_copy(update={"steps": (*SUMS.steps, away)}).plan({}).sub_questions[3].text == away.text
+    assert plan_over(SUMS.model_copy(update={"steps": (*SUMS.steps, away)}), {}).sub_questions[3].text == away.text
     alike = SUMS.model_copy(
         update={"steps": (*SUMS.steps, Step(text="How many fish did all catch?", kind="arithmetic"))}
     )
-    assert alike.plan({}).sub_questions[0].text == SUMS.steps[0].text, "two would be the same"
+    assert plan_over(alike, {}).sub_questions[0].text == SUMS.steps[0].text, "two would be the same"
 
 
 def test_shipped_cards_are_those_of_the_tools(tmp_path: object) -> None:
