@@ -9,6 +9,89 @@ from anabranch.cli.parameters import Debug, DecomposerPrice, MaxSubQuestions, Pr
 from anabranch.errors import ConfigurationError
 
 _MODELS = "[LABEL=]MODEL, with MODEL as for ask, or batch:NAME to write prompts out for a batch"
+Task = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="gsm8k, drop, bamboogle, strategyqa, hotpotqa, 2wiki, musique, parallelqa, own for your --data, or "
+        "toolplans: plans alone, over the --tools that the requests of --data need.",
+    ),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help='JSON lines: {"question": ..., "answer": ..., "context": ...}. Left out, the hub is asked.',
+        show_default=False,
+    ),
+]
+System = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="direct, cot, cot:SAMPLES (majority), unguided (the guided prompt without a plan), program, react, "
+        "two-stage, static[:PROTOCOL], dynamic[:PROTOCOL], human[:PROTOCOL] (plans of people in the data); "
+        "PROTOCOL is auto, guided, per_node or program; :always plans without the gate, :sequential answers one "
+        "sub-question at a time. Repeatable. "
+        "[default: direct, cot, unguided, static]",
+        show_default=False,
+    ),
+]
+Solver = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODEL",
+        help=f"Models that answer: {_MODELS}; small: before one that is too small to join answers. Repeatable. "
+        "[default: local]",
+        show_default=False,
+    ),
+]
+Decomposer = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Models that plan; lines: for a distilled one on a server, examples: for one that is shown worked "
+        "examples. Repeatable. [default: local]",
+        show_default=False,
+    ),
+]
+OneCorpus = Annotated[
+    bool,
+    typer.Option("--one-corpus", help="Search the paragraphs of all questions in --data, not only a question's."),
+]
+Tools = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help='toolplans: a JSON list of tools: {"name": ..., "description": ..., "parameters": ...}.',
+        show_default=False,
+    ),
+]
+Retrieve = Annotated[
+    int, typer.Option(metavar="N", help="toolplans: show only the N tools that fit a request; 0 shows all.")
+]
+RightTools = Annotated[
+    bool, typer.Option("--right-tools", help="toolplans: the right tools are always among those shown.")
+]
+Split = Annotated[str, typer.Option(metavar="NAME", help="toolplans: the rows of --data to take.")]
+Limit = Annotated[int | None, typer.Option(metavar="N", help="Most questions, chosen by --seed.", show_default=False)]
+Seed = Annotated[int, typer.Option(metavar="N", help="Chooses questions, and resamples intervals.")]
+Out = Annotated[str, typer.Option(metavar="FOLDER", help="The run's folder; an unfinished run goes on.")]
+Cache = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="SQLite file of models' replies. [default: cache.sqlite in --out]", show_default=False
+    ),
+]
+Concurrency = Annotated[int, typer.Option(metavar="N", help="Questions at a time.")]
+MaxTokens = Annotated[int, typer.Option(metavar="N", help="Most tokens of a reply.")]
+Baseline = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="System that the others are compared with. [default: cot]", show_default=False),
+]
+PaperGrading = Annotated[
+    bool, typer.Option("--paper-grading", help="Add the lenient grades of the paper's released code.")
+]
 evaluate = typer.Typer(
     name="eval",
     help="Runs planners and baselines on questions, and reports accuracy and total cost.",
@@ -20,97 +103,28 @@ evaluate = typer.Typer(
 @evaluate.callback()
 def run(
     ctx: typer.Context,
-    task: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="gsm8k, drop, bamboogle, strategyqa, hotpotqa, 2wiki, musique, parallelqa, own for your --data, or "
-            "toolplans: plans alone, over the --tools that the requests of --data need.",
-        ),
-    ] = "own",
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help='JSON lines: {"question": ..., "answer": ..., "context": ...}. Left out, the hub is asked.',
-            show_default=False,
-        ),
-    ] = None,
-    system: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="direct, cot, cot:SAMPLES (majority), unguided (the guided prompt without a plan), program, react, "
-            "two-stage, static[:PROTOCOL], dynamic[:PROTOCOL], human[:PROTOCOL] (plans of people in the data); "
-            "PROTOCOL is auto, guided, per_node or program; :always plans without the gate, :sequential answers one "
-            "sub-question at a time. Repeatable. "
-            "[default: direct, cot, unguided, static]",
-            show_default=False,
-        ),
-    ] = None,
-    solver: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="MODEL",
-            help=f"Models that answer: {_MODELS}; small: before one that is too small to join answers. Repeatable. "
-            "[default: local]",
-            show_default=False,
-        ),
-    ] = None,
-    decomposer: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Models that plan; lines: for a distilled one on a server, examples: for one that is shown worked "
-            "examples. Repeatable. [default: local]",
-            show_default=False,
-        ),
-    ] = None,
-    one_corpus: Annotated[
-        bool,
-        typer.Option("--one-corpus", help="Search the paragraphs of all questions in --data, not only a question's."),
-    ] = False,
+    task: Task = "own",
+    data: Data = None,
+    system: System = None,
+    solver: Solver = None,
+    decomposer: Decomposer = None,
+    one_corpus: OneCorpus = False,
     tool: Tool = None,
-    tools: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help='toolplans: a JSON list of tools: {"name": ..., "description": ..., "parameters": ...}.',
-            show_default=False,
-        ),
-    ] = None,
-    retrieve: Annotated[
-        int, typer.Option(metavar="N", help="toolplans: show only the N tools that fit a request; 0 shows all.")
-    ] = 16,
-    right_tools: Annotated[
-        bool, typer.Option("--right-tools", help="toolplans: the right tools are always among those shown.")
-    ] = False,
-    split: Annotated[str, typer.Option(metavar="NAME", help="toolplans: the rows of --data to take.")] = "test",
-    limit: Annotated[
-        int | None, typer.Option(metavar="N", help="Most questions, chosen by --seed.", show_default=False)
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Chooses questions, and resamples intervals.")] = 0,
-    out: Annotated[str, typer.Option(metavar="FOLDER", help="The run's folder; an unfinished run goes on.")] = "eval",
-    cache: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", help="SQLite file of models' replies. [default: cache.sqlite in --out]", show_default=False
-        ),
-    ] = None,
-    concurrency: Annotated[int, typer.Option(metavar="N", help="Questions at a time.")] = 8,
-    max_tokens: Annotated[int, typer.Option(metavar="N", help="Most tokens of a reply.")] = 1024,
+    tools: Tools = None,
+    retrieve: Retrieve = 16,
+    right_tools: RightTools = False,
+    split: Split = "test",
+    limit: Limit = None,
+    seed: Seed = 0,
+    out: Out = "eval",
+    cache: Cache = None,
+    concurrency: Concurrency = 8,
+    max_tokens: MaxTokens = 1024,
     max_sub_questions: MaxSubQuestions = 8,
     price: Price = "",
     decomposer_price: DecomposerPrice = "",
-    baseline: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="System that the others are compared with. [default: cot]", show_default=False
-        ),
-    ] = None,
-    paper_grading: Annotated[
-        bool, typer.Option("--paper-grading", help="Add the lenient grades of the paper's released code.")
-    ] = False,
+    baseline: Baseline = None,
+    paper_grading: PaperGrading = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -129,12 +143,8 @@ def run(
 @evaluate.command()
 def report(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The run's folder.")],
-    baseline: Annotated[
-        str | None, typer.Option(metavar="NAME", help="System that the others are compared with.", show_default=False)
-    ] = None,
-    paper_grading: Annotated[
-        bool, typer.Option("--paper-grading", help="Add the lenient grades of the paper's released code.")
-    ] = False,
+    baseline: Baseline = None,
+    paper_grading: PaperGrading = False,
     debug: Debug = False,
 ) -> None:
     """Writes the report of a run again, from what is recorded."""
