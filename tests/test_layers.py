@@ -21,6 +21,7 @@ BASE = frozenset(
         "config",
         "errors",
         "fetching",
+        "grading",
         "on_demand",
         "plan",
         "private",

@@ -17,9 +17,10 @@ from anabranch.batch.jobs import Job, Replies, Sampling, write_jobs
 from anabranch.codecs import LineGrammar
 from anabranch.config import Price
 from anabranch.distill.catalogues import shipped
+from anabranch.distill.datasets import Skipped
 from anabranch.distill.records import MAX_SUB_QUESTIONS
 from anabranch.distill.render import as_messages
-from anabranch.distill.screen import TOOLS, Question, read_questions
+from anabranch.distill.screen import TOOLS, read_questions
 from anabranch.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
@@ -89,11 +90,11 @@ async def draw(
     """
     if unknown := [name for name in how.tools if name not in TOOLS]:
         raise ConfigurationError(f"unknown tool {unknown[0]!r}; plans are drawn with {', '.join(TOOLS)}")
-    bad: dict[str, list[str]] = {}
-    asked = list(read_questions(questions, bad).values())[:limit]
+    skipped = Skipped()
+    asked = list(read_questions(questions, skipped.reasons).values())[:limit]
     if not asked:
         raise ConfigurationError(f"there is no question in {questions}; it wants id, question and answer in each line")
-    jobs = [_job(question, how) for question in asked]
+    jobs = [plan_job(q.id, q.question, how.tools, examples=how.examples, grammar=how.grammar) for q in asked]
     if elsewhere(decomposer) and replies is None:
         file = work / "decomposer_requests.jsonl"
         return {"requests": write_jobs(file, [(jobs, how.sampling)], name_of(decomposer))}
@@ -111,17 +112,26 @@ async def draw(
         "questions": len(asked),
         "plans": kept,
         "repeated": sum(len(reply.texts) for reply in drawn) - kept,
-        "left_out": {reason: {"rows": len(places), "first": places[:5]} for reason, places in bad.items()},
+        "left_out": skipped.described,
     }
     write_manifest(work / "draw.json", manifest)
     return manifest
 
 
-def _job(question: Question, how: Drawing) -> Job:
-    cards = shipped(*how.tools).cards
-    messages = prompts.lines_messages(question.question, cards, examples=how.examples)
-    pattern = LineGrammar([card.name for card in cards], MAX_SUB_QUESTIONS).pattern if how.grammar else None
-    return Job(id=question.id, messages=as_messages(messages), pattern=pattern)
+def plan_job(id_: str, question: str, tools: Sequence[str], *, examples: bool = False, grammar: bool = True) -> Job:
+    """The prompt for a plan over some of the library's own tools.
+
+    Args:
+        id_: of the job.
+        question: what to plan for.
+        tools: their names.
+        examples: whether it has worked examples.
+        grammar: whether the reply is held to the grammar.
+    """
+    cards = shipped(*tools).cards
+    messages = as_messages(prompts.lines_messages(question, cards, examples=examples))
+    pattern = LineGrammar([card.name for card in cards], MAX_SUB_QUESTIONS).pattern if grammar else None
+    return Job(id=id_, messages=messages, pattern=pattern)
 
 
 def _plans(jobs: Sequence[Job], replies: Sequence[Replies], source: str, how: Drawing) -> Iterator[Mapping[str, Any]]:

@@ -1,6 +1,10 @@
-"""Runs the scores of `evaluate` against servers: plans, guided answers, routes on unseen catalogues, solver tasks."""
+"""Scores: a decomposer's plans on GSM8K by guided answers, its routes on unseen catalogues, and small solvers."""
 
-from collections.abc import Sequence
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +12,48 @@ from anabranch.agents import prompts
 from anabranch.batch.chat import Model, answered
 from anabranch.batch.files import read_jsonl, write_manifest
 from anabranch.batch.jobs import Job, Replies, Sampling
-from anabranch.codecs import LineGrammar
-from anabranch.distill import evaluate
-from anabranch.distill.catalogues import shipped
+from anabranch.codecs import LineGrammar, decode_lines
+from anabranch.distill.drawing import PLAN_TOKENS, plan_job
 from anabranch.distill.records import MAX_SUB_QUESTIONS
 from anabranch.distill.render import as_messages
+from anabranch.errors import PlanError
+from anabranch.grading import right_answer
 from anabranch.plan import Plan
 from anabranch.tools.calculator import calculate
 
 SOLVE_TOKENS = 512
-PLAN_TOKENS = 320
+
+
+@dataclass(frozen=True)
+class Score:
+    """A share with its standard error.
+
+    Attributes:
+        right: how many were right.
+        n: out of how many.
+    """
+
+    right: int
+    n: int
+
+    @property
+    def percent(self) -> float:
+        """The share, in percent."""
+        return 100 * self.right / self.n if self.n else 0.0
+
+    @property
+    def standard_error(self) -> float:
+        """Of the share, in percentage points (binomial)."""
+        share = self.right / self.n if self.n else 0.0
+        return 100 * math.sqrt(share * (1 - share) / self.n) if self.n else 0.0
+
+    def __str__(self) -> str:
+        return f"{self.percent:.1f} ± {self.standard_error:.1f} ({self.right}/{self.n})"
+
+
+def score(right: Sequence[bool]) -> Score:
+    """Counts."""
+    return Score(sum(right), len(right))
 
 
 async def plans_of(
@@ -31,18 +67,9 @@ async def plans_of(
         out: file for its replies.
         examples: whether its prompt has worked examples.
     """
-    offer = shipped("calculator")
-    pattern = LineGrammar(["calculator"], MAX_SUB_QUESTIONS).pattern
-    jobs = [
-        Job(
-            id=str(row["id"]),
-            messages=as_messages(prompts.lines_messages(row["question"], offer.cards, examples=examples)),
-            pattern=pattern,
-        )
-        for row in rows
-    ]
+    jobs = [plan_job(str(row["id"]), row["question"], ["calculator"], examples=examples) for row in rows]
     replies = await answered(jobs, out, decomposer, role="decomposer", sampling=Sampling(max_tokens=PLAN_TOKENS))
-    made = {r.id: evaluate.read_plan(r.texts[0], ["calculator"], MAX_SUB_QUESTIONS) for r in replies}
+    made = {r.id: read_plan(r.texts[0], ["calculator"], MAX_SUB_QUESTIONS) for r in replies}
     return made, replies
 
 
@@ -61,7 +88,7 @@ async def guided(
         )
         jobs.append(Job(id=str(row["id"]), messages=as_messages(messages)))
     replies = await answered(jobs, out, solver, role="solver", sampling=Sampling(max_tokens=SOLVE_TOKENS))
-    result = evaluate.row_of(name, replies, {str(row["id"]): row["answer"] for row in rows})
+    result = row_of(name, replies, {str(row["id"]): row["answer"] for row in rows})
     planned = [plan for plan in plans.values() if plan]
     return result | {
         "plans": len(plans),
@@ -81,18 +108,18 @@ async def routes(path: Path, decomposer: Model, out: Path) -> dict[str, Any]:
     replies = await answered(jobs, out, decomposer, role="decomposer", sampling=Sampling(max_tokens=PLAN_TOKENS))
     steps = total = whole = valid = aligned = 0
     for row, reply in zip(rows, replies, strict=True):
-        plan, wanted = evaluate.read_plan(reply.texts[0], row["routes"], MAX_SUB_QUESTIONS), Plan(**row["plan"])
+        plan, wanted = read_plan(reply.texts[0], row["routes"], MAX_SUB_QUESTIONS), Plan(**row["plan"])
         valid += plan is not None
-        right, of = evaluate.same_routes(plan, wanted)
+        right, of = same_routes(plan, wanted)
         kinds = {q.route for q in plan.sub_questions} if plan else set()
         whole += plan is not None and kinds == {q.route for q in wanted.sub_questions}
         if plan is not None and len(plan.sub_questions) == len(wanted.sub_questions):
             steps, total, aligned = steps + right, total + of, aligned + 1
     return {
-        "valid": str(evaluate.Score(valid, len(rows))),
-        "same_set_of_routes": str(evaluate.Score(whole, len(rows))),
-        "same_length": str(evaluate.Score(aligned, len(rows))),
-        "steps_routed_right_where_same_length": str(evaluate.Score(steps, total)),
+        "valid": str(Score(valid, len(rows))),
+        "same_set_of_routes": str(Score(whole, len(rows))),
+        "same_length": str(Score(aligned, len(rows))),
+        "steps_routed_right_where_same_length": str(Score(steps, total)),
     }
 
 
@@ -103,9 +130,9 @@ async def small_solver(path: Path, solver: Model, out: Path) -> dict[str, str]:
     replies = await answered(jobs, out, solver, role="solver", sampling=Sampling(max_tokens=96))
     right: dict[str, list[bool]] = {}
     for row, reply in zip(rows, replies, strict=True):
-        good = evaluate.solver_right(row["source"], reply.texts[0].strip(), row["completion"], calculate)
+        good = solver_right(row["source"], reply.texts[0].strip(), row["completion"], calculate)
         right.setdefault(row["source"], []).append(good)
-    return {source: str(evaluate.score(values)) for source, values in right.items()}
+    return {source: str(score(values)) for source, values in right.items()}
 
 
 def teacher_plans(path: Path) -> dict[str, Plan | None]:
@@ -143,3 +170,59 @@ async def plans(
     result = await guided(name, rows, made, solver, out / f"{name}_answers.jsonl")
     write_manifest(out / f"{name}.json", result)
     return result
+
+
+def read_plan(reply: str, routes: Sequence[str], most: int) -> Plan | None:
+    """The plan of a reply, or None where it is not a valid one."""
+    try:
+        plan = decode_lines(reply)
+        plan.check(routes, most)
+    except PlanError:
+        return None
+    return plan
+
+
+def same_routes(plan: Plan | None, wanted: Plan) -> tuple[int, int]:
+    """Steps with the wanted route, and steps; a plan of another length has none right."""
+    expected = [q.route for q in wanted.sub_questions]
+    if plan is None or len(plan.sub_questions) != len(expected):
+        return 0, max(1, len(expected))
+    got = [q.route for q in plan.sub_questions]
+    if not expected:
+        return 1, 1
+    return sum(a == b for a, b in zip(got, expected, strict=True)), len(expected)
+
+
+def solver_right(source: str, reply: str, wanted: str, calculate: Any) -> bool:
+    """Whether a small solver's reply is right: the same value for arguments, the same text otherwise."""
+    if source == "arguments":
+        try:
+            got, expected = json.loads(reply), json.loads(wanted)
+            return all(_same_value(got[name], expected[name], calculate) for name in expected)
+        except Exception:
+            return False
+    return _plain(reply) == _plain(wanted)
+
+
+def _same_value(got: str, wanted: str, calculate: Any) -> bool:
+    left, right = (text.removeprefix("print(").removesuffix(")") if "print" in text else text for text in (got, wanted))
+    return got == wanted or bool(calculate(left) == calculate(right))
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"^(the|a|an) ", "", re.sub(r"[^\w\s]", "", text.lower()).strip())
+
+
+def row_of(name: str, replies: Sequence[Replies], answers: Mapping[str, str]) -> dict[str, Any]:
+    """One row of the GSM8K table."""
+    right = [right_answer(reply.texts[0], answers[reply.id]) for reply in replies]
+    result = score(right)
+    return {
+        "row": name,
+        "percent": round(result.percent, 2),
+        "standard_error": round(result.standard_error, 2),
+        "right": result.right,
+        "n": result.n,
+        "output_tokens": sum(reply.output_tokens for reply in replies) / max(1, len(replies)),
+        "cut_off": sum(not reply.finished[0] for reply in replies),
+    }

@@ -22,11 +22,11 @@ from anabranch.batch.jobs import Job, Replies
 from anabranch.codecs import LineGrammar, decode_lines
 from anabranch.distill.catalogues import shipped
 from anabranch.distill.datasets import plain_number, results
-from anabranch.distill.evaluate import right_answer
 from anabranch.distill.records import MAX_SUB_QUESTIONS
 from anabranch.distill.render import as_messages
 from anabranch.distill.teacher import repeats, says
 from anabranch.errors import PlanError
+from anabranch.grading import right_answer
 from anabranch.plan import Plan
 
 TOOLS = ("calculator", "search", "python")

@@ -5,18 +5,23 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from langchain_core.messages import HumanMessage
+from langchain_core.tools import BaseTool
+
 from anabranch.agents import prompts
-from anabranch.agents.models import resolve_model
+from anabranch.agents.decomposer import GivenPlan
+from anabranch.agents.models import RoleModel, resolve_model
 from anabranch.batch.chat import Model, answered, elsewhere, name_of, spent
 from anabranch.batch.files import digest, write_jsonl, write_manifest
 from anabranch.batch.jobs import Job, Replies, Sampling, read_replies, run_jobs, write_jobs
 from anabranch.config import Price, Protocol
 from anabranch.distill import outcomes as by_row
 from anabranch.distill import screen
-from anabranch.distill.running import Runner
+from anabranch.distill.datasets import Skipped
 from anabranch.distill.selection import Selection, select
-from anabranch.errors import ConfigurationError
-from anabranch.plan import Plan
+from anabranch.errors import ConfigurationError, ModelError, PlanError
+from anabranch.graphs.planner import create_planner
+from anabranch.plan import SOLVE, Plan, Usage
 from anabranch.tools import calculator
 
 ALONE_SEED = 101
@@ -82,10 +87,10 @@ async def run(
         EndpointError: the solver failed; what it answered before is kept.
         BackendError: a file cannot be written.
     """
-    bad: dict[str, list[str]] = {}
-    asked = screen.read_questions(questions, bad)
-    candidates = screen.read_candidates(plans, asked, bad)
-    _check(candidates, plans, questions, bad)
+    skipped = Skipped()
+    asked = screen.read_questions(questions, skipped.reasons)
+    candidates = screen.read_candidates(plans, asked, skipped.reasons)
+    _check(candidates, plans, questions, skipped)
     ids = dict.fromkeys(candidate.id for candidate in candidates)
     planned = screen.planned_jobs(asked, candidates)
     alone = screen.alone_jobs([asked[id_] for id_ in ids]) if how.alone else []
@@ -100,7 +105,7 @@ async def run(
         "inputs": {"questions": digest(questions), "plans": digest(plans)},
         "solver_took": spent([*along, *without], how.price),
     }
-    return _written(work, asked, tried, how, facts, bad)
+    return _written(work, asked, tried, how, facts, skipped)
 
 
 def again(questions: Path, screened: Path, work: Path, how: Screening) -> dict[str, Any]:
@@ -120,17 +125,17 @@ def again(questions: Path, screened: Path, work: Path, how: Screening) -> dict[s
         ConfigurationError: no plan can be used.
         BackendError: a file cannot be written.
     """
-    bad: dict[str, list[str]] = {}
-    asked = screen.read_questions(questions, bad)
-    tried = by_row.read(screened, asked, bad)
-    _check(tried[0], screened, questions, bad)
+    skipped = Skipped()
+    asked = screen.read_questions(questions, skipped.reasons)
+    tried = by_row.read(screened, asked, skipped.reasons)
+    _check(tried[0], screened, questions, skipped)
     facts = {"solver": f"outcomes in {screened}", "inputs": {f.name: digest(f) for f in (questions, screened)}}
-    return _written(work, asked, tried, how, facts, bad)
+    return _written(work, asked, tried, how, facts, skipped)
 
 
-def _check(candidates: Sequence[screen.Candidate], plans: Path, questions: Path, bad: Mapping[str, list[str]]) -> None:
+def _check(candidates: Sequence[screen.Candidate], plans: Path, questions: Path, skipped: Skipped) -> None:
     if not candidates:
-        reasons = "; ".join(f"{len(places)} are {reason}" for reason, places in bad.items()) or "it is empty"
+        reasons = "; ".join(f"{count} are {reason}" for reason, count in skipped.counts.items()) or "it is empty"
         raise ConfigurationError(f"no plan of {plans} can be used with {questions}: {reasons}")
 
 
@@ -140,7 +145,7 @@ def _written(
     tried: tuple[list[screen.Candidate], list[screen.Outcome], dict[str, screen.Alone]],
     how: Screening,
     facts: Mapping[str, Any],
-    bad: Mapping[str, list[str]],
+    skipped: Skipped,
 ) -> dict[str, Any]:
     """Writes outcomes, the training files and the manifest."""
     candidates, outcomes, alone = tried
@@ -153,7 +158,7 @@ def _written(
         **facts,
         "results": _results(outcomes, list(alone.values())),
         "rows": select(asked, candidates, outcomes, alone, how.selection).write(work),
-        "left_out": {reason: {"rows": len(places), "first": places[:5]} for reason, places in bad.items()},
+        "left_out": skipped.described,
     }
     write_manifest(work / "screen.json", manifest)
     return manifest
@@ -200,3 +205,53 @@ def _results(outcomes: Sequence[screen.Outcome], alone: Sequence[screen.Alone]) 
         "repeating": sum(bool(outcome.repeats) for outcome in outcomes),
         "not_in_the_format": sum(bool(outcome.format) for outcome in outcomes),
     }
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Answers jobs as the planner would: it runs each plan, sub-question by sub-question.
+
+    For solvers that are too small to be guided by a whole plan (see `graphs/protocol.py`), and for plans with look-ups.
+
+    Attributes:
+        solver: who answers the sub-questions.
+        tools: the tools there are; a step that needs another one is reasoned about instead.
+        plans: question and plan by the job's id.
+    """
+
+    solver: RoleModel
+    tools: Sequence[BaseTool]
+    plans: Mapping[str, tuple[str, Plan]]
+
+    async def __call__(self, job: Job, sampling: Sampling) -> Replies:
+        """Runs the plan of one job, once for each sample; a run that fails is an empty reply.
+
+        Raises:
+            EndpointError: the solver could not be reached, refused, or failed.
+        """
+        question, plan = self.plans[job.id]
+        planner = create_planner(
+            decomposer=GivenPlan(self._routed(plan)),
+            solver=self.solver,
+            tools=self.tools,
+            gate="always",
+            protocol="per_node",
+            max_replans=0,
+            answer_form="short",
+        )
+        texts, read, written = [], 0, 0
+        for _ in range(sampling.n):
+            try:
+                result = await planner.ainvoke({"messages": [HumanMessage(question)]})
+            except (ModelError, PlanError):
+                texts.append("")
+                continue
+            texts.append(f"Answer: {result['answer']}")
+            used = sum(result["usage"].values(), Usage())
+            read, written = read + used.input_tokens, written + used.output_tokens
+        return Replies(id=job.id, texts=texts, finished=[True] * len(texts), input_tokens=read, output_tokens=written)
+
+    def _routed(self, plan: Plan) -> Plan:
+        known = {tool.name for tool in self.tools}
+        steps = (q if q.route in known else q.model_copy(update={"route": SOLVE}) for q in plan.sub_questions)
+        return Plan(sub_questions=tuple(steps))

@@ -18,9 +18,9 @@ from anabranch.batch.jobs import Job, Replies, Sampling
 from anabranch.config import Price
 from anabranch.distill import datasets
 from anabranch.distill.datasets import Skipped
-from anabranch.distill.evaluate import right_answer
 from anabranch.distill.render import as_messages
 from anabranch.errors import ConfigurationError
+from anabranch.grading import right_answer
 
 HELD_OUT_SHARE = 0.05
 MAX_TOKENS = 512

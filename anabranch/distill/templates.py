@@ -4,13 +4,13 @@ Human data sets hold few plans over documents that a library may use in training
 made up, so nothing can be learned from them but the form of a plan.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from anabranch.distill import vocabulary as words
 from anabranch.distill.records import Demonstration, Step
-from anabranch.distill.sums import sum_demonstration
 
 _KINDS = ("person", "company", "structure", "town", "film", "book", "song", "river", "country")
 
@@ -58,12 +58,12 @@ def written(random: Random, count: int) -> Iterator[Demonstration]:
     """
     makers: Sequence[tuple[Callable[[Random], tuple[str, list[Step]]], int]] = (
         (_chain, 34), (_single, 10), (_comparison, 14), (_same, 4), (_difference, 12), (_age_at, 4), (_total, 4),
-        (sum_demonstration, 12), (_task, 8), (_tool_task, 6),
+        (_sum, 12), (_task, 8), (_tool_task, 6),
     )  # fmt: skip
     choices = random.choices([maker for maker, _ in makers], [share for _, share in makers], k=count)
     for number, make in enumerate(choices):
         question, steps = make(random)
-        name = make.__name__.strip("_").removesuffix("_demonstration")
+        name = make.__name__.strip("_")
         yield Demonstration(
             id=f"written-{number}",
             source=f"written_{name}",
@@ -223,7 +223,7 @@ def _statement(thing: Thing, ask: str) -> str:
 
 
 def _how_much_more(random: Random) -> tuple[str, list[Step]]:
-    kind, comparison, ask = random.choice((
+    form = random.choice((
         ("structure", "How much longer is {a} than {b}?", "How long is {x}?"),
         ("structure", "How much taller is {a} than {b}?", "How tall is {x}?"),
         ("structure", "How much more did {a} cost than {b}?", "How much did {x} cost?"),
@@ -231,11 +231,7 @@ def _how_much_more(random: Random) -> tuple[str, list[Step]]:
         ("town", "How many more people live in {a} than in {b}?", "How many people live in {x}?"),
         ("company", "How many more people work for {a} than for {b}?", "How many people work for {x}?"),
     ))  # fmt: skip
-    left, right = _pair(random, kind)
-    steps, _, slots = _both(left, right, ask, random, "number")
-    text = f"How much more is {slots[0]} than {slots[1]}?"
-    steps.append(Step(text=text, kind="arithmetic", expression=f"{slots[0]} - {slots[1]}"))
-    return comparison.replace("{a}", left.text).replace("{b}", right.text), steps
+    return _with_two_amounts(random, form, "How much more is {a} than {b}?", "-")
 
 
 def _age_at(random: Random) -> tuple[str, list[Step]]:
@@ -265,15 +261,21 @@ def _age_at(random: Random) -> tuple[str, list[Step]]:
 def _total(random: Random) -> tuple[str, list[Step]]:
     if random.random() < 0.5:
         return _multiple(random)
-    kind, question, ask = random.choice((
+    form = random.choice((
         ("town", "How many people live in {a} and {b} together?", "How many people live in {x}?"),
         ("company", "How many people do {a} and {b} employ in total?", "How many people work for {x}?"),
         ("structure", "What did {a} and {b} cost together?", "How much did {x} cost?"),
     ))  # fmt: skip
+    return _with_two_amounts(random, form, "How much are {a} and {b} together?", "+")
+
+
+def _with_two_amounts(random: Random, form: tuple[str, str, str], text: str, operator: str) -> tuple[str, list[Step]]:
+    """A question that a sum over two amounts answers, after each was looked up."""
+    kind, question, ask = form
     left, right = _pair(random, kind)
-    steps, _, slots = _both(left, right, ask, random, "number")
-    text = f"How much are {slots[0]} and {slots[1]} together?"
-    steps.append(Step(text=text, kind="arithmetic", expression=f"{slots[0]} + {slots[1]}"))
+    steps, _, (a, b) = _both(left, right, ask, random, "number")
+    last = text.replace("{a}", a).replace("{b}", b)
+    steps.append(Step(text=last, kind="arithmetic", expression=f"{a} {operator} {b}"))
     return question.replace("{a}", left.text).replace("{b}", right.text), steps
 
 
@@ -291,6 +293,27 @@ def _multiple(random: Random) -> tuple[str, list[Step]]:
     slot = f"{{{len(steps)}}}"
     steps.append(Step(text=f"How much is {count} times {slot}?", kind="arithmetic", expression=f"{count} * {slot}"))
     return question.replace("{x}", thing.text).replace("{n}", count), steps
+
+
+def _sum(random: Random) -> tuple[str, list[Step]]:
+    question, steps = random.choice(words.SUMS)
+    values = _values_of_a_sum(random)
+
+    def filled(text: str) -> str:
+        return re.sub(r"<([a-z])>", lambda match: values[match[1]], text)
+
+    made = [Step(text=filled(text), kind="arithmetic", expression=filled(expression)) for text, expression in steps]
+    return filled(question), made
+
+
+def _values_of_a_sum(random: Random) -> dict[str, str]:
+    a, b, c, d = (random.choice((random.randint(2, 12), random.randint(2, 60))) for _ in range(4))
+    people = random.sample(words.FIRST, 2)
+    return {
+        "a": str(a), "b": str(b), "c": str(c), "d": str(d), "g": str(random.randint(70, 2000)),
+        "s": str(random.randint(1, a * b)), "t": str(random.choice((5, 10, 15, 20, 25, 30, 40, 50, 75))),
+        "p": people[0], "q": people[1], "i": random.choice(words.ITEMS), "k": random.choice(words.BOXES),
+    }  # fmt: skip
 
 
 def _task(random: Random) -> tuple[str, list[Step]]:

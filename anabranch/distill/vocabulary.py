@@ -1,6 +1,6 @@
 """Words for written demonstrations: made-up names, relations between things, attributes, and tasks without a plan.
 
-They stand in `words/vocabulary.json`.
+They stand in `words/vocabulary.json` and `words/sums.json`.
 """
 
 import json
@@ -35,5 +35,8 @@ TASKS: Sequence[str] = _WORDS["tasks"]
 TASK_WORDS: Mapping[str, Sequence[str]] = _WORDS["task_words"]
 TOOL_TASKS: Mapping[str, Sequence[tuple[str, str, str]]] = _WORDS["tool_tasks"]
 """By kind of tool: question, its step, and a second step: a question, arithmetic after `=`, or none."""
+SUMS: Sequence[tuple[str, Sequence[tuple[str, str]]]] = json.loads((FOLDER / "sums.json").read_text(encoding="utf-8"))
+"""Everyday word problems: question, then text and expression of each step. `<a>` to `<d>` are small, `<g>` is large,
+`<s>` less than a * b."""
 EMPTY: frozenset[str] = frozenset(_WORDS["empty"])
 """Words that say nothing of what a tool does."""

@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
-from anabranch.agents.answers import normalize, numbers
 from anabranch.evals.examples import Example
-from anabranch.evals.grading import token_f1
 from anabranch.evals.intervals import Mean, mean
 from anabranch.evals.records import Record
+from anabranch.grading import normalize, numbers, token_f1
 from anabranch.plan import Plan, SubQuestion
 from anabranch.tools.terms import STOP_WORDS, tokenize
 

@@ -12,13 +12,13 @@ from langchain_core.messages import HumanMessage
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 
 from anabranch.agents import prompts as product
-from anabranch.agents.answers import normalize, numbers
 from anabranch.agents.decomposer import Decomposer, GivenPlan, PlanRequest, decompose
 from anabranch.agents.models import RoleModel, call
 from anabranch.config import Protocol as RunProtocol
 from anabranch.errors import ConfigurationError, DocumentError, MissingExtraError
 from anabranch.evals import prompts
 from anabranch.evals.examples import Example, Paragraph
+from anabranch.grading import normalize, numbers
 from anabranch.graphs.planner import create_planner
 from anabranch.plan import Answer, Plan, SubQuestion, escape
 from anabranch.replies import final_answer

@@ -29,9 +29,7 @@ from anabranch.batch.jobs import (
     write_jobs,
 )
 from anabranch.config import Price
-from anabranch.distill.evaluate import right_answer, same_routes, score
 from anabranch.errors import BackendError, ConfigurationError, EndpointError, MissingReplyError, StorageError
-from anabranch.plan import Plan, SubQuestion
 from tests.fakes import ScriptedChatModel
 from tests.openai_server import OpenAIServer, prompt_of
 
@@ -250,28 +248,3 @@ def test_failures_count_while_nothing_goes_well_between() -> None:
     with pytest.raises(BackendError, match="10 failures in a row; the last: gone"):
         streak.note(unwell=True, told="gone")
     assert [is_unwell(e) for e in (EndpointError("x"), ValueError(), ConfigurationError("x"))] == [True, True, False]
-
-
-def test_grading_is_strict() -> None:
-    assert right_answer("so 5\nAnswer: $1,250.00", "1250")
-    assert right_answer("so 5, thus \\(\\boxed{18}\\).", "18")
-    assert right_answer("It is 18.", "18")
-    assert not right_answer("3 trays of 6 are 18.", "18")
-    assert not right_answer("Answer: 3 or 4", "3")
-    assert not right_answer("Answer: 4, not 3\nSo 3", "3")
-    assert str(score([True, False])) == "50.0 ± 35.4 (1/2)"
-
-
-def test_answers_in_words_are_graded_too() -> None:
-    assert right_answer("Hm.\nAnswer: The Salt Road.", "salt road")
-    assert not right_answer("It is in The Salt Road", "The Salt Road")
-    assert not right_answer("Answer: yes, no", "yes")
-    assert right_answer("Answer: 12", "12")
-    assert not right_answer("Answer:", "yes")
-
-
-def test_routes_are_compared_step_by_step() -> None:
-    plan = Plan(sub_questions=(SubQuestion(id=1, text="a", route="x"), SubQuestion(id=2, text="b")))
-    assert same_routes(plan, plan) == (2, 2)
-    assert same_routes(None, plan) == (0, 2)
-    assert same_routes(Plan(), Plan()) == (1, 1)

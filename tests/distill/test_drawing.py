@@ -9,7 +9,7 @@ import pytest
 from anabranch.batch.files import read_jsonl, write_jsonl
 from anabranch.codecs import LineGrammar
 from anabranch.distill import screen
-from anabranch.distill.drawing import Drawing, draw
+from anabranch.distill.drawing import Drawing, draw, plan_job
 from anabranch.errors import ConfigurationError, EndpointError
 from tests.fakes import ScriptedChatModel
 
@@ -92,10 +92,7 @@ async def test_mistakes(tmp_path: Path) -> None:
 
 
 def test_plans_are_held_to_the_catalogue() -> None:
-    from anabranch.distill.drawing import _job
-
-    question = screen.Question(id="q", question="How many?", answer="1")
-    job = _job(question, Drawing(tools=("search", "calculator")))
+    job = plan_job("q", "How many?", ["search", "calculator"])
     assert job.pattern == LineGrammar(["search", "calculator"], 8).pattern
     assert "search:" in job.messages[0]["content"]
-    assert _job(question, Drawing(grammar=False)).pattern is None
+    assert plan_job("q", "How many?", [], grammar=False).pattern is None

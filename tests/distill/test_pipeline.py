@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from anabranch.batch.files import read_jsonl, write_jsonl
+from anabranch.batch.files import read_jsonl, read_rows, write_jsonl
 from anabranch.codecs import decode_lines
 from anabranch.config import Price
 from anabranch.distill import pipeline, sources
@@ -235,10 +235,14 @@ async def test_a_row_passes_each_module_once(tmp_path: Path, monkeypatch: pytest
     data = Path(shutil.copytree(SAMPLE, tmp_path / "sample"))
     await taught(data)
     monkeypatch.setattr(pipeline, "PASSES", 1)
-    read_rows = sources.read_rows
-    monkeypatch.setattr(sources, "read_rows", lambda path, *more: opened.append(path.name) or read_rows(path, *more))
     id_ = str(list(read_jsonl(data / source))[-1]["id"])
     way, opened = list[str](), list[str]()
+
+    def noted(path: Path, *more: Any) -> Any:
+        opened.append(path.name)
+        return read_rows(path, *more)
+
+    monkeypatch.setattr("anabranch.distill.sources.read_rows", noted)
 
     def is_it(value: Any) -> bool:
         parts = value if isinstance(value, tuple) else [value]

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from anabranch.agents.answers import normalize
 from anabranch.evals.examples import Example
-from anabranch.evals.grading import exact_match, token_f1
 from anabranch.evals.tasks.task import Hub, Scores, Task
+from anabranch.grading import exact_match, normalize, token_f1
 
 
 def grade(answer: str, reply: str, example: Example) -> Scores:

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from anabranch.agents.answers import is_number
 from anabranch.evals.examples import Example
-from anabranch.evals.grading import last_is_number
 from anabranch.evals.tasks.task import Hub, Scores, Task
+from anabranch.grading import is_number, last_is_number
 
 
 def grade(answer: str, reply: str, example: Example) -> Scores:

@@ -1,9 +1,8 @@
 """A user's own questions: any JSON lines with question and answer."""
 
-from anabranch.agents.answers import is_number, numbers
 from anabranch.evals.examples import Example
-from anabranch.evals.grading import exact_match, token_f1
 from anabranch.evals.tasks.task import Scores, Task
+from anabranch.grading import exact_match, is_number, numbers, token_f1
 
 
 def grade(answer: str, reply: str, example: Example) -> Scores:

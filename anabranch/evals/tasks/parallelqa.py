@@ -1,9 +1,8 @@
 """ParallelQA: questions whose look-ups are independent (Kim et al. 2024, LLMCompiler, arXiv 2312.04511)."""
 
-from anabranch.agents.answers import numbers
 from anabranch.evals.examples import Example
-from anabranch.evals.grading import exact_match
 from anabranch.evals.tasks.task import Scores, Task
+from anabranch.grading import exact_match, numbers
 
 NEAR = 0.05
 """How far off a number may be for `near`: its authors' sources and ours round differently."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from anabranch.evals.examples import Example
-from anabranch.evals.grading import yes_or_no
 from anabranch.evals.tasks.task import Hub, Scores, Task
+from anabranch.grading import yes_or_no
 
 
 def grade(answer: str, reply: str, example: Example) -> Scores:

@@ -4,11 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.agents.answers import is_number, normalize, numbers
 from anabranch.evals.examples import Example
-from anabranch.evals.grading import exact_match, last_is_number, token_f1, yes_or_no
 from anabranch.evals.tasks import TASKS, bamboogle, drop, find_task, gsm8k, own, parallelqa, strategyqa
 from anabranch.evals.tasks.task import Task
+from anabranch.grading import (
+    exact_match,
+    is_number,
+    last_is_number,
+    normalize,
+    numbers,
+    right_answer,
+    token_f1,
+    yes_or_no,
+)
 
 
 def example(*answers: str) -> Example:
@@ -128,3 +136,20 @@ def test_a_reference_is_right_about_itself(name: str, text: str) -> None:
         scores = find_task(name).grade(text, text, example(text))
         assert scores["em"]
         assert scores["f1"] == 1
+
+
+def test_grading_is_strict() -> None:
+    assert right_answer("so 5\nAnswer: $1,250.00", "1250")
+    assert right_answer("so 5, thus \\(\\boxed{18}\\).", "18")
+    assert right_answer("It is 18.", "18")
+    assert not right_answer("3 trays of 6 are 18.", "18")
+    assert not right_answer("Answer: 3 or 4", "3")
+    assert not right_answer("Answer: 4, not 3\nSo 3", "3")
+
+
+def test_answers_in_words_are_graded_too() -> None:
+    assert right_answer("Hm.\nAnswer: The Salt Road.", "salt road")
+    assert not right_answer("It is in The Salt Road", "The Salt Road")
+    assert not right_answer("Answer: yes, no", "yes")
+    assert right_answer("Answer: 12", "12")
+    assert not right_answer("Answer:", "yes")
