@@ -22,6 +22,7 @@ AnabranchError
     ├── MissingExtraError      an optional dependency is not installed
     ├── ModelUnavailableError  the weights cannot be found or loaded
     ├── EndpointError          an address that does not answer, or refuses
+    │   ├── ImagesRefusedError images that the model, or its server, does not take
     │   └── CallTimeoutError   a model call that took longer than it may
     ├── OverloadError          a server that has as much to do as it takes
     ├── DeadlineError          a request that took longer than it may
@@ -156,6 +157,10 @@ class EndpointError(BackendError):
 
 class CallTimeoutError(EndpointError):
     """A model call took longer, in all, than it may. In a sub-question, that one has failed, and the run goes on."""
+
+
+class ImagesRefusedError(EndpointError):
+    """A prompt has images, and the model that is to answer it does not take them."""
 
 
 class MissingReplyError(BackendError):

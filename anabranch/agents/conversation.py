@@ -14,6 +14,7 @@ from typing import Literal
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from anabranch.agents import prompts
+from anabranch.agents.images import with_stand_ins
 from anabranch.agents.leaning import MARKS, Form, addresses, content_of, form_of, references, says_what_differs
 from anabranch.agents.messages import is_system
 from anabranch.agents.models import RoleModel, call
@@ -234,7 +235,7 @@ def last_human(messages: Sequence[BaseMessage]) -> int:
 
 
 def last_question(messages: Sequence[BaseMessage]) -> str:
-    """Text of the last human message.
+    """Text of the last human message, with stand-ins for its images.
 
     Raises:
         QuestionError: there is none.
@@ -242,7 +243,7 @@ def last_question(messages: Sequence[BaseMessage]) -> str:
     place = last_human(messages)
     if place < 0:
         raise QuestionError("there is no human message; pass the question as one")
-    return str(messages[place].text)
+    return str(with_stand_ins(messages)[place].text)
 
 
 def earlier_turns(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
@@ -251,7 +252,7 @@ def earlier_turns(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     A model that is not offered the tools need not understand their calls, and some servers refuse them.
     """
     turns: list[BaseMessage] = []
-    for message in messages[: max(last_human(messages), 0)]:
+    for message in with_stand_ins(messages[: max(last_human(messages), 0)]):
         if is_system(message):
             continue
         if isinstance(message, ToolMessage):

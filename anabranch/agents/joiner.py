@@ -8,6 +8,7 @@ from langchain_core.messages import BaseMessage
 from anabranch.agents import prompts
 from anabranch.agents.answering import WORKING
 from anabranch.agents.final_answer import Reading
+from anabranch.agents.images import NO_IMAGES, Images, shown
 from anabranch.agents.json_answers import asked_for, call_as_json
 from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import Final, final_of, refusal
@@ -50,6 +51,7 @@ async def join(
     form: AnswerForm = "whole",
     grounded: bool = False,
     schema: AnswerSchema | None = None,
+    images: Images = NO_IMAGES,
 ) -> Joined:
     """Joins the answers.
 
@@ -65,6 +67,7 @@ async def join(
             checked first.
         schema: the JSON that the answer is to be; not checked here, and not streamed either. A joiner that is held to
             JSON can ask for no plan, so it is where all sub-questions have answers.
+        images: those of the question that no sub-question has looked at.
 
     A reply that is empty, or asks for a plan that may not be, is replaced by the last answers; to a refusal without
     words, what was found is added.
@@ -81,7 +84,7 @@ async def join(
     may_replan, form = may_replan and not held, "whole" if schema else form
     prompt = prompts.join_messages(question, plan, answers, may_replan=may_replan, form=form, grounded=grounded)
     reading: Reading = "joined" if form == "whole" else "short"
-    messages = prompts.with_history([*prompt, *asked_for(schema)], history)
+    messages = prompts.with_history([*shown(prompt, images), *asked_for(schema)], history)
     if schema and held:
         reply = await call_as_json(model, messages, schema, role="joiner")
     else:

@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import Runnable, RunnableBinding
 
+from anabranch.agents.images import without_images
 from anabranch.agents.wire import whole_number
 from anabranch.config import ANSWER_TOKENS, Price
 from anabranch.plan import Usage
@@ -185,7 +186,10 @@ def _usage(
 
 def _estimate(messages: Sequence[BaseMessage]) -> int:
     """Tokens of messages by the bytes of their text: most scripts take about four bytes a token."""
-    text = "".join(str(message.content) + str(getattr(message, "tool_calls", None) or "") for message in messages)
+    # What an image takes is counted by itself.
+    text = "".join(
+        str(without_images(message)) + str(getattr(message, "tool_calls", None) or "") for message in messages
+    )
     if not text:
         return 0
     width = len(text.encode("utf-8", "replace")) / len(text)

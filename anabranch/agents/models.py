@@ -18,6 +18,7 @@ from anabranch.addresses import masked, split_login, without_login
 from anabranch.agents.adapters import Role, adapter_folder
 from anabranch.agents.answering import UNOPENED, answering, heard_so_far, unstreamed
 from anabranch.agents.final_answer import Reading
+from anabranch.agents.images import has_images
 from anabranch.agents.ledger import Ledger, current
 from anabranch.agents.limits import TimeIsUp, answer_limit, blocks, expected_usage, limited, usage_of, within
 from anabranch.agents.listing import listed_model
@@ -26,7 +27,14 @@ from anabranch.agents.reply import ended_early, held, whole, without_thoughts
 from anabranch.agents.wire import refuses_roles, words_of
 from anabranch.bounds import words_of_error
 from anabranch.config import Price, read_settings
-from anabranch.errors import AnabranchError, CallTimeoutError, ConfigurationError, EndpointError, MissingExtraError
+from anabranch.errors import (
+    AnabranchError,
+    CallTimeoutError,
+    ConfigurationError,
+    EndpointError,
+    ImagesRefusedError,
+    MissingExtraError,
+)
 from anabranch.replies import unopened_thoughts
 from anabranch.tools.calling import in_daemon_thread
 
@@ -55,6 +63,8 @@ _FORMS = "use local, openai:MODEL, an address such as http://host:8000/v1, or PR
 LOCAL_TYPE = "anabranch-local"
 """`_llm_type` of the in-process model."""
 _UNOPENED = "thoughts without a beginning"
+_ON_IMAGES = re.compile(r"image|multi.?modal|vision|content\b.{0,40}\bstring", re.IGNORECASE)
+"""What servers say of images that their model cannot read, or that they cannot fetch or decode."""
 _NO_SYSTEM = "no system messages"
 _READ_SECONDS = 120.0
 
@@ -148,6 +158,9 @@ async def call(
         EndpointError: the model could not be reached, refused, or failed.
     """
     ledger, prompt = current() or Ledger(), [whole(message) for message in orderly(messages)]
+    pictured = has_images(prompt)
+    if pictured:
+        check_reads_images(model, role)
     shown = reading is not None and stream
     config: RunnableConfig = {"tags": [f"anabranch:{role}", *([] if shown else [NOSTREAM])], "run_name": role}
     asked = runnable or model.chat
@@ -166,7 +179,8 @@ async def call(
             raise
         except Exception as error:
             if (message := ended_early(error)) is None:
-                raise _own(error) or _failure(model, role, error) from error
+                refused = pictured and _refuses_images(error)
+                raise _own(error) or (_no_images(role) if refused else _failure(model, role, error)) from error
         if not isinstance(message, AIMessage):
             kind = type(message).__name__
             raise EndpointError(f"the {role} returned {kind} instead of a chat message; check the model")
@@ -175,6 +189,27 @@ async def call(
         model.habits.add(_UNOPENED)
     message = held(whole(message))
     return message if reading else without_thoughts(message)
+
+
+def check_reads_images(model: RoleModel, role: str) -> None:
+    """Refuses images for a model that is known to read none.
+
+    Raises:
+        ImagesRefusedError: it reads none.
+    """
+    if model.chat._llm_type == LOCAL_TYPE or (model.chat.profile or {}).get("image_inputs") is False:
+        raise _no_images(role)
+
+
+def _refuses_images(error: Exception) -> bool:
+    told = f"{words_of_error(error, 1000)} {words_of(error)[:1000]}"
+    return getattr(error, "status_code", 0) in (400, 404, 415, 422, 500, 501) and bool(_ON_IMAGES.search(told))
+
+
+def _no_images(role: str) -> ImagesRefusedError:
+    return ImagesRefusedError(
+        f"the {role}'s model does not take these images; send none, others, or name a {role} that reads images"
+    )
 
 
 async def _reply(

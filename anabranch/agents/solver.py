@@ -14,6 +14,7 @@ from anabranch.agents import prompts
 from anabranch.agents.answering import WORKING
 from anabranch.agents.final_answer import Reading
 from anabranch.agents.grounding import out_of_thin_air
+from anabranch.agents.images import NO_IMAGES, Images, shown
 from anabranch.agents.json_answers import asked_for, call_as_json
 from anabranch.agents.ledger import current
 from anabranch.agents.models import RoleModel, call
@@ -46,6 +47,7 @@ async def solve(
     tools: Sequence[BaseTool] = (),
     form: AnswerForm = "whole",
     schema: AnswerSchema | None = None,
+    images: Images = NO_IMAGES,
 ) -> Final:
     """Answers a question in one guided call, or directly if the plan is empty.
 
@@ -58,6 +60,7 @@ async def solve(
         history: earlier turns of the conversation, and system messages of the caller.
         tools: tools that compute, offered to a model that can call tools.
         form: the form of the answer; a small model writes short ones.
+        images: those of the question.
         schema: the JSON that the answer is to be; not checked here, and not streamed, as it is to be checked first.
 
     Raises:
@@ -68,7 +71,7 @@ async def solve(
     form = "whole" if schema and direct else "short" if model.small else form
     prompt = prompts.direct_messages(question, form) if direct else prompts.guided_messages(question, plan, form)
     reading: Reading = "short" if form == "short" else "whole" if direct else "marked"
-    messages = prompts.with_history([*prompt, *asked_for(schema)], history)
+    messages = prompts.with_history([*shown(prompt, images), *asked_for(schema)], history)
     ask = partial(call, model, role="solver", reading=reading, stream=schema is None)
     if tools and (model.chat.profile or {}).get("tool_calling"):
         return await _solve_with_tools(model, messages, {tool.name: tool for tool in tools}, ask)
@@ -134,14 +137,14 @@ async def _run_tool(tool: BaseTool | None, request: ToolCall) -> ToolMessage:
     return ToolMessage(shorten(content, MAX_CHARS), tool_call_id=request["id"] or "")
 
 
-async def answer_step(model: RoleModel, text: str) -> str:
-    """Answers one sub-question without a tool; `text` has its slots filled.
+async def answer_step(model: RoleModel, text: str, images: Images = NO_IMAGES) -> str:
+    """Answers one sub-question without a tool; `text` has its slots filled, and `images` are those that it names.
 
     Raises:
         ReplyError: the reply is empty or a refusal.
         BudgetExceededError, EndpointError: as `call`.
     """
-    return short_reply(_taken(await call(model, prompts.step_messages(text), role="solver")))
+    return short_reply(_taken(await call(model, shown(prompts.step_messages(text), images), role="solver")))
 
 
 def _taken(message: AIMessage) -> str:

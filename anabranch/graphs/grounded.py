@@ -7,6 +7,7 @@ from langchain_core.tools import BaseTool
 
 from anabranch.agents.arguments import takes_a_question
 from anabranch.agents.grounding import out_of_thin_air
+from anabranch.agents.images import NO_IMAGES, Images
 from anabranch.agents.joiner import Joined, failures, join, join_last
 from anabranch.agents.models import RoleModel
 from anabranch.agents.reply import Final
@@ -101,6 +102,7 @@ async def join_grounded(
     may_replan: bool,
     history: Sequence[BaseMessage] = (),
     form: AnswerForm = "whole",
+    images: Images = NO_IMAGES,
 ) -> Joined:
     """Joins the answers into one that rests on what was found; else the last answers, or that nothing was found.
 
@@ -119,7 +121,7 @@ async def join_grounded(
     if model.small:
         return last
     joined = await join(
-        model, question, plan, answers, may_replan=may_replan, history=history, form=form, grounded=True
+        model, question, plan, answers, may_replan=may_replan, history=history, form=form, grounded=True, images=images
     )
     if joined.final is None or joined.final.ending == "refused":
         return joined

@@ -18,10 +18,11 @@ from anabranch.agents.answering import WORKING, hearing
 from anabranch.agents.conversation import FollowUps, earlier_turns, history_of, transcript
 from anabranch.agents.decomposer import Decomposer, Draft, PlanRequest, decompose
 from anabranch.agents.gate import Gate
+from anabranch.agents.images import images_asked_of, images_in, mentioned
 from anabranch.agents.joiner import Joined, join, join_last
 from anabranch.agents.json_answers import as_json
 from anabranch.agents.ledger import Ledger, booking, current
-from anabranch.agents.models import RoleModel
+from anabranch.agents.models import RoleModel, check_reads_images
 from anabranch.agents.prompts import GROUNDED_TALK_INSTRUCTION
 from anabranch.agents.reply import Final
 from anabranch.agents.small_talk import courtesy, is_small_talk
@@ -105,6 +106,8 @@ class Nodes:
                 answer is to satisfy is none.
         """
         wanted_schema()
+        if images_asked_of(state["messages"]):
+            check_reads_images(self.solver, "solver")
         if self.review and lacks_checkpointer():
             raise ConfigurationError(f"nothing around this planner keeps its threads; {NEEDS_CHECKPOINTER}")
         ledger = Ledger(budget=self.budget, parent=current())
@@ -220,7 +223,14 @@ class Nodes:
         with booking(self._final_ledger(state)) as ledger, hearing(always=timed) as heard:
             question, form = state["question"], self.answer_form
             solving = solve(
-                self.solver, question, state["plan"], history=history, tools=tools, form=form, schema=schema
+                self.solver,
+                question,
+                state["plan"],
+                history=history,
+                tools=tools,
+                form=form,
+                schema=schema,
+                images=images_asked_of(state["messages"]),
             )
             try:
                 final = await ledger.in_time(solving)
@@ -240,13 +250,13 @@ class Nodes:
         """
         known = state["answers"]
         slot = asyncio.Semaphore(self.step.concurrency)
-        ran = set[int]()
+        ran, images = set[int](), images_in(state["messages"])
 
         async def answer_one(question: SubQuestion, inputs: Mapping[int, Answer]) -> Answer:
             ran.add(question.id)
             if all(answer.status != "waiting" for answer in inputs.values()):
                 emit("sub_question", id=question.id, status="started")
-            answer = await self.step(question, inputs, slot)
+            answer = await self.step(question, inputs, slot, images)
             emit("sub_question", **plain(answer))
             return answer
 
@@ -294,6 +304,9 @@ class Nodes:
         history, exhausted, schema = history_of(state["messages"], self.joiner), False, wanted_schema()
         # What is to be checked against what was found is written as text first.
         joining = join_grounded if self.searchers else partial(join, schema=schema)
+        images = images_asked_of(state["messages"])
+        seen = mentioned((each.text for each in plan.sub_questions), images)
+        joining = partial(joining, images={number: images[number] for number in images.keys() - seen.keys()})
         question = state["question"]
         with booking(self._final_ledger(state)) as ledger:
             try:

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from anabranch.addresses import masked
 from anabranch.agents.arguments import write_arguments
+from anabranch.agents.images import NO_IMAGES, Images, mentioned
 from anabranch.agents.ledger import Ledger, booking, current
 from anabranch.agents.limits import TimeIsUp, within
 from anabranch.agents.models import RoleModel
@@ -39,6 +40,7 @@ class StepState(TypedDict):
         sub_question: what is asked.
         text: its text with the slots filled.
         inputs: text of the answers it depends on, by sub-question id.
+        images: the images that its text names, as content blocks by their numbers.
         answer: the answer; must be set, unless something is raised.
         evidence: what the tool returned, where the answer was read out of it.
     """
@@ -46,6 +48,7 @@ class StepState(TypedDict):
     sub_question: Annotated[SubQuestion, Stored]
     text: str
     inputs: NotRequired[dict[int, str]]
+    images: NotRequired[Images]
     answer: NotRequired[str]
     evidence: NotRequired[str]
 
@@ -75,7 +78,7 @@ def by_route(
         if route == SOLVE and grounded:
             return await _reasoned(solver, state)
         if route == SOLVE:
-            return {"answer": await answer_step(solver, text)}
+            return {"answer": await answer_step(solver, text, state.get("images", NO_IMAGES))}
         tool = tools[route]
         if has_effects(tool, unmarked):
             inputs = list(state.get("inputs", {}).values())
@@ -157,8 +160,20 @@ class StepRunner:
         self.timeout = timeout
         self.concurrency = concurrency
 
-    async def __call__(self, question: SubQuestion, inputs: Mapping[int, Answer], slot: asyncio.Semaphore) -> Answer:
+    async def __call__(
+        self,
+        question: SubQuestion,
+        inputs: Mapping[int, Answer],
+        slot: asyncio.Semaphore,
+        images: Images = NO_IMAGES,
+    ) -> Answer:
         """Answers one sub-question.
+
+        Args:
+            question: what is asked.
+            inputs: the answers it depends on, by id.
+            slot: waits until there is room.
+            images: those of the conversation.
 
         Raises:
             BackendError: a model server is away; the run stops and can be resumed.
@@ -171,9 +186,9 @@ class StepRunner:
             missing = all(answer.not_found for answer in inputs.values() if not answer.ok)
             return Answer(id=question.id, status="failed", route=question.route, error=reason, not_found=missing)
         async with slot:
-            return await self._answer(question, inputs)
+            return await self._answer(question, inputs, images)
 
-    async def _answer(self, question: SubQuestion, inputs: Mapping[int, Answer]) -> Answer:
+    async def _answer(self, question: SubQuestion, inputs: Mapping[int, Answer], images: Images) -> Answer:
         try:
             text = told(question, inputs)
         except ModelError as failure:
@@ -185,7 +200,10 @@ class StepRunner:
                 ledger.check()
                 known = {id_: answer.text for id_, answer in inputs.items()}
                 left = ledger.seconds_left()
-                work = self.answer({"sub_question": question, "text": text, "inputs": known})
+                state: StepState = {"sub_question": question, "text": text, "inputs": known}
+                if named := mentioned([question.text], images):
+                    state["images"] = named
+                work = self.answer(state)
                 result = await within(work, min(self.timeout, left))
             except TimeIsUp:
                 late = self.timeout < left
