@@ -9,6 +9,7 @@ from langgraph.config import get_config
 from anabranch.agents.grounding import made_up
 from anabranch.agents.joiner import Joined
 from anabranch.agents.json_answers import as_json, as_schema
+from anabranch.agents.ledger import current
 from anabranch.agents.models import RoleModel
 from anabranch.agents.schemas import AnswerSchema
 from anabranch.config import Budget
@@ -31,11 +32,13 @@ def budget_of_answer(budget: Budget | None) -> Budget | None:
 
 
 def wanted_schema() -> AnswerSchema | None:
-    """The JSON that the final answer is to be; None for text.
+    """The JSON that the final answer is to be; None for text, as for a planner that answers another's sub-question.
 
     Raises:
         ConfigurationError: what was given is no valid schema.
     """
+    if current() is not None:
+        return None
     return as_schema(get_config().get("configurable", {}).get(RESPONSE_FORMAT))
 
 

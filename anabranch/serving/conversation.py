@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, merge_message_runs
 from pydantic import ValidationError
 
+from anabranch.agents.conversation import last_question
 from anabranch.config import check_question
 from anabranch.errors import ConfigurationError
 from anabranch.plan import Plan, SubQuestion, escape
+from anabranch.serving.image_parts import ImagePart
 from anabranch.serving.protocol import AssistantTurn, RefusalPart, SystemTurn, TextPart, ToolTurn, Turn
 from anabranch.serving.tool_turns import Carried, ToolTurns, read_call_id
 
@@ -48,17 +50,28 @@ class Conversation:
         since = [turn for turn in said[asked + 1 :] if not isinstance(turn, SystemTurn)]
         if asked < 0 or (since and not isinstance(since[-1], ToolTurn)):
             raise ConfigurationError("the last message must be the user's question or the result of a tool call")
-        question = check_question(_text(said[asked].content))
-        messages = [*system, *_history(said[:asked]), HumanMessage(question)]
+        messages = [*system, *_history(said[:asked]), _human(said[asked])]
+        check_question(last_question(messages))
         if not since:
             return cls(messages)
         return cls(messages, *await _continued(since, turns))
 
 
-def _text(content: str | Sequence[TextPart | RefusalPart] | None) -> str:
+def _text(content: str | Sequence[TextPart | RefusalPart | ImagePart] | None) -> str:
     if content is None or isinstance(content, str):
         return content or ""
-    return "\n".join(part.text if isinstance(part, TextPart) else part.refusal for part in content)
+    said = (part for part in content if not isinstance(part, ImagePart))
+    return "\n".join(part.text if isinstance(part, TextPart) else part.refusal for part in said)
+
+
+def _human(turn: Turn) -> HumanMessage:
+    """What the user said: a text, or content blocks where there are images."""
+    if isinstance(turn.content, str | None) or not any(isinstance(part, ImagePart) for part in turn.content):
+        return HumanMessage(_text(turn.content).strip())
+    parts = turn.content
+    return HumanMessage(
+        [part.block() if isinstance(part, ImagePart) else {"type": "text", "text": _text([part])} for part in parts]
+    )
 
 
 def _history(turns: Sequence[Turn]) -> list[BaseMessage]:
@@ -75,8 +88,8 @@ def _history(turns: Sequence[Turn]) -> list[BaseMessage]:
             if not turn.tool_calls:
                 messages.append(AIMessage(_text(turn.content)))
         else:
-            messages.append(HumanMessage(_text(turn.content)))
-    merged: list[BaseMessage] = merge_message_runs([message for message in messages if message.text])
+            messages.append(_human(turn))
+    merged: list[BaseMessage] = merge_message_runs([message for message in messages if message.content])
     return merged
 
 

@@ -23,6 +23,10 @@ from anabranch.serving.turnstile import Turnstile
 
 BODY_SECONDS = 30.0
 """Seconds in which a request's body must have come in."""
+MAX_LARGE = 8
+"""Most requests at a time whose bodies are larger than is allowed without images."""
+_IMAGE = re.compile(rb"data:image\\?/[a-z.+-]{1,20};base64,[A-Za-z0-9+/=\\]*")
+"""An image in JSON, whose slashes may be escaped."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ class DoorRules:
     Attributes:
         keys: API keys, one of which a client must send as `Authorization: Bearer KEY`; none lets everybody in.
         rate: most requests of one key, or of one address where there are no keys, such as `60/minute`.
-        max_body: most bytes in a request's body.
+        max_body: most bytes in a request's body, not counting images in it.
+        max_images: most bytes of images in a request's body, as data URLs.
         open_paths: paths that need no key and have no rate.
         hosts: names by which the server may be asked for; none for all. A web page that has its own name point to this
             machine (DNS rebinding) could otherwise ask a server that only this machine reaches.
@@ -41,6 +46,7 @@ class DoorRules:
     keys: Sequence[str] = ()
     rate: str | None = None
     max_body: int = 1_048_576
+    max_images: int = 20 * 1_048_576
     open_paths: frozenset[str] = frozenset({"/health", "/health/live"})
     hosts: Sequence[str] = ()
 
@@ -88,6 +94,7 @@ class Door:
         self._keys = [key.encode() for key in rules.keys]
         self._rate = rules.parsed_rate()
         self._hosts = frozenset(map(_bare, rules.hosts))
+        self.large = 0
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,19 +112,27 @@ class Door:
         if self._turnstile and (refused := await self._turnstile.refused(scope)):
             await refused(scope, receive, send)
             return
-        body = await self._body(scope, receive)
-        if isinstance(body, str):
-            status = 413 if body == "size" else 408
-            self._metrics.refused(body)
-            what = (
-                f"larger than {self._rules.max_body:,} bytes; send less"
-                if status == 413
-                else "too slow; send it faster"
-            )
-            # The rest of the body is not read, so the connection cannot be used again.
-            await refusal(status, f"the request's body is {what}", {"Connection": "close"})(scope, receive, send)
-            return
-        await self._app(scope, _replay(_readable(body), receive), send)
+        room = _Room(self)
+        try:
+            body = await self._body(scope, receive, room)
+            if not isinstance(body, str):
+                await self._app(scope, _replay(_readable(body), receive), send)
+                return
+        finally:
+            room.leave()
+        self._metrics.refused(body)
+        status, what = {
+            "size": (413, f"larger than {self._rules.max_body:,} bytes{self._and_images}; send less"),
+            "slow": (408, "too slow; send it faster"),
+            "large": (429, "large, and so are others that are being read; try again later"),
+        }[body]
+        headers = {"Connection": "close"} | ({"Retry-After": "2"} if status == 429 else {})
+        # The rest of the body is not read, so the connection cannot be used again.
+        await refusal(status, f"the request's body is {what}", headers)(scope, receive, send)
+
+    @property
+    def _and_images(self) -> str:
+        return f", and {self._rules.max_images:,} of images" if self._rules.max_images else ""
 
     async def _refused(self, scope: Scope) -> ASGIApp | None:
         headers = Headers(scope=scope)
@@ -145,10 +160,10 @@ class Door:
         given = sent.encode("utf-8", "surrogateescape")
         return sum(hmac.compare_digest(given, key) for key in self._keys) > 0
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | str:
-        """The whole body, or why there is none: `size` or `slow`."""
-        stated = Headers(scope=scope).get("content-length", "")
-        if stated.isdecimal() and int(stated[:20]) > self._rules.max_body:
+    async def _body(self, scope: Scope, receive: Receive, room: "_Room") -> bytes | str:
+        """The whole body, or why there is none: `size`, `slow`, or `large`, where others are, too."""
+        stated, most = Headers(scope=scope).get("content-length", ""), self._rules.max_body + self._rules.max_images
+        if stated.isdecimal() and int(stated[:20]) > most:
             return "size"
         pieces, size = [], 0
         try:
@@ -159,12 +174,36 @@ class Door:
                         return b""  # gone; the app is told the same
                     pieces.append(message.get("body", b""))
                     size += len(pieces[-1])
-                    if size > self._rules.max_body:
+                    if size > most:
                         return "size"
+                    if size > self._rules.max_body and not room.take():
+                        return "large"
                     if not message.get("more_body"):
-                        return b"".join(pieces)
+                        body = b"".join(pieces)
+                        large = size > self._rules.max_body and len(_IMAGE.sub(b"", body)) > self._rules.max_body
+                        return "size" if large else body
         except TimeoutError:
             return "slow"
+
+
+class _Room:
+    """The room that a request takes whose body is large, from when it turns out so until it is answered."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._taken = False
+
+    def take(self) -> bool:
+        """Takes the room, if there is some left and it has none yet; whether it has."""
+        if not self._taken and self._door.large < MAX_LARGE:
+            self._taken = True
+            self._door.large += 1
+        return self._taken
+
+    def leave(self) -> None:
+        """Gives it back."""
+        self._door.large -= self._taken
+        self._taken = False
 
 
 def _readable(body: bytes) -> bytes:

@@ -108,9 +108,10 @@ def handle_failures(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        # Without the input: it is the user's, and may not even be UTF-8.
-        place = [str(part) for part in first["loc"] if part != "body"]
+        # Of a value that may have several forms, the one in which it got furthest is the one that was meant.
+        first = max(error.errors(), key=lambda each: len(each["loc"]))
+        # Without the input: it is the user's, and may not even be UTF-8. Without names of types, which are ours.
+        place = [str(part) for part in first["loc"] if part != "body" and "[" not in str(part)]
         if first["type"] == "json_invalid":
             return refusal(400, "the body is not JSON; check its syntax")
         param = ".".join(place) or None

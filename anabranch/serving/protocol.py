@@ -13,6 +13,7 @@ from anabranch.plan import SOLVE, Plan, Route, Usage
 from anabranch.plan import Text as PlanText
 from anabranch.serving.formats import ResponseFormat
 from anabranch.serving.function_tool import FunctionTool
+from anabranch.serving.image_parts import ImagePart
 from anabranch.serving.tool_choice import ChatToolChoice
 
 MODEL = "anabranch"
@@ -59,7 +60,7 @@ def _items(value: Any) -> Iterable[Any]:
 
 
 class TextPart(BaseModel):
-    """A piece of text; other kinds of content are refused."""
+    """A piece of text."""
 
     type: Literal["text"]
     text: str
@@ -72,6 +73,7 @@ class RefusalPart(BaseModel):
     refusal: str
 
 
+UserPart = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 Text = str | Annotated[list[TextPart], Field(max_length=MAX_PARTS)]
 
 
@@ -83,10 +85,10 @@ class SystemTurn(BaseModel):
 
 
 class UserTurn(BaseModel):
-    """What the user says. The last one is the question."""
+    """What the user says, in words and images. The last one is the question."""
 
     role: Literal["user"]
-    content: Text
+    content: str | Annotated[list[UserPart], Field(max_length=MAX_PARTS)]
 
 
 class FunctionCall(BaseModel):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from anabranch.errors import ConfigurationError
+from anabranch.serving.image_parts import ImagePart, InputImage
 from anabranch.serving.protocol import (
     MAX_MESSAGES,
     AssistantTurn,
@@ -22,6 +23,7 @@ from anabranch.serving.responses_protocol import (
     InputMessage,
     InputPart,
     InputReference,
+    InputRefusal,
     InputResult,
     InputText,
     ResponsesRequest,
@@ -80,26 +82,37 @@ def _add_call(turns: list[Turn], call: ToolCall) -> None:
 
 
 def _message(item: InputMessage) -> Turn:
+    if item.role == "user":
+        content = item.content
+        parts = content if isinstance(content, str) else [_user_part(part) for part in content]
+        return UserTurn(role="user", content=parts)
+    if not isinstance(item.content, str) and any(isinstance(part, InputImage) for part in item.content):
+        raise ConfigurationError("only messages of the user may have images; put the image into one")
     if item.role == "assistant":
         return AssistantTurn(role="assistant", content=_said(item.content))
-    content = _text_of(item.content)
-    if item.role == "user":
-        return UserTurn(role="user", content=content)
-    return SystemTurn(role=item.role, content=content)
+    return SystemTurn(role=item.role, content=_text_of(item.content))
+
+
+def _user_part(part: InputPart) -> TextPart | ImagePart:
+    return part.part() if isinstance(part, InputImage) else TextPart(type="text", text=_words(part))
 
 
 def _said(content: str | Sequence[InputPart]) -> str | list[TextPart | RefusalPart]:
     if isinstance(content, str):
         return content
     return [
-        TextPart(type="text", text=part.text)
-        if isinstance(part, InputText)
-        else RefusalPart(type="refusal", refusal=part.refusal)
+        RefusalPart(type="refusal", refusal=part.refusal)
+        if isinstance(part, InputRefusal)
+        else TextPart(type="text", text=_words(part))
         for part in content
     ]
 
 
 def _text_of(content: str | Sequence[InputPart]) -> str | list[TextPart]:
-    if isinstance(content, str):
-        return content
-    return [TextPart(type="text", text=part.text if isinstance(part, InputText) else part.refusal) for part in content]
+    return content if isinstance(content, str) else [TextPart(type="text", text=_words(part)) for part in content]
+
+
+def _words(part: InputPart) -> str:
+    if isinstance(part, InputText):
+        return part.text
+    return part.refusal if isinstance(part, InputRefusal) else ""

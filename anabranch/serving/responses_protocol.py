@@ -10,6 +10,7 @@ from typing_extensions import TypeAliasType
 
 from anabranch.serving.formats import NamedSchema, ObjectFormat, TextFormat
 from anabranch.serving.function_tool import FunctionTool
+from anabranch.serving.image_parts import InputImage
 from anabranch.serving.protocol import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, MODEL, Body, Extras
 from anabranch.serving.tool_choice import ResponsesToolChoice
 
@@ -30,7 +31,7 @@ class InputRefusal(BaseModel):
     refusal: str
 
 
-InputPart = Annotated[InputText | InputRefusal, Field(discriminator="type")]
+InputPart = Annotated[InputText | InputRefusal | InputImage, Field(discriminator="type")]
 InputParts = Annotated[list[InputPart], Field(max_length=MAX_PARTS)]
 
 

@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 
 from anabranch.agents.answering import REASONING
-from anabranch.agents.conversation import taken_as
+from anabranch.agents.conversation import last_question, taken_as
 from anabranch.agents.decomposer import Decomposer, PlanRequest
 from anabranch.agents.final_answer import Delta
 from anabranch.agents.models import RoleModel
@@ -350,7 +350,7 @@ class _Asking:
             self._replans += 1
 
     def _asked(self) -> str:
-        return self._understood or str(self._question.conversation.messages[-1].text)
+        return self._understood or last_question(self._question.conversation.messages)
 
     async def _called(self) -> Outcome:
         """The calls for the client, in plan order; the plan is kept until their results come."""
