@@ -37,6 +37,8 @@ MAX_FEEDBACK_CHARS = 2_000
 """Most characters of a model's reason why another plan is needed."""
 MAX_REPLY_CHARS = 1_000_000
 """Most characters of a model's reply, and of its thoughts."""
+MAX_REPLY_BYTES = 16 * 2**20
+"""Most bytes of the reply of a server, of models or of tools."""
 MAX_LINE_CHARS = 1_000_000
 """Most characters of one line, or of one question, that is read from a file or from standard input."""
 MAX_DOCUMENT_CHARS = 50_000_000

@@ -13,10 +13,8 @@ from typing import Any, TypedDict, Unpack
 import httpx
 
 from anabranch.addresses import Login
+from anabranch.bounds import MAX_REPLY_BYTES as MAX_REPLY_BYTES
 from anabranch.errors import EndpointError
-
-MAX_REPLY_BYTES = 16 * 2**20
-"""Most bytes of a server's reply."""
 
 
 @dataclass(frozen=True)

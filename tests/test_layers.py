@@ -15,6 +15,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 BASE = frozenset(
     {
         "addresses",
+        "background",
         "bounds",
         "characters",
         "codecs",

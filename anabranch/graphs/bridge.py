@@ -4,36 +4,21 @@ A synchronous `invoke` runs a node's coroutine on one background event loop of t
 HTTP clients that belong to a loop keep their connections.
 """
 
-import asyncio
-import logging
-import threading
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from anabranch.background import BackgroundLoop
 from anabranch.errors import UserError
 
-logger = logging.getLogger(__name__)
 T = TypeVar("T")
-_NAME = "anabranch-loop"
 
 
 @lru_cache(maxsize=1)
-def _loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=_run, args=(loop,), name=_NAME, daemon=True).start()
-    return loop
-
-
-def _run(loop: asyncio.AbstractEventLoop) -> None:
-    """Keeps a loop running, whatever code on it does: stop it, or raise what ends loops."""
-    while not loop.is_closed():
-        try:
-            loop.run_forever()
-        except BaseException:
-            logger.exception("the background event loop was ended by what runs on it, and goes on")
+def _loop() -> BackgroundLoop:
+    return BackgroundLoop("anabranch-loop")
 
 
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -44,10 +29,10 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     Raises:
         UserError: it is called on the background loop itself, which could only wait for ever.
     """
-    if threading.current_thread().name == _NAME:
+    if _loop().is_here:
         coroutine.close()
         raise UserError("a synchronous call inside asynchronous code would never end; use `await ...ainvoke(...)`")
-    future = asyncio.run_coroutine_threadsafe(coroutine, _loop())
+    future = _loop().begin(coroutine)
     try:
         return future.result()
     except BaseException:

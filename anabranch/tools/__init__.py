@@ -12,12 +12,14 @@ from anabranch.errors import ConfigurationError
 from anabranch.tools.calculator import calculator
 from anabranch.tools.catalogue import Catalogue, ToolCard
 from anabranch.tools.documents import LoadReport, load_documents
+from anabranch.tools.mcp_servers import McpServers
 from anabranch.tools.python import python_sandbox
 from anabranch.tools.search import document_search, retriever_search
 
 __all__ = [
     "Catalogue",
     "LoadReport",
+    "McpServers",
     "ToolCard",
     "builtin_tool",
     "calculator",

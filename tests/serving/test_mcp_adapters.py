@@ -1,7 +1,7 @@
 """The MCP server and `langchain-mcp-adapters` in one environment, which has version 1 of the MCP SDK.
 
 The interpreter of that environment is named by ANABRANCH_SCALE_PYTHON; `make test` makes one. There, the first test
-runs the others, and those of `test_mcp.py`.
+runs the others, and those of `test_mcp.py` and `test_mcp_servers.py`.
 """
 
 import os
@@ -21,12 +21,12 @@ from tests.graphs.scripts import ask, plan_json, planner
 PYTHON = os.environ.get("ANABRANCH_SCALE_PYTHON")  # read before the suite hides the settings of the machine
 ROOT = Path(__file__).parents[2]
 HERE = find_spec("langchain_mcp_adapters") is not None
-pytestmark = [pytest.mark.slow, pytest.mark.loopback, pytest.mark.enable_socket, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.loopback, pytest.mark.enable_socket, pytest.mark.timeout(600)]
 
 
 @pytest.mark.skipif(not PYTHON or HERE, reason="ANABRANCH_SCALE_PYTHON is not set; make test sets it")
 def test_both_work_in_one_environment() -> None:
-    tests = ["tests/serving/test_mcp.py", "tests/serving/test_mcp_adapters.py"]
+    tests = ["tests/serving/test_mcp.py", "tests/serving/test_mcp_adapters.py", "tests/tools/test_mcp_servers.py"]
     done = subprocess.run(
         [str(PYTHON), "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
         cwd=ROOT,
