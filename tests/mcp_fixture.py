@@ -34,7 +34,10 @@ def served(*, read_only: bool | None) -> Callable[[Function], Function]:
 @served(read_only=True)
 def search(query: str) -> str:
     """Looks facts up."""
-    return {"Who founded Craigslist?": "Craigslist was founded by Craig Newmark."}.get(query, f"nothing about {query}")
+    return {
+        "Who founded Craigslist?": "Craigslist was founded by Craig Newmark.",
+        "When was Craig Newmark born?": "Craig Newmark was born in 1952.",
+    }.get(query, f"nothing about {query}")
 
 
 @served(read_only=False)

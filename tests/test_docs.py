@@ -1,6 +1,7 @@
 """The documentation: its links lead somewhere, and the README's first lines run."""
 
 import inspect
+import json
 import os
 import re
 import subprocess
@@ -85,6 +86,8 @@ def test_lines_of_python_run_as_they_are_after_the_install(
 ) -> None:
     (tmp_path / "handbook").mkdir()
     (tmp_path / "handbook" / "people.md").write_text("# Craigslist\nCraigslist was founded by Craig Newmark in 1995.")
+    fixture = {"command": sys.executable, "args": [str(ROOT / "tests" / "mcp_fixture.py")]}
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"fixture": fixture}}))
     # As after `pip install anabranch`: without torch.
     lines = "import sys; sys.modules['torch'] = None\n" + blocks(page)[number]
     done = subprocess.run(

@@ -22,6 +22,7 @@ BASE = frozenset(
         "config",
         "errors",
         "fetching",
+        "folders",
         "grading",
         "on_demand",
         "plan",

@@ -1,14 +1,15 @@
 """The example of an office: 60 tools of an MCP server, and plans for ten requests over those that fit."""
 
 import re
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp import Client
 
 from anabranch.evals.toolplans.data import read_requests, read_tools
+from anabranch.tools import McpServers
 from anabranch.tools.effects import has_effects
 from anabranch.tools.retrieval import ToolIndex
 from anabranch.tools.shortlist import SHOWN
@@ -26,17 +27,23 @@ def modules(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
     return import_module("office.server"), import_module("office.plan")
 
 
-async def test_an_mcp_servers_tools_become_the_planners(modules: tuple[Any, Any]) -> None:
-    server, plan = modules
-    async with Client(server.office()) as client:
-        tools = {tool.name: tool for tool in await plan.tools_of(client)}
-        assert len(tools) == 60
-        assert has_effects(tools["close_ticket"])
-        assert not has_effects(tools["search_tickets"])
-        assert await tools["search_tickets"].ainvoke({"words": "login"}) == "1 found with words login: ID 17"
+@pytest.fixture
+def tools(modules: tuple[Any, Any]) -> Iterator[McpServers]:
+    """The tools of the example's server, which runs."""
+    _, plan = modules
+    with McpServers(plan.SERVERS) as servers:
+        yield servers
 
 
-async def test_each_request_is_planned_over_the_tools_that_fit_it(modules: tuple[Any, Any]) -> None:
+async def test_an_mcp_servers_tools_become_the_planners(tools: McpServers) -> None:
+    named = {tool.name: tool for tool in tools}
+    assert len(named) == 60
+    assert has_effects(named["close_ticket"])
+    assert not has_effects(named["search_tickets"])
+    assert await named["search_tickets"].ainvoke({"words": "login"}) == "1 found with words login: ID 17"
+
+
+async def test_each_request_is_planned_over_the_tools_that_fit_it(modules: tuple[Any, Any], tools: McpServers) -> None:
     server, plan = modules
     wanted = {row.question: row.tools for row in GOLD}
 
@@ -45,13 +52,8 @@ async def test_each_request_is_planned_over_the_tools_that_fit_it(modules: tuple
         return plan_json(*((tool, f"Do it with {tool}", []) for tool in wanted[question]))
 
     chat = ScriptedChatModel(script=decomposer)
-    async with Client(server.office()) as client:
-        found = {
-            request: made
-            async for request, made in plan.plans(
-                await plan.tools_of(client), chat, ScriptedChatModel(script=["never asked"])
-            )
-        }
+    planned = plan.plans(tools, chat, ScriptedChatModel(script=["never asked"]))
+    found = {request: made async for request, made in planned}
     assert {request: tuple(q.route for q in made.sub_questions) for request, made in found.items()} == wanted
     names = {tool["name"] for tool in server.TOOLS}
     for prompt in chat.prompts:

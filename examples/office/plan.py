@@ -6,44 +6,24 @@ python examples/office/plan.py http://127.0.0.1:8000/v1#decomposer-1.5b     # af
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from langchain_core.tools import BaseTool, StructuredTool
+from langchain_core.tools import BaseTool
 from langgraph.checkpoint.memory import InMemorySaver
-from mcp import Client
-from mcp.client.stdio import StdioServerParameters
 
 from anabranch import Plan, create_planner
+from anabranch.tools import McpServers
 
 FOLDER = Path(__file__).parent
 LINES = (FOLDER / "requests.jsonl").read_text(encoding="utf-8").splitlines()
+# The same form as the file of `--mcp`. Its annotations tell actions, which a person approves, from look-ups.
+SERVERS = {"mcpServers": {"office": {"command": sys.executable, "args": [str(FOLDER / "server.py")]}}}
 REQUESTS: list[str] = [json.loads(line)["question"] for line in LINES]
 
 
-async def tools_of(server: Client) -> list[BaseTool]:
-    """A server's tools for the planner; `langchain-mcp-adapters` makes such tools, too."""
-
-    def wrapped(tool: Any) -> BaseTool:
-        async def call(**arguments: Any) -> str:
-            result = await server.call_tool(tool.name, arguments)
-            return "\n".join(getattr(part, "text", "") for part in result.content)
-
-        # The hints tell actions, which a person approves and which are never called twice, from look-ups.
-        hints = tool.annotations.model_dump(by_alias=True, exclude_none=True) if tool.annotations else {}
-        return StructuredTool(
-            name=tool.name,
-            description=tool.description or "",
-            args_schema=tool.input_schema,
-            coroutine=call,
-            metadata={"annotations": hints},
-        )
-
-    return [wrapped(tool) for tool in (await server.list_tools()).tools]
-
-
-async def plans(tools: list[BaseTool], decomposer: Any, solver: Any) -> AsyncIterator[tuple[str, Plan]]:
+async def plans(tools: Sequence[BaseTool], decomposer: Any, solver: Any) -> AsyncIterator[tuple[str, Plan]]:
     """Requests with their plans; nothing is carried out, since each plan waits for a person's review."""
     saver = InMemorySaver()
     planner = create_planner(
@@ -58,8 +38,8 @@ async def plans(tools: list[BaseTool], decomposer: Any, solver: Any) -> AsyncIte
 
 async def main(decomposer: str, solver: str = "local") -> None:
     """Prints the plans."""
-    async with Client(StdioServerParameters(command=sys.executable, args=[str(FOLDER / "server.py")])) as server:
-        async for request, plan in plans(await tools_of(server), decomposer, solver):
+    with McpServers(SERVERS) as tools:
+        async for request, plan in plans(tools, decomposer, solver):
             print(request)
             for call in plan.sub_questions:
                 print(f"  {call.id} [{call.route}] {call.text}")
