@@ -199,8 +199,7 @@ def program(
     if weights.adapter is None:
         command += ["--served-model-name", weights.name]
     else:
-        rank = next((rank for rank in _RANKS if rank >= weights.rank), _RANKS[-1])
-        command += ["--enable-lora", "--max-lora-rank", str(rank)]
+        command += ["--enable-lora", "--max-lora-rank", str(_taken(weights.rank))]
         command += ["--lora-modules", f"{weights.name}={weights.adapter}"]
     command += arguments
     lines = [command] if engines == 1 else _shared(command, weights, vllm, engines)
@@ -301,6 +300,19 @@ def _base_of(adapter: Path) -> str:
         raise ConfigurationError(f"{adapter} does not say what it was trained on; name it with --base")
     # The default base may be prepared from other sources, or be replaced by the user's copy of it.
     return read_settings().local_model if base == LOCAL_MODEL else base
+
+
+def max_lora_rank(adapter: Path) -> int:
+    """What vLLM is told of an adapter's rank: the smallest of those it knows that the adapter fits in.
+
+    Raises:
+        ConfigurationError: it fits in none, or is no adapter.
+    """
+    return _taken(_rank(adapter))
+
+
+def _taken(rank: int) -> int:
+    return next((known for known in _RANKS if known >= rank), _RANKS[-1])
 
 
 def _rank(adapter: Path) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from anabranch.on_demand import Ask, Reply, asks
+from anabranch.serving.vllm import max_lora_rank
 from benchmarks.serving.prompts import Grammar, Prompts
 
 
@@ -105,8 +106,7 @@ def main() -> None:
     engine = {"generation_config": "vllm", **arguments.engine}
     lora = None
     if arguments.adapter:
-        rank = json.loads((Path(arguments.adapter) / "adapter_config.json").read_text())["r"]
-        engine |= {"enable_lora": True, "max_lora_rank": max(rank, 16)}
+        engine |= {"enable_lora": True, "max_lora_rank": max_lora_rank(Path(arguments.adapter))}
         lora = LoRARequest("decomposer", 1, arguments.adapter)
     llm = LLM(model=arguments.model, **engine)
     tokenizer = llm.get_tokenizer()

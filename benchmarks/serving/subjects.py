@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from anabranch.serving.engines import command_lines
+from anabranch.serving.vllm import max_lora_rank
 from benchmarks.serving import load
 from benchmarks.serving.prompts import Prompts
 from benchmarks.serving.variants import Step, Variant, flags
@@ -95,8 +96,8 @@ class Subject:
         command += [] if self.variant.rust else ["--generation-config", "vllm", "--disable-uvicorn-access-log"]
         command += ["--api-server-count", str(self.variant.servers)] if self.variant.servers > 1 else []
         if adapter:
-            rank = json.loads((Path(adapter) / "adapter_config.json").read_text())["r"]
-            command += ["--enable-lora", "--max-lora-rank", str(max(rank, 16)), "--lora-modules", f"{NAME}={adapter}"]
+            command += ["--enable-lora", "--max-lora-rank", str(max_lora_rank(Path(adapter)))]
+            command += ["--lora-modules", f"{NAME}={adapter}"]
         else:
             command += ["--served-model-name", NAME]
         return command + flags(engine)
