@@ -1,8 +1,8 @@
 """`anabranch eval`: runs, imports of batches, reports."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from anabranch.batch.store import ReplyStore, take_in
 from anabranch.cli.build import build_tools
@@ -18,7 +18,7 @@ from anabranch.errors import ConfigurationError
 from anabranch.evals.engine import Progress
 from anabranch.evals.records import RunFolder
 from anabranch.evals.report import write_report
-from anabranch.evals.run import Setup, check, go, prepare
+from anabranch.evals.run import Prepared, Setup, check, go, prepare
 from anabranch.evals.summary import summarize
 from anabranch.evals.tasks import find_task
 from anabranch.evals.toolplans import run as toolplans
@@ -26,6 +26,7 @@ from anabranch.evals.toolplans.report import write_report as write_toolplans_rep
 from anabranch.locks import held
 
 _SHOWN_PROBLEMS = 5
+P = TypeVar("P", Prepared, toolplans.Prepared)
 
 
 def run(values: Mapping[str, Any], guard: Guard) -> None:
@@ -54,14 +55,7 @@ def _go(setup: Setup, options: Options, values: Mapping[str, Any], guard: Guard)
         view.status("starting")
         prepared = prepare(setup, build_tools(options, status=view.status, note=view.note), progress=view.status)
     tell_problems(prepared.manifest.problems)
-    guard.hint = f"what is done is kept in {setup.out}; run the same command again to go on"
-    total = len(prepared.examples) * len(prepared.entrants)
-    with Loop() as loop, Gauge(total, quiet=values["quiet"]) as gauge:
-
-        def show(progress: Progress) -> None:
-            gauge.tell(total - progress.total + progress.done + progress.waiting, details(progress))
-
-        progress = loop.run(go(prepared, show))
+    progress = _answered(prepared, go, values, guard)
     report(str(setup.out), baseline=values["baseline"], paper_grading=values["paper_grading"])
     tell_end(progress, prepared.folder)
 
@@ -78,16 +72,26 @@ def _go_toolplans(setup: toolplans.Setup, values: Mapping[str, Any], guard: Guar
         view.status("starting")
         prepared = toolplans.prepare(setup, progress=view.status)
     tell_problems(prepared.problems, "note")
-    guard.hint = f"what is done is kept in {setup.out}; run the same command again to go on"
+    progress = _answered(prepared, toolplans.go, values, guard)
+    write_out(write_toolplans_report(prepared.folder))
+    tell_end(progress, prepared.folder)
+
+
+def _answered(
+    prepared: P,
+    go: Callable[[P, Callable[[Progress], None]], Coroutine[Any, Any, Progress]],
+    values: Mapping[str, Any],
+    guard: Guard,
+) -> Progress:
+    """Answers what has no record yet, and shows how far it is."""
+    guard.hint = f"what is done is kept in {prepared.folder.path}; run the same command again to go on"
     total = len(prepared.examples) * len(prepared.entrants)
     with Loop() as loop, Gauge(total, quiet=values["quiet"]) as gauge:
 
         def show(progress: Progress) -> None:
             gauge.tell(total - progress.total + progress.done + progress.waiting, details(progress))
 
-        progress = loop.run(toolplans.go(prepared, show))
-    write_out(write_toolplans_report(prepared.folder))
-    tell_end(progress, prepared.folder)
+        return loop.run(go(prepared, show))
 
 
 def report(folder: str, *, baseline: str | None, paper_grading: bool) -> None:
