@@ -20,6 +20,7 @@ from anabranch.addresses import masked, without_login
 from anabranch.agents.adapters import Role
 from anabranch.agents.models import LOCAL_TYPE, RoleModel, call, resolve_model
 from anabranch.agents.reply import ending
+from anabranch.batch.files import Body
 from anabranch.batch.jobs import CONCURRENCY, Ask, Job, Replies, Sampling, body_of, read_replies, run_jobs
 from anabranch.config import CALL_SECONDS, Price
 from anabranch.errors import ConfigurationError, EndpointError
@@ -72,26 +73,62 @@ class Server:
         Raises:
             EndpointError: the server refuses, or failed several times.
         """
+        status, said = await self.post(body_of(job, self.model, sampling))
+        if status == 200:
+            return Replies.of(job.id, said)
+        problem = f"{status}: {json.dumps(said, ensure_ascii=False)[:300]}"
+        told = masked(f"prompt {job.id} failed at {without_login(self.url)}: {problem}", self.key)
+        raise EndpointError(f"{told}; check the server and run again to go on")
+
+    async def post(self, body: Body) -> tuple[int, Any]:
+        """Sends a request; tries again what may go better then.
+
+        Args:
+            body: a chat completion's.
+
+        Returns:
+            200 and the completion; or the status, 0 where nothing came, and the reason in OpenAI's form.
+
+        Raises:
+            EndpointError: the server is used outside its context.
+        """
         if not self._clients:
             raise EndpointError(f"{without_login(self.url)} is closed; use the server as an async context manager")
-        address, body, problem = f"{self.url.rstrip('/')}/chat/completions", body_of(job, self.model, sampling), ""
+        status, said = 0, dict[str, Any]()
         for attempt in range(_RETRIES):
             await asyncio.sleep(attempt)
             try:
-                client = self._clients[next(self._turn) % len(self._clients)]
-                async with asyncio.timeout(CALL_SECONDS), client.stream("POST", address, json=body) as response:
-                    read = await whole_body(response)
-                if response.status_code < 400:
-                    return Replies.of(job.id, json.loads(read))
-                problem = f"{response.status_code}: {read[:300].decode(errors='replace')}"
-                if response.status_code in (400, 401, 403, 404, 422):
-                    break
+                status, said = await self._once(body)
             except TimeoutError:
-                problem = f"no reply within {CALL_SECONDS:g} s"
-            except (EndpointError, httpx.HTTPError, ValueError, LookupError, TypeError) as error:
-                problem = f"{type(error).__name__}: {error}"
-        told = masked(f"prompt {job.id} failed at {address}: {problem}", self.key)
-        raise EndpointError(f"{told}; check the server and run again to go on")
+                status, said = 0, _error(f"no reply within {CALL_SECONDS:g} s")
+            except (EndpointError, httpx.HTTPError) as error:
+                status, said = 0, _error(f"{type(error).__name__}: {error}")
+            if 0 < status < 500 and status not in (408, 429):
+                break
+        return status, said
+
+    async def _once(self, body: Body) -> tuple[int, dict[str, Any]]:
+        client = self._clients[next(self._turn) % len(self._clients)]
+        address = f"{self.url.rstrip('/')}/chat/completions"
+        async with asyncio.timeout(CALL_SECONDS), client.stream("POST", address, json=body) as response:
+            read = await whole_body(response)
+        return _told(response.status_code, read)
+
+
+def _told(status: int, read: bytes) -> tuple[int, dict[str, Any]]:
+    """Status and body of a reply; 502 for a completion that is none."""
+    try:
+        said = json.loads(read)
+        if status == 200:
+            Replies.of("", said)
+        return status, dict(said)
+    except (ValueError, LookupError, TypeError) as error:
+        problem = _error(f"{type(error).__name__}: {read[:300].decode(errors='replace')}")
+        return 502 if status == 200 else status, problem
+
+
+def _error(message: str) -> dict[str, Any]:
+    return {"error": {"message": message}}
 
 
 @dataclass

@@ -1,13 +1,13 @@
-"""Answers a file of prompts in OpenAI's batch format with Ray Data, on all machines of a Ray cluster.
+"""Answers a file of prompts in OpenAI's batch format: from a server, or with Ray Data on all machines of a cluster.
 
 ```
 python -m anabranch.batch.ray requests.jsonl replies.jsonl --url http://host:8000/v1 --workers 4
 python -m anabranch.batch.ray requests.jsonl replies.jsonl --model MODEL --workers 2
 ```
 
-With `--url`, workers ask a server that is there already; with `--model`, each is a vLLM engine on a GPU of the cluster
-(`pip install 'ray[llm]'`). Batches, their places, and replacing workers that died are Ray's. Both files are on this
-machine. A run that stops goes on where it was, and a prompt that failed is asked again by the next run.
+With `--url`, a server that is there already is asked, without Ray; with `--model`, each worker is a vLLM engine on a
+GPU of the cluster (`pip install 'ray[llm]'`). Batches, their places, and replacing workers that died are Ray's. Both
+files are on this machine. A run that stops goes on where it was, and a prompt that failed is asked again by the next.
 The engines were tried with vLLM's CPU build only, where Ray was told of a GPU; they have NOT been run on a real one.
 Source: https://docs.ray.io/en/latest/data/working-with-llms.html
 """
@@ -18,19 +18,17 @@ import json
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any
 
 from anabranch.batch.files import Answered, LineFile, read_requests, read_rows
-from anabranch.batch.jobs import Counter
+from anabranch.batch.jobs import Counter, each
 from anabranch.errors import BackendError, ConfigurationError, MissingExtraError, MissingReplyError, as_script
 
 BATCH = 64
-"""Prompts that are sent, and kept, together. A worker has one batch at a time, an engine up to eight."""
+"""Prompts that are sent together: a server has so many under way for each worker, an engine up to eight times that."""
 SAMPLING = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 512, "seed": 0, "structured_outputs": None}
 """What an engine is told where a request says nothing. A missing number would make floats of its column's integers."""
 Row = Mapping[str, Any]
@@ -44,7 +42,7 @@ class Way:
     Attributes:
         url: up to `/v1`; its key, if it wants one, is in ANABRANCH_API_KEY.
         model: hub id, or a folder that each machine has.
-        workers: processes that ask the server, or most engines.
+        workers: how many times `BATCH` prompts are under way at the server; or most engines.
         engine: engine arguments of vLLM.
     """
 
@@ -87,136 +85,90 @@ def _ask(left: Mapping[str, Row], replies: Path, way: Way) -> dict[str, str]:
     """Asks, and writes what comes; returns what is wrong with those that have no reply in the end."""
     lacking, told = dict.fromkeys(left, "nothing came back"), Counter(replies.name, len(left))
     with LineFile(replies) as file:
-        for id_, status, body in _replies(left, way):
+
+        def keep(id_: str, status: int, body: Any) -> None:
             file.add(Answered(id_, status, body).line())
             told.count()
             lacking[id_] = f"{status}: {json.dumps(body, ensure_ascii=False)[:300]}"
             if status == 200:
                 del lacking[id_]
+
+        if way.url:
+            asyncio.run(_ask_server(left, way.url, keep, BATCH * way.workers))
+        else:
+            for id_, status, body in _engines(left, way):
+                keep(id_, status, body)
     return lacking
 
 
-def _replies(left: Mapping[str, Row], way: Way) -> Iterator[tuple[str, int, Any]]:
+async def _ask_server(
+    left: Mapping[str, Row], url: str, keep: Callable[[str, int, Any], None], concurrency: int
+) -> None:
+    from anabranch.batch.chat import Server
+
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of each request
+    async with Server(url, "", os.environ.get("ANABRANCH_API_KEY", "none")) as server:
+
+        async def one(item: tuple[str, Row]) -> None:
+            keep(item[0], *await server.post(item[1]))
+
+        await each(left.items(), one, concurrency)
+
+
+def _engines(left: Mapping[str, Row], way: Way) -> Iterator[tuple[str, int, Any]]:
     """Id, status and body of each reply, in the order in which Ray brings them."""
     parts: dict[str, list[Row]] = {}
     try:
         import ray
 
         answering = processor(way)  # before Ray starts: it says what is not installed
-        rows = [row for id_, body in left.items() for row in _rows(id_, body, each_sample=not way.url)]
+        rows = [row for id_, body in left.items() for row in _samples(id_, body)]
         data = ray.data.from_items(rows, override_num_blocks=math.ceil(len(rows) / BATCH))
         for row in answering(data).iter_rows():
             id_ = row["custom_id"]
-            samples, mine = left[id_].get("n") or 1, parts.setdefault(id_, [])
+            mine = parts.setdefault(id_, [])
             mine.append(row)
-            if way.url or len(mine) == samples:
-                yield id_, *merged(parts.pop(id_), samples)
+            if len(mine) == (left[id_].get("n") or 1):
+                yield id_, *merged(parts.pop(id_))
     except ImportError as error:
-        extra = "'anabranch[scale]'" if way.url else "'anabranch[scale]' 'ray[llm]'"
-        raise MissingExtraError(f"answering with Ray Data needs: pip install {extra} ({error})") from error
+        raise MissingExtraError(f"engines need: pip install 'anabranch[scale]' 'ray[llm]' ({error})") from error
     except Exception as error:
         told = f"{type(error).__name__}: {error}".splitlines()[0]
         raise BackendError(f"Ray gave up ({told}); see its log, and run again to go on: what came is kept") from error
 
 
-def _rows(id_: str, body: Row, *, each_sample: bool) -> Iterator[Row]:
-    """A request as a row, or as one for each sample: Ray's engines return no more than one.
+def _samples(id_: str, body: Row) -> Iterator[Row]:
+    """A request as a row for each sample, as Ray's engines return no more than one.
 
     Bodies are text. As columns, a field that only some of them have would become null in the others.
     """
-    for sample in range(body.get("n") or 1) if each_sample else ():
+    for sample in range(body.get("n") or 1):
         yield {"custom_id": id_, "body": json.dumps({**body, "seed": (body.get("seed") or 0) + sample})}
-    if not each_sample:
-        yield {"custom_id": id_, "body": json.dumps(body)}
 
 
-def merged(parts: Sequence[Row], samples: int) -> tuple[int, Any]:
-    """Status and body of a reply from what workers gave: one part with all samples, or one for each."""
-    bodies: list[dict[str, Any]] = []
-    for part in parts:
-        if error := part.get("__inference_error__"):
-            return 500, {"error": {"message": error}}
-        try:
-            bodies.append(dict(json.loads(part["body"])))
-        except (TypeError, ValueError):  # a proxy's page, for example
-            bodies.append({"error": {"message": part["body"][:300]}})
-        if part["status_code"] != 200:
-            return part["status_code"], bodies[-1]
-    choices = [choice for body in bodies for choice in body.get("choices") or ()]
-    if len(choices) < samples:
-        return 502, {"error": {"message": f"{len(choices)} of {samples} samples: {json.dumps(bodies[0])[:300]}"}}
-    usages = [body.get("usage") or {} for body in bodies]
-    usage = {**usages[0], "completion_tokens": sum(each.get("completion_tokens", 0) for each in usages)}
-    return 200, {**bodies[0], "choices": choices, "usage": usage}
+def merged(parts: Sequence[Row]) -> tuple[int, Any]:
+    """Status and body of a reply from what engines gave, one part for each sample."""
+    if error := next((part["__inference_error__"] for part in parts if part.get("__inference_error__")), None):
+        return 500, {"error": {"message": error}}
+    bodies = [json.loads(part["body"]) for part in parts]
+    written = sum(body["usage"]["completion_tokens"] for body in bodies)
+    usage = {**bodies[0]["usage"], "completion_tokens": written}
+    return 200, {**bodies[0], "choices": [choice for body in bodies for choice in body["choices"]], "usage": usage}
 
 
 def processor(way: Way) -> Any:
-    """Ray's processor: rows with `custom_id` and `body` in; with `custom_id`, `status_code` and `body` out."""
-    from ray.data.llm import HttpRequestProcessorConfig, build_processor, vLLMEngineProcessorConfig
+    """Ray's processor: rows with `custom_id` and `body` in; with `custom_id` and `body` out."""
+    from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
-    if not way.url:
-        engines = {"model_source": way.model, "engine_kwargs": dict(way.engine), "concurrency": way.workers}
-        config = vLLMEngineProcessorConfig(
-            **engines,
-            batch_size=BATCH,
-            should_continue_on_error=True,
-            log_engine_metrics=False,  # they need Ray Serve in each engine's environment
-        )
-        return build_processor(config, preprocess=to_engine, postprocess=from_engine)
-    asking = HttpRequestProcessorConfig(
-        url=f"{way.url.rstrip('/')}/chat/completions",
-        headers={"Authorization": f"Bearer {os.environ.get('ANABRANCH_API_KEY', 'none')}"},
+    config = vLLMEngineProcessorConfig(
+        model_source=way.model,
+        engine_kwargs=dict(way.engine),
+        concurrency=way.workers,
         batch_size=BATCH,
-        concurrency=(way.workers, way.workers),
-        session_factory=Session,
-        http_request_stage={"num_cpus": 0.1},  # it waits for the server
+        should_continue_on_error=True,
+        log_engine_metrics=False,  # they need Ray Serve in each engine's environment
     )
-    return build_processor(
-        asking,
-        preprocess=lambda row: {"payload": row["body"]},
-        postprocess=lambda row: {"custom_id": row["custom_id"], **row["http_response"]},
-    )
-
-
-class Session:
-    """The HTTP session of Ray's stage, with which a batch is under way at once and a failure is a reply like others.
-
-    With aiohttp's own, the stage sends one request after the other, does not tell their statuses, and ends the run
-    where one fails.
-    """
-
-    async def __aenter__(self) -> Self:
-        import aiohttp
-
-        limits = aiohttp.ClientTimeout(total=1800, sock_connect=30)
-        self.inner = aiohttp.ClientSession(timeout=limits, connector=aiohttp.TCPConnector(limit=0))
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.inner.close()
-
-    def post(self, url: str, *, headers: Mapping[str, str], data: str) -> "asyncio.Task[Any]":
-        """Sends a request: `data` is the body, as text that Ray has made JSON once more."""
-        return asyncio.create_task(self._post(url, headers, json.loads(data)))
-
-    async def _post(self, url: str, headers: Mapping[str, str], body: str) -> Any:
-        import aiohttp
-
-        status, text = 0, ""
-        for attempt in range(3):
-            await asyncio.sleep(attempt)
-            try:
-                async with self.inner.post(url, headers=headers, data=body) as response:
-                    status, text = response.status, await response.text()
-            except (aiohttp.ClientError, TimeoutError, UnicodeDecodeError) as error:
-                status, text = 0, f"{type(error).__name__}: {error}"
-            if 0 < status < 500 and status not in (408, 429):
-                break
-
-        async def told() -> dict[str, Any]:
-            return {"status_code": status, "body": text}
-
-        return nullcontext(SimpleNamespace(status=200, json=told))
+    return build_processor(config, preprocess=to_engine, postprocess=from_engine)
 
 
 def to_engine(row: Row) -> dict[str, Any]:
@@ -235,18 +187,20 @@ def from_engine(row: Row) -> dict[str, Any]:
     }
     usage = {"prompt_tokens": int(row["num_input_tokens"]), "completion_tokens": written}
     body = {"object": "chat.completion", "choices": [choice], "usage": usage}
-    return {"custom_id": row["custom_id"], "status_code": 200, "body": json.dumps(body)}
+    return {"custom_id": row["custom_id"], "body": json.dumps(body)}
 
 
 def main() -> None:
     """Reads a command line: `... REQUESTS REPLIES --url ADDRESS`, or `--model MODEL`."""
-    parser = argparse.ArgumentParser(description="Answers requests in OpenAI's batch format with Ray Data.")
+    parser = argparse.ArgumentParser(description="Answers requests in OpenAI's batch format.")
     parser.add_argument("requests", type=Path)
     parser.add_argument("replies", type=Path, help="added to; what it has a reply to is not asked again")
     who = parser.add_mutually_exclusive_group(required=True)
     who.add_argument("--url", help="address of an OpenAI-compatible server, up to /v1")
     who.add_argument("--model", help="hub id or folder of a model, to run with vLLM on the cluster's GPUs")
-    parser.add_argument("--workers", type=int, default=1, help=f"processes that ask {BATCH} at a time; or most engines")
+    parser.add_argument(
+        "--workers", type=int, default=1, help=f"times {BATCH} prompts under way at a time; or most engines"
+    )
     parser.add_argument("--engine", type=json.loads, default={}, metavar="JSON", help="engine arguments of vLLM")
     given = vars(parser.parse_args())
     requests, replies = given.pop("requests"), given.pop("replies")

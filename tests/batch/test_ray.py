@@ -1,6 +1,6 @@
-"""Prompts in a file, answered by Ray Data: on a real local Ray against a scripted server, and the parts by themselves.
+"""Prompts in a file: answered by a scripted server, and by engines on Ray Data, whose parts are tried by themselves.
 
-The real one needs an interpreter whose environment has Ray Data, named by ANABRANCH_SCALE_PYTHON; see `make test`.
+Ray itself needs an interpreter whose environment has it, named by ANABRANCH_SCALE_PYTHON; see `make test`.
 """
 
 import json
@@ -59,57 +59,60 @@ def run(place: Path, *options: str, python: str = str(PYTHON)) -> "subprocess.Co
     return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.loopback
+def test_failures_leave_the_others_and_only_they_are_asked_again(place: Path, server: OpenAIServer) -> None:
+    """Samples, requests of different form, a malformed line, a refusal, and a connection that breaks."""
+
+    def script(request: dict[str, Any]) -> Reply:
+        if "Say 3." in prompt_of(request):
+            return 400, {"error": {"message": "too long"}}
+        if "Say 70." in prompt_of(request):
+            return 500, "<html>no JSON</html>"
+        if "Say 71." in prompt_of(request):
+            return Die(part=0)
+        return 200, choices(*[f"re {prompt_of(request)}"] * request.get("n", 1))
+
+    server.script = script
+    batches = [(JOBS[:100], Sampling(n=2, temperature=0.7, seed=1)), (JOBS[100:], Sampling())]
+    write_jobs(place / "requests.jsonl", batches, "m")
+    wanted = list(read_jsonl(place / "requests.jsonl"))
+    with (place / "requests.jsonl").open("a") as file:
+        file.write("{broken\n")
+    first = run(place, "--url", server.url, "--workers", "2", python=sys.executable)
+    assert first.returncode == 1, first.stderr
+    assert len(first.stderr.splitlines()) < 12  # no line for each request
+    assert "1 requests left out, not a JSON object: requests.jsonl:134" in first.stderr
+    assert f"error: 3 of {MANY} requests have no reply in replies.jsonl, such as " in first.stderr
+    assert first.stderr.splitlines()[-1].endswith("see to it and run again: only these are asked")
+    asked = {json.dumps(body, sort_keys=True) for body in server.requests}
+    assert asked == {json.dumps(row["body"], sort_keys=True) for row in wanted}  # as they are in the file
+    assert len(server.requests) == MANY + 4  # what is no refusal is tried three times
+    assert {headers["Authorization"] for headers in server.headers} == {"Bearer secret"}
+
+    failed = {row["custom_id"]: row["response"] for row in read_jsonl(place / "replies.jsonl")}
+    assert [failed[id_]["status_code"] for id_ in ("0", "3", "70", "71")] == [200, 400, 500, 0]
+    assert "RemoteProtocolError" in failed["71"]["body"]["error"]["message"]
+
+    server.requests.clear()
+    server.script = lambda request: (200, choices(*["again"] * request.get("n", 1)))
+    with (place / "replies.jsonl").open("a") as file:
+        file.write('{"custom_id": "3", "respo')  # killed in the middle of a line
+    second = run(place, "--url", server.url, python=sys.executable)
+    assert (second.returncode, second.stdout) == (0, ""), second.stderr
+    assert sorted(prompt_of(request) for request in server.requests) == [f"user: Say {n}." for n in (3, 70, 71)]
+    replies = read_replies(place / "replies.jsonl", JOBS)
+    for job, reply in zip(JOBS, replies, strict=True):
+        text = "again" if job.id in ("3", "70", "71") else f"re user: Say {job.id}."
+        assert reply.texts == [text] * (2 if int(job.id) < 100 else 1)
+        assert (reply.input_tokens, reply.output_tokens) == (3, len(reply.texts))
+
+    third = run(place, "--url", server.url, python=sys.executable)
+    assert third.returncode == 0
+    assert len(server.requests) == 3
+
+
 class TestRay:
     pytestmark = live
-
-    def test_failures_leave_the_others_and_only_they_are_asked_again(self, place: Path, server: OpenAIServer) -> None:
-        """Samples, requests of different form, a malformed line, a refusal, and a connection that breaks."""
-
-        def script(request: dict[str, Any]) -> Reply:
-            if "Say 3." in prompt_of(request):
-                return 400, {"error": {"message": "too long"}}
-            if "Say 70." in prompt_of(request):
-                return 500, "<html>no JSON</html>"
-            if "Say 71." in prompt_of(request):
-                return Die(part=0)
-            return 200, choices(*[f"re {prompt_of(request)}"] * request.get("n", 1))
-
-        server.script = script
-        batches = [(JOBS[:100], Sampling(n=2, temperature=0.7, seed=1)), (JOBS[100:], Sampling())]
-        write_jobs(place / "requests.jsonl", batches, "m")
-        wanted = list(read_jsonl(place / "requests.jsonl"))
-        with (place / "requests.jsonl").open("a") as file:
-            file.write("{broken\n")
-        first = run(place, "--url", server.url, "--workers", "2")
-        assert first.returncode == 1, first.stderr
-        assert "1 requests left out, not a JSON object: requests.jsonl:134" in first.stderr
-        assert f"error: 3 of {MANY} requests have no reply in replies.jsonl, such as " in first.stderr
-        assert first.stderr.splitlines()[-1].endswith("see to it and run again: only these are asked")
-        asked = {json.dumps(body, sort_keys=True) for body in server.requests}
-        assert asked == {json.dumps(row["body"], sort_keys=True) for row in wanted}  # as they are in the file
-        assert len(server.requests) == MANY + 4  # what is no refusal is tried three times
-        assert {headers["Authorization"] for headers in server.headers} == {"Bearer secret"}
-
-        failed = {row["custom_id"]: row["response"] for row in read_jsonl(place / "replies.jsonl")}
-        assert [failed[id_]["status_code"] for id_ in ("0", "3", "70", "71")] == [200, 400, 500, 0]
-        assert "Disconnected" in failed["71"]["body"]["error"]["message"]
-
-        server.requests.clear()
-        server.script = lambda request: (200, choices(*["again"] * request.get("n", 1)))
-        with (place / "replies.jsonl").open("a") as file:
-            file.write('{"custom_id": "3", "respo')  # killed in the middle of a line
-        second = run(place, "--url", server.url)
-        assert (second.returncode, second.stdout) == (0, ""), second.stderr
-        assert sorted(prompt_of(request) for request in server.requests) == [f"user: Say {n}." for n in (3, 70, 71)]
-        replies = read_replies(place / "replies.jsonl", JOBS)
-        for job, reply in zip(JOBS, replies, strict=True):
-            text = "again" if job.id in ("3", "70", "71") else f"re user: Say {job.id}."
-            assert reply.texts == [text] * (2 if int(job.id) < 100 else 1)
-            assert (reply.input_tokens, reply.output_tokens) == (3, len(reply.texts))
-
-        third = run(place, "--url", server.url)
-        assert third.returncode == 0
-        assert len(server.requests) == 3
 
     def test_the_engines_configuration_is_one_of_the_installed_ray(self, place: Path) -> None:
         """Without vLLM no engine can be built; what is lacking is said."""
@@ -154,35 +157,14 @@ def test_ray_is_asked_for_where_it_is_not(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "ray", None)
     write_jobs(tmp_path / "r.jsonl", [(JOBS[:1], Sampling())], "m")
     with pytest.raises(MissingExtraError, match=r"pip install 'anabranch\[scale\]'"):
-        answer(tmp_path / "r.jsonl", tmp_path / "replies.jsonl", Way(url="http://x/v1"))
-
-
-def part(body: Any, status: int = 200, **more: Any) -> dict[str, Any]:
-    return {"status_code": status, "body": body if isinstance(body, str) else json.dumps(body), **more}
+        answer(tmp_path / "r.jsonl", tmp_path / "replies.jsonl", Way(model="m"))
 
 
 def test_samples_become_one_reply() -> None:
-    status, body = merged([part(choices("a", "b"))], 2)
-    assert (status, body) == (200, choices("a", "b"))
-    status, body = merged([part(choices("a")), part(choices("b"))], 2)
-    assert (status, body) == (200, choices("a", "b"))  # the prompt's tokens count once
-
-
-@pytest.mark.parametrize(
-    ("parts", "status", "problem"),
-    [
-        ([part(choices("a"))], 502, "1 of 2 samples"),
-        ([part("<html>")], 502, "<html>"),
-        ([part("[1]")], 502, "[1]"),
-        ([part("down", 503)], 503, "down"),
-        ([part({"error": {"message": "no"}}, 400)], 400, "no"),
-        ([part(choices("a")), {"__inference_error__": "ValueError: too long"}], 500, "too long"),
-    ],
-)
-def test_what_is_no_reply_says_why(parts: list[dict[str, Any]], status: int, problem: str) -> None:
-    found, body = merged(parts, 2)
-    assert found == status
-    assert problem in body["error"]["message"]
+    parts = [{"custom_id": "a", "body": json.dumps(choices(text))} for text in ("a", "b")]
+    assert merged(parts) == (200, choices("a", "b"))  # the prompt's tokens count once
+    failed = {"custom_id": "a", "__inference_error__": "ValueError: too long"}
+    assert merged([parts[0], failed]) == (500, {"error": {"message": "ValueError: too long"}})
 
 
 def test_an_engine_gets_every_setting_and_gives_a_completion() -> None:
@@ -200,6 +182,6 @@ def test_an_engine_gets_every_setting_and_gives_a_completion() -> None:
     }
     for written, finish in ((4, "stop"), (5, "length")):
         made = from_engine({**row, "generated_text": "t", "num_generated_tokens": written, "num_input_tokens": 7})
-        status, body = merged([made], 1)
+        status, body = merged([made])
         assert (status, body["choices"][0]["finish_reason"]) == (200, finish)
         assert body["usage"] == {"prompt_tokens": 7, "completion_tokens": written}
