@@ -14,8 +14,8 @@ from langchain_core.documents import Document
 from langchain_core.tools import ToolException
 from pydantic import TypeAdapter, ValidationError
 
-from anabranch import replies
-from anabranch.agents import answers, final_answer, grounding, wire
+from anabranch import grading, replies
+from anabranch.agents import final_answer, grounding, wire
 from anabranch.errors import AnabranchError, DocumentError
 from anabranch.serving.conversation import Conversation
 from anabranch.serving.protocol import ChatRequest, PlansRequest
@@ -35,8 +35,8 @@ def reply(text: str) -> None:
     replies.replan_reason(text)
     replies.says_not_found(text)
     replies.short_reply(text)
-    answers.numbers(text)
-    answers.normalize(text)
+    grading.numbers(text)
+    grading.normalize(text)
     grounding.out_of_thin_air(text, [text[::2]])
     tags = replies.TAG.findall(text)
     loose = 2 * sum(tag.startswith("</") for tag in tags) > len(tags)
