@@ -39,6 +39,10 @@ MAX_REPLY_CHARS = 1_000_000
 """Most characters of a model's reply, and of its thoughts."""
 MAX_REPLY_BYTES = 16 * 2**20
 """Most bytes of the reply of a server, of models or of tools."""
+ANSWER_TOKENS = 16_384
+"""Most tokens of a reply where nothing is said: models that reason write their thoughts, too."""
+CALL_SECONDS = 300.0
+"""Most seconds of one model call where nothing is said."""
 MAX_LINE_CHARS = 1_000_000
 """Most characters of one line, or of one question, that is read from a file or from standard input."""
 MAX_DOCUMENT_CHARS = 50_000_000

@@ -1,73 +1,58 @@
 """Limits, prices and settings. Every setting can be given in the environment as `ANABRANCH_...`."""
 
+import json
 import math
+import os
 import time
+from operator import attrgetter
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from anabranch.bounds import CALL_SECONDS
 from anabranch.characters import whole_characters
 from anabranch.errors import BudgetExceededError, ConfigurationError, QuestionError
+from anabranch.options import PlannerSettings, declared
 from anabranch.plan import Usage
 
-PlanningMode = Literal["static", "dynamic"]
-MODES: tuple[PlanningMode, ...] = ("static", "dynamic")
-Protocol = Literal["auto", "guided", "per_node"]
-AnswerForm = Literal["whole", "short"]
-"""What the user gets: the model's whole answer, or the short one at its end, as graders want it."""
 Fallback = Literal["local", "direct"]
 """Who plans when the server of the distilled decomposer is away: the in-process model, or nobody."""
 MAX_QUESTION_CHARS = 20_000
-CALL_SECONDS = 300.0
-"""Most seconds of one model call where nothing is said."""
-ANSWER_TOKENS = 16_384
-"""Most tokens of a reply where nothing is said: models that reason write their thoughts, too."""
 LAST_ANSWER_TOKENS = 64
 """Tokens that a reply may have although the budget has fewer left: with less, its call would be of no use."""
 LOCAL_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 class Settings(BaseSettings):
-    """Settings read from the environment.
+    """Settings of the process, read from the environment. Those of a planner are in `planner_settings`.
 
     Attributes:
-        decomposer: who writes plans where nobody is named (`ANABRANCH_DECOMPOSER`); None as in `create_planner`.
-        solver: who answers where nobody is named (`ANABRANCH_SOLVER`).
         decomposer_fallback: who plans when the server of the distilled decomposer is away, `local` or `direct`; a
             question fails then where nothing is said (`ANABRANCH_DECOMPOSER_FALLBACK`).
-        docs: file or folder to search, for the graph that `langgraph.json` names (`ANABRANCH_DOCS`).
         cache_dir: where prepared models are kept (`ANABRANCH_CACHE_DIR`).
         local_model: hub id or folder of the in-process base model (`ANABRANCH_LOCAL_MODEL`).
         local_adapter: folder of the in-process decomposer's LoRA adapter, or `none`; the one that comes with the
             package where nothing is said (`ANABRANCH_LOCAL_ADAPTER`).
         local_solver_adapter: the same for the in-process solver (`ANABRANCH_LOCAL_SOLVER_ADAPTER`).
-        call_timeout: seconds that one model call may take in all (`ANABRANCH_CALL_TIMEOUT`).
-        max_answer_tokens: most tokens of one reply; that of the model where nothing is said
-            (`ANABRANCH_MAX_ANSWER_TOKENS`).
         threads: CPU threads for the in-process model; 0 takes half of what torch would, four at most
             (`ANABRANCH_THREADS`).
     """
 
     model_config = SettingsConfigDict(env_prefix="ANABRANCH_", env_ignore_empty=True)
 
-    decomposer: str | None = None
-    solver: str = "local"
     decomposer_fallback: Fallback | None = None
-    docs: Path | None = None
     cache_dir: Path = Path("~/.cache/anabranch")
     local_model: str = LOCAL_MODEL
     local_adapter: str | None = None
     local_solver_adapter: str | None = None
-    call_timeout: float = Field(default=CALL_SECONDS, gt=0)
-    max_answer_tokens: int | None = Field(default=None, ge=1)
     threads: int = Field(default=0, ge=0)
 
-    @field_validator("cache_dir", "docs")
+    @field_validator("cache_dir")
     @classmethod
-    def _expanded(cls, value: Path | None) -> Path | None:
-        return value.expanduser() if value else value
+    def _expanded(cls, value: Path) -> Path:
+        return value.expanduser()
 
 
 def read_settings() -> Settings:
@@ -79,9 +64,41 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        detail = error.errors(include_url=False)[0]
-        name = f"ANABRANCH_{'_'.join(map(str, detail['loc']))}".upper()
-        raise ConfigurationError(f"{name}={detail['input']!r}: {detail['msg']}; change or unset it") from error
+        raise _unusable(error) from error
+
+
+def planner_settings() -> PlannerSettings:
+    """The options of a planner from the environment, each `ANABRANCH_` with its name; lists are JSON, or one value.
+
+    Raises:
+        ConfigurationError: a variable has a value that does not fit.
+    """
+    options = {option.variable: option for option in declared(PlannerSettings) if os.environ.get(option.variable)}
+    given = {
+        option.name: _listed(variable) if option.many else os.environ[variable] for variable, option in options.items()
+    }
+    try:
+        read = TypeAdapter(PlannerSettings).validate_python(given)
+    except ValidationError as error:
+        raise _unusable(error) from error
+    read.check(attrgetter("variable"))
+    return read
+
+
+def _listed(variable: str) -> Any:
+    value = os.environ[variable]
+    if not value.startswith("["):
+        return [value]
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ConfigurationError(f"{variable}={value!r} is no JSON list; change or unset it") from error
+
+
+def _unusable(error: ValidationError) -> ConfigurationError:
+    detail = error.errors(include_url=False)[0]
+    name = f"ANABRANCH_{detail['loc'][0]}".upper()
+    return ConfigurationError(f"{name}={detail['input']!r}: {detail['msg']}; change or unset it")
 
 
 class Price(BaseModel):
@@ -184,15 +201,3 @@ def check_question(question: str) -> str:
     if not stripped:
         raise QuestionError("the question is empty; ask something")
     return stripped
-
-
-def check_mode(mode: str) -> PlanningMode:
-    """The planning mode of this name.
-
-    Raises:
-        ConfigurationError: there is no such mode.
-    """
-    for known in MODES:
-        if mode == known:
-            return known
-    raise ConfigurationError(f"unknown mode {mode!r}; use one of: {', '.join(MODES)}")

@@ -14,10 +14,10 @@ from anabranch.addresses import masked, split_login, without_login
 from anabranch.agents.models import RoleModel, call, resolve_model
 from anabranch.batch.chat import Server, name_of
 from anabranch.batch.jobs import Job, Sampling
-from anabranch.cli.build import build_solver
 from anabranch.cli.options import Options
 from anabranch.errors import AnabranchError, ConfigurationError, EndpointError
 from anabranch.evals.models import ModelSpec
+from anabranch.graphs.build import build_solver
 from anabranch.serving.failures import describe
 from anabranch.serving.health import Readiness
 from anabranch.serving.service import Parts

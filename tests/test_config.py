@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from anabranch.config import MAX_QUESTION_CHARS, Budget, Price, Settings, check_mode, check_question
-from anabranch.errors import BudgetExceededError, ConfigurationError, QuestionError
+from anabranch.config import MAX_QUESTION_CHARS, Budget, Price, Settings, check_question
+from anabranch.errors import BudgetExceededError, QuestionError
 from anabranch.plan import Usage
 
 SPENT = Usage(input_tokens=600, output_tokens=400, calls=3, usd=0.5)
@@ -102,14 +102,3 @@ def test_long_questions_are_refused() -> None:
         check_question("x" * 100_000)
     with pytest.raises(QuestionError, match=r"20,001 characters"):
         check_question("x" * MAX_QUESTION_CHARS + "\n")
-
-
-@pytest.mark.parametrize("mode", ["static", "dynamic"])
-def test_known_modes(mode: str) -> None:
-    assert check_mode(mode) == mode
-
-
-@pytest.mark.parametrize("mode", ["", "Static", "react", "static "])
-def test_unknown_modes(mode: str) -> None:
-    with pytest.raises(ConfigurationError, match="use one of: static, dynamic"):
-        check_mode(mode)

@@ -114,7 +114,7 @@ def test_the_page_on_reliability_has_the_numbers_of_the_code() -> None:
     told = inspect.signature(create_planner).parameters
     sandbox = inspect.signature(python_sandbox).parameters
     for line in (
-        f"| `Budget(call_timeout=)` | {config.CALL_SECONDS:g} s |",
+        f"| `Budget(call_timeout=)` | {bounds.CALL_SECONDS:g} s |",
         f"| `step_timeout=` | {told['step_timeout'].default:g} s |",
         f"| a list of models, a health check | {LISTING_SECONDS:g} s, {health.PROBE_SECONDS:g} s |",
         f"| one document | {reading.MAX_SECONDS:g} s |",

@@ -25,6 +25,7 @@ BASE = frozenset(
         "folders",
         "grading",
         "on_demand",
+        "options",
         "plan",
         "private",
         "replies",

@@ -13,9 +13,9 @@ from anabranch.agents.reply import ending, text_of
 from anabranch.agents.structured import call_for_json
 from anabranch.bounds import MAX_FEEDBACK_CHARS, shorten
 from anabranch.codecs import DIRECT, DONE, LineGrammar, decode_json, decode_lines, json_schema
-from anabranch.config import PlanningMode
 from anabranch.errors import EndpointError, PlanError, PlanReferenceError, ReplyError
 from anabranch.on_demand import asks
+from anabranch.options import PlanningMode
 from anabranch.plan import Answer, Plan
 from anabranch.tools.catalogue import ToolCard
 

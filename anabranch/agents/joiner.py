@@ -14,8 +14,8 @@ from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import Final, final_of, refusal
 from anabranch.agents.schemas import AnswerSchema
 from anabranch.bounds import MAX_FEEDBACK_CHARS, shorten
-from anabranch.config import AnswerForm
 from anabranch.errors import ReplyError
+from anabranch.options import AnswerForm
 from anabranch.plan import Answer, Plan
 from anabranch.replies import replan_reason
 

@@ -14,7 +14,8 @@ from langchain_core.runnables import Runnable, RunnableBinding
 
 from anabranch.agents.images import without_images
 from anabranch.agents.wire import whole_number
-from anabranch.config import ANSWER_TOKENS, Price
+from anabranch.bounds import ANSWER_TOKENS
+from anabranch.config import Price
 from anabranch.plan import Usage
 
 T = TypeVar("T")

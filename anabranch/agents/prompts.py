@@ -16,7 +16,7 @@ from anabranch.agents.examples import EXAMPLES, STANDALONE_EXAMPLES
 from anabranch.agents.examples import QUESTION as QUESTION
 from anabranch.agents.incoming import answered_text, asked_text, found_text, last_words, request_text, told_text
 from anabranch.agents.messages import orderly
-from anabranch.config import AnswerForm, PlanningMode
+from anabranch.options import AnswerForm, PlanningMode
 from anabranch.plan import SOLVE, Answer, Plan, SubQuestion, fill, slots, slotted
 from anabranch.replies import NOT_FOUND as NOT_FOUND  # a part of the prompts, and so of their version
 from anabranch.replies import REPLAN as REPLAN

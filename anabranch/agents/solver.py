@@ -22,8 +22,8 @@ from anabranch.agents.reply import Final, ending, final_of, refusal, text_of
 from anabranch.agents.schemas import AnswerSchema
 from anabranch.agents.tool_calls import read_calls
 from anabranch.bounds import shorten, words_of_error
-from anabranch.config import AnswerForm
 from anabranch.errors import BudgetExceededError, NotFoundError
+from anabranch.options import AnswerForm
 from anabranch.plan import Plan
 from anabranch.replies import final_answer as final_answer
 from anabranch.replies import has_mark, says_not_found, short_reply

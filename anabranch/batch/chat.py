@@ -22,7 +22,8 @@ from anabranch.agents.models import LOCAL_TYPE, RoleModel, call, resolve_model
 from anabranch.agents.reply import ending
 from anabranch.batch.files import Body
 from anabranch.batch.jobs import CONCURRENCY, Ask, Job, Replies, Sampling, body_of, read_replies, run_jobs
-from anabranch.config import CALL_SECONDS, Price
+from anabranch.bounds import CALL_SECONDS
+from anabranch.config import Price
 from anabranch.errors import ConfigurationError, EndpointError
 from anabranch.fetching import certificates, whole_body
 from anabranch.plan import Usage

@@ -16,7 +16,6 @@ from langgraph.types import Command
 
 from anabranch.cli import review, threads
 from anabranch.cli.board import Board
-from anabranch.cli.build import build_planner
 from anabranch.cli.failures import NOT_WHOLE, Guard, complain
 from anabranch.cli.loop import Loop
 from anabranch.cli.options import Options
@@ -26,6 +25,7 @@ from anabranch.cli.text import clean, in_one_line
 from anabranch.cli.views import Silence, View
 from anabranch.config import read_settings
 from anabranch.errors import ConfigurationError
+from anabranch.graphs.build import build_planner
 from anabranch.graphs.checkpointers import is_postgres, open_checkpointer, shown
 from anabranch.graphs.planner import Planner
 from anabranch.locks import held

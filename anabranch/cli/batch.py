@@ -14,7 +14,6 @@ from anabranch.batch.files import LineFile, json_lines
 from anabranch.batch.jobs import Streak, each, is_unwell
 from anabranch.bounds import MAX_LINE_CHARS
 from anabranch.characters import whole_data
-from anabranch.cli.build import build_planner
 from anabranch.cli.failures import Guard, complain, one_line
 from anabranch.cli.gauge import Gauge
 from anabranch.cli.loop import Loop
@@ -23,6 +22,7 @@ from anabranch.cli.outcome import Outcome, usage_line
 from anabranch.cli.views import opened_view
 from anabranch.config import check_question
 from anabranch.errors import ConfigurationError, DocumentError, StorageError
+from anabranch.graphs.build import build_planner
 from anabranch.graphs.planner import Planner
 from anabranch.locks import held
 from anabranch.plan import Usage

@@ -13,7 +13,6 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from anabranch.bounds import MAX_LINE_CHARS
 from anabranch.cli import threads
 from anabranch.cli.ask import Ask, Run, closing, hint, opened_thread, report, settle
-from anabranch.cli.build import build_planner
 from anabranch.cli.failures import Guard, complain, one_line
 from anabranch.cli.loop import Loop
 from anabranch.cli.streams import terminated
@@ -22,6 +21,7 @@ from anabranch.cli.text import in_one_line
 from anabranch.cli.views import Silence, View
 from anabranch.config import MAX_QUESTION_CHARS
 from anabranch.errors import AnabranchError
+from anabranch.graphs.build import build_planner
 from anabranch.graphs.planner import Planner
 
 PROMPT = "> "

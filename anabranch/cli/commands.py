@@ -13,28 +13,7 @@ from anabranch.cli.distill import distill
 from anabranch.cli.evaluate import evaluate
 from anabranch.cli.failures import Guard, complain, guarded, leave, quiet_libraries
 from anabranch.cli.options import Options
-from anabranch.cli.parameters import (
-    BudgetSeconds,
-    BudgetTokens,
-    CallTimeout,
-    Debug,
-    Decomposer,
-    DecomposerPrice,
-    Docs,
-    Grounded,
-    MaxAnswerTokens,
-    MaxReplans,
-    MaxSubQuestions,
-    Mode,
-    Price,
-    Protocol,
-    Question,
-    Quiet,
-    Solver,
-    Timeout,
-    Tool,
-    with_options_of,
-)
+from anabranch.cli.parameters import Debug, Question, Quiet, takes, takes_those_of
 from anabranch.cli.serve import serve
 from anabranch.errors import ConfigurationError
 
@@ -65,26 +44,10 @@ def root(
 
 
 @app.command()
+@takes(Options, also={"step_timeout": "--timeout"})
 def ask(
     ctx: typer.Context,
     question: Question = None,
-    decomposer: Decomposer = None,
-    solver: Solver = "local",
-    tool: Tool = None,
-    docs: Docs = None,
-    mode: Mode = "static",
-    protocol: Protocol = "auto",
-    max_sub_questions: MaxSubQuestions = 8,
-    max_replans: MaxReplans = 1,
-    timeout: Timeout = 120.0,
-    budget_tokens: BudgetTokens = None,
-    budget_seconds: BudgetSeconds = None,
-    call_timeout: CallTimeout = None,
-    max_answer_tokens: MaxAnswerTokens = None,
-    grounded: Grounded = False,
-    price: Price = "",
-    decomposer_price: DecomposerPrice = "",
-    review: Annotated[bool, typer.Option("--review", help="Approve or edit each plan in the terminal.")] = False,
     thread: Annotated[
         str | None,
         typer.Option(
@@ -114,11 +77,12 @@ def ask(
     concurrency: Annotated[int, typer.Option(metavar="N", help="Questions of --batch answered at a time.")] = 4,
     quiet: Quiet = False,
     debug: Debug = False,
+    **_: Any,
 ) -> None:
     """Answers a question: plans, runs the plan, and prints the answer."""
     with guarded(debug=debug) as guard:
         quiet_libraries(debug=debug)
-        # The parameters above are what typer reads; their values are taken from its context, once.
+        # What typer reads is in its context, with the options of the planner.
         values = ctx.params
         if batch is not None:
             _batch(values, guard)
@@ -127,7 +91,7 @@ def ask(
 
 
 @app.command()
-@with_options_of(ask, without=("question", "restart", "as_json", "batch", "out", "concurrency"))
+@takes_those_of(ask, without=("question", "restart", "as_json", "batch", "out", "concurrency"))
 def chat(ctx: typer.Context, **_: Any) -> None:
     """Answers what is typed or piped in, line by line, as a conversation; --thread keeps it."""
     with guarded(debug=ctx.params["debug"]) as guard:
@@ -136,24 +100,15 @@ def chat(ctx: typer.Context, **_: Any) -> None:
 
 
 @app.command()
+@takes(Options, without=("protocol", "max_replans", "step_timeout", "grounded", "review", "price"))
 def plan(
     ctx: typer.Context,
     question: Question = None,
-    decomposer: Decomposer = None,
-    solver: Solver = "local",
-    tool: Tool = None,
-    docs: Docs = None,
-    mode: Mode = "static",
-    max_sub_questions: MaxSubQuestions = 8,
-    budget_tokens: BudgetTokens = None,
-    budget_seconds: BudgetSeconds = None,
-    call_timeout: CallTimeout = None,
-    max_answer_tokens: MaxAnswerTokens = None,
-    decomposer_price: DecomposerPrice = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the plan as a Mermaid flowchart.")] = False,
     quiet: Quiet = False,
     debug: Debug = False,
+    **_: Any,
 ) -> None:
     """Prints the plan for a question, without answering it."""
     with guarded(debug=debug):

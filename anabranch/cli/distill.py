@@ -1,10 +1,11 @@
 """The commands of `anabranch distill`. Light: what they do is in `distilling` and imported when a command runs."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from anabranch.cli.parameters import Debug, Protocol, Quiet
+from anabranch.cli.options import Options
+from anabranch.cli.parameters import Debug, Quiet, takes
 from anabranch.cli.scoring import MODEL, Work, score, stage
 
 distill = typer.Typer(
@@ -186,6 +187,7 @@ def draw(
 
 
 @distill.command()
+@takes(Options, only=("protocol",))
 def screen(
     ctx: typer.Context,
     questions: Annotated[str, typer.Option(metavar="FILE", help="JSON lines: id, question, answer, meta.steps.")],
@@ -214,7 +216,6 @@ def screen(
     alone: Annotated[int, typer.Option(metavar="N", min=0, help="Its answers without a plan.")] = 4,
     temperature: Annotated[float, typer.Option(metavar="X", min=0, help="Of several answers; one is greedy.")] = 0.7,
     max_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="Most tokens of an answer.")] = 512,
-    protocol: Protocol = "auto",
     plans_kept: Annotated[int, typer.Option(metavar="N", min=1, help="Most right plans of a question to keep.")] = 2,
     pairs: Annotated[int, typer.Option(metavar="N", min=0, help="Most pairs of a question.")] = 2,
     margin: Annotated[
@@ -229,6 +230,7 @@ def screen(
     price: Price = "",
     quiet: Quiet = False,
     debug: Debug = False,
+    **_: Any,
 ) -> None:
     """Tries plans with a solver: sorts them into sets to train on, negatives, preference pairs, and DIRECT."""
     with stage(debug=debug, quiet=quiet):

@@ -12,9 +12,10 @@ from typing import Any
 import typer
 
 from anabranch.agents import prompts
-from anabranch.cli.options import PROTOCOLS, price_of
+from anabranch.cli.options import Options
 from anabranch.config import Price
 from anabranch.errors import ConfigurationError, MissingExtraError
+from anabranch.options import price_of
 
 Values = Mapping[str, Any]
 
@@ -93,8 +94,7 @@ def screen(values: Values) -> None:
 
     replies = _replies(values, "solver", values["solver"] or "batch:solver")
     selection = Selection(**_of(Selection, {**values, "plans": values["plans_kept"]}))
-    if values["protocol"] not in PROTOCOLS:
-        raise ConfigurationError(f"unknown protocol {values['protocol']!r}; use one of: {', '.join(PROTOCOLS)}")
+    Options.of({"protocol": values["protocol"]})
     how = screening.Screening(**{**_of(screening.Screening, values), "selection": selection, "price": _price(values)})
     questions, work = Path(values["questions"]), Path(values["work"])
     if values["screened"] is not None:

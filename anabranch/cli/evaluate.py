@@ -1,11 +1,12 @@
 """The commands of `anabranch eval`. Light: what they do is in `evaluation` and imported when a command runs."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from anabranch.cli.failures import guarded, quiet_libraries
-from anabranch.cli.parameters import Debug, DecomposerPrice, MaxSubQuestions, Price, Quiet, Tool
+from anabranch.cli.options import Options
+from anabranch.cli.parameters import Debug, Quiet, takes
 from anabranch.errors import ConfigurationError
 
 _MODELS = "[LABEL=]MODEL, with MODEL as for ask, or batch:NAME to write prompts out for a batch"
@@ -101,6 +102,7 @@ evaluate = typer.Typer(
 
 
 @evaluate.callback()
+@takes(Options, only=("max_sub_questions", "tool", "price", "decomposer_price"))
 def run(
     ctx: typer.Context,
     task: Task = "own",
@@ -109,7 +111,6 @@ def run(
     solver: Solver = None,
     decomposer: Decomposer = None,
     one_corpus: OneCorpus = False,
-    tool: Tool = None,
     tools: Tools = None,
     retrieve: Retrieve = 16,
     right_tools: RightTools = False,
@@ -120,13 +121,11 @@ def run(
     cache: Cache = None,
     concurrency: Concurrency = 8,
     max_tokens: MaxTokens = 1024,
-    max_sub_questions: MaxSubQuestions = 8,
-    price: Price = "",
-    decomposer_price: DecomposerPrice = "",
     baseline: Baseline = None,
     paper_grading: PaperGrading = False,
     quiet: Quiet = False,
     debug: Debug = False,
+    **_: Any,
 ) -> None:
     """Runs systems on questions and writes report.html, report.md and report.json into --out."""
     if ctx.invoked_subcommand is not None:

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from anabranch.batch.store import ReplyStore, take_in
-from anabranch.cli.build import build_tools
 from anabranch.cli.failures import Guard, complain
 from anabranch.cli.gauge import Gauge
 from anabranch.cli.loop import Loop
-from anabranch.cli.options import Options, price_of
+from anabranch.cli.options import Options
 from anabranch.cli.outcome import cost
 from anabranch.cli.terminal import write_out
 from anabranch.cli.views import opened_view
@@ -23,7 +22,9 @@ from anabranch.evals.summary import summarize
 from anabranch.evals.tasks import find_task
 from anabranch.evals.toolplans import run as toolplans
 from anabranch.evals.toolplans.report import write_report as write_toolplans_report
+from anabranch.graphs.build import build_tools
 from anabranch.locks import held
+from anabranch.options import price_of
 
 _SHOWN_PROBLEMS = 5
 P = TypeVar("P", Prepared, toolplans.Prepared)

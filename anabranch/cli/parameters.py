@@ -1,97 +1,79 @@
-"""The options that several commands take, as typer reads them. Light: imported for `--help`."""
+"""From declared options to parameters as typer reads them, and those that several commands take. Light."""
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING
+from inspect import Parameter
 from typing import Annotated, Any
 
 import typer
 
-_MODEL_HELP = "local, local:FOLDER, http://host:8000/v1[#MODEL], openai:MODEL or PROVIDER:MODEL"
+from anabranch.options import Declared, declared
+
 Question = Annotated[
     str | None,
     typer.Argument(metavar="QUESTION", help="The question; - reads it from standard input.", show_default=False),
 ]
-Decomposer = Annotated[
-    str | None,
-    typer.Option(
-        metavar="MODEL",
-        help=f"Model that writes the plan: {_MODEL_HELP}. [default: local; the solver where local is not installed]",
-        envvar="ANABRANCH_DECOMPOSER",
-        show_default=False,
-    ),
-]
-Solver = Annotated[
-    str,
-    typer.Option(metavar="MODEL", help="Model that answers; names as for --decomposer.", envvar="ANABRANCH_SOLVER"),
-]
-Tool = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME",
-        help="calculator, python, none, or MODULE:ATTRIBUTE of a tool or function, which imports that module. "
-        "Repeatable. [default: calculator]",
-        show_default=False,
-    ),
-]
-Docs = Annotated[
-    list[str] | None, typer.Option(metavar="PATH", help="File or folder to search in. Repeatable.", show_default=False)
-]
-Mode = Annotated[
-    str, typer.Option(metavar="MODE", help="static: the whole plan at once; dynamic: step by step, given the answers.")
-]
-Protocol = Annotated[
-    str, typer.Option(metavar="NAME", help="How plans run: auto, guided (one call) or per_node (one each).")
-]
-MaxSubQuestions = Annotated[int, typer.Option(metavar="N", help="Most sub-questions in a plan.")]
-MaxReplans = Annotated[int, typer.Option(metavar="N", help="Most plans after the first.")]
-Timeout = Annotated[float, typer.Option(metavar="SECONDS", help="Seconds one sub-question may take.")]
-Grounded = Annotated[
-    bool, typer.Option("--grounded", help="Answer out of what tools look up, or say that it was not found.")
-]
-BudgetTokens = Annotated[
-    int | None, typer.Option(metavar="N", help="Most tokens for one question.", show_default=False)
-]
-BudgetSeconds = Annotated[
-    float | None,
-    typer.Option(metavar="SECONDS", help="Most seconds for one question.", show_default=False),
-]
-CallTimeout = Annotated[
-    float | None,
-    typer.Option(
-        metavar="SECONDS",
-        help="Seconds one model call may take in all. [default: 300]",
-        envvar="ANABRANCH_CALL_TIMEOUT",
-        show_default=False,
-    ),
-]
-MaxAnswerTokens = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        help="Most tokens of one reply. [default: the model's own limit, else 16384]",
-        envvar="ANABRANCH_MAX_ANSWER_TOKENS",
-        show_default=False,
-    ),
-]
-Price = Annotated[str, typer.Option(metavar="IN,OUT", help="Solver's price, $ per million tokens.", show_default=False)]
-DecomposerPrice = Annotated[
-    str, typer.Option(metavar="IN,OUT", help="Decomposer's price, $ per million tokens.", show_default=False)
-]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and warnings.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no usage line.")]
+Command = Callable[..., None]
 
 
-def with_options_of(
-    command: Callable[..., None], *, without: Collection[str]
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command, which takes `ctx` and any keywords, the parameters of another one, but for some."""
-    signature = inspect.signature(command)
-    kept = [parameter for name, parameter in signature.parameters.items() if name not in without]
+def takes(
+    kind: type[Any],
+    *,
+    only: Collection[str] = (),
+    without: Collection[str] = (),
+    also: Mapping[str, str] | None = None,
+) -> Callable[[Command], Command]:
+    """Gives a command, which takes `ctx` and any keywords, the options that a dataclass declares.
 
-    def give(other: Callable[..., None]) -> Callable[..., None]:
-        taker: Any = other
-        taker.__signature__ = signature.replace(parameters=kept)
-        taker.__annotations__ = {parameter.name: parameter.annotation for parameter in kept} | {"return": None}
-        return other
+    Args:
+        kind: the dataclass.
+        only: names of the options to take, which the environment then does not set; all of them if empty.
+        without: names of options to leave out.
+        also: second words for some of them.
+    """
+    wanted = [each for each in declared(kind) if (not only or each.name in only) and each.name not in without]
+    given = [_parameter(each, (also or {}).get(each.name), environment=not only) for each in wanted]
+
+    def give(command: Command) -> Command:
+        own = [each for each in inspect.signature(command).parameters.values() if each.kind != Parameter.VAR_KEYWORD]
+        first = [each for each in own if each.name == "ctx"]
+        return _with(command, [*first, *given, *(each for each in own if each not in first)])
 
     return give
+
+
+def takes_those_of(other: Command, *, without: Collection[str]) -> Callable[[Command], Command]:
+    """Gives a command, which takes `ctx` and any keywords, the parameters of another one, but for some."""
+    kept = [each for each in inspect.signature(other).parameters.values() if each.name not in without]
+    return lambda command: _with(command, kept)
+
+
+def _with(command: Command, parameters: list[Parameter]) -> Command:
+    taker: Any = command
+    named = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in parameters]
+    taker.__signature__ = inspect.Signature(named, return_annotation=None)
+    taker.__annotations__ = {each.name: each.annotation for each in named} | {"return": None}
+    return command
+
+
+def _parameter(option: Declared, also: str | None, *, environment: bool) -> Parameter:
+    about = option.about
+    words = [option.flag, *([also] if also else [])]
+    text = f"{about.help} Repeatable." if option.many else about.help
+    told = typer.Option(
+        *words,
+        metavar=about.metavar or None,
+        help=f"{text} [default: {about.shown}]" if about.shown else text,
+        envvar=option.variable if environment and not option.many else None,
+        show_default=option.default not in (None, "", ()),
+    )
+    kind = str if option.choices else option.kind
+    default = None if option.many or option.default is MISSING else option.default
+    if option.many:
+        kind = list[str] | None
+    elif option.default is None:
+        kind = kind | None
+    return Parameter(option.name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, told])

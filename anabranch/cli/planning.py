@@ -5,7 +5,6 @@ import time
 
 from anabranch.agents.decomposer import Draft, PlanRequest, decompose
 from anabranch.agents.ledger import Ledger, booking
-from anabranch.cli.build import build_budget, build_decomposer, build_solver, build_tools
 from anabranch.cli.loop import Loop
 from anabranch.cli.options import Options
 from anabranch.cli.outcome import usage_line
@@ -13,8 +12,8 @@ from anabranch.cli.terminal import print_json, write_out
 from anabranch.cli.text import clean
 from anabranch.cli.views import View
 from anabranch.codecs import encode_json, encode_line
-from anabranch.config import check_mode
 from anabranch.errors import ModelError
+from anabranch.graphs.build import build_budget, build_decomposer, build_solver, build_tools
 from anabranch.plan import Plan
 from anabranch.tools import Catalogue
 from anabranch.tools.shortlist import fitting_cards
@@ -58,7 +57,7 @@ async def _draft(question: str, options: Options, view: View) -> Draft:
     request = PlanRequest(
         question,
         fitting_cards(catalogue, question),
-        check_mode(options.mode),
+        options.mode,
         max_sub_questions=options.max_sub_questions,
     )
     return await decompose(decomposer, request)

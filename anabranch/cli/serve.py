@@ -6,24 +6,7 @@ import typer
 
 from anabranch.cli.failures import guarded
 from anabranch.cli.options import Options
-from anabranch.cli.parameters import (
-    BudgetSeconds,
-    BudgetTokens,
-    CallTimeout,
-    Debug,
-    Decomposer,
-    DecomposerPrice,
-    Docs,
-    Grounded,
-    MaxAnswerTokens,
-    MaxReplans,
-    MaxSubQuestions,
-    Mode,
-    Price,
-    Protocol,
-    Solver,
-    Tool,
-)
+from anabranch.cli.parameters import Debug, takes
 
 serve = typer.Typer(
     name="serve",
@@ -62,27 +45,12 @@ MaxConcurrency = Annotated[int, typer.Option(metavar="N", min=1, help="Most ques
 MaxQueue = Annotated[int, typer.Option(metavar="N", min=0, help="Most questions waiting; more are refused.")]
 MaxBody = Annotated[int, typer.Option(metavar="BYTES", min=1, help="Largest request body.")]
 RequestTimeout = Annotated[float, typer.Option(metavar="SECONDS", help="Seconds one request may take.")]
-StepTimeout = Annotated[float, typer.Option(metavar="SECONDS", help="Seconds one sub-question may take.")]
 
 
 @serve.command()
+@takes(Options, without=("review",))
 def app(
     ctx: typer.Context,
-    decomposer: Decomposer = None,
-    solver: Solver = "local",
-    tool: Tool = None,
-    docs: Docs = None,
-    mode: Mode = "static",
-    protocol: Protocol = "auto",
-    max_sub_questions: MaxSubQuestions = 8,
-    max_replans: MaxReplans = 1,
-    budget_tokens: BudgetTokens = None,
-    budget_seconds: BudgetSeconds = None,
-    call_timeout: CallTimeout = None,
-    max_answer_tokens: MaxAnswerTokens = None,
-    grounded: Grounded = False,
-    price: Price = "",
-    decomposer_price: DecomposerPrice = "",
     host: Host = "127.0.0.1",
     port: Port = 8080,
     api_key_file: KeyFile = None,
@@ -110,35 +78,21 @@ def app(
     rate: Rate = None,
     max_body: MaxBody = 1_048_576,
     timeout: RequestTimeout = 300.0,
-    step_timeout: StepTimeout = 120.0,
     debug: Debug = False,
+    **_: Any,
 ) -> None:
     """Serves plans and an OpenAI-compatible API whose model `anabranch` is the whole planner."""
     with guarded(debug=debug):
-        options = _options(ctx.params)
+        options = Options.of(ctx.params)
         from anabranch.cli import serving
 
         serving.run_app(options, ctx.params)
 
 
 @serve.command()
+@takes(Options, without=("review",))
 def mcp(
     ctx: typer.Context,
-    decomposer: Decomposer = None,
-    solver: Solver = "local",
-    tool: Tool = None,
-    docs: Docs = None,
-    mode: Mode = "static",
-    protocol: Protocol = "auto",
-    max_sub_questions: MaxSubQuestions = 8,
-    max_replans: MaxReplans = 1,
-    budget_tokens: BudgetTokens = None,
-    budget_seconds: BudgetSeconds = None,
-    call_timeout: CallTimeout = None,
-    max_answer_tokens: MaxAnswerTokens = None,
-    grounded: Grounded = False,
-    price: Price = "",
-    decomposer_price: DecomposerPrice = "",
     transport: Annotated[str, typer.Option(metavar="NAME", help="stdio, or http (streamable HTTP).")] = "stdio",
     host: Host = "127.0.0.1",
     port: Port = 8081,
@@ -150,12 +104,12 @@ def mcp(
     rate: Rate = None,
     max_body: MaxBody = 1_048_576,
     timeout: RequestTimeout = 300.0,
-    step_timeout: StepTimeout = 120.0,
     debug: Debug = False,
+    **_: Any,
 ) -> None:
     """Serves the tools `plan` and `ask` over the Model Context Protocol."""
     with guarded(debug=debug):
-        options = _options(ctx.params)
+        options = Options.of(ctx.params)
         from anabranch.cli import serving
 
         serving.run_mcp(options, ctx.params)
@@ -213,8 +167,3 @@ def decomposer(
         from anabranch.cli import serving_vllm
 
         serving_vllm.run(ctx.params)
-
-
-def _options(values: dict[str, Any]) -> Options:
-    """The planner's options; here `--timeout` is of a whole request, and `--step-timeout` of a sub-question."""
-    return Options.of({**values, "timeout": values["step_timeout"]})

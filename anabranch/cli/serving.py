@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from anabranch.cli.build import build_budget, build_decomposer, build_solver, build_tools
 from anabranch.cli.failures import complain
 from anabranch.cli.options import Options
 from anabranch.cli.streams import need_output
-from anabranch.config import Protocol, check_mode
 from anabranch.errors import ConfigurationError, DocumentError, MissingExtraError
 
 try:
@@ -23,7 +21,7 @@ try:
     from anabranch.serving.mcp import build_mcp, mcp_app
     from anabranch.serving.mcp_sdk import run_stdio
     from anabranch.serving.server import allowed_hosts, check_exposure, serve_app
-    from anabranch.serving.service import Limits, Parts, Service
+    from anabranch.serving.service import Limits, Service, build_parts
 except ImportError as error:
     raise MissingExtraError(f"serving needs: pip install 'anabranch[app]' ({error})") from error
 
@@ -94,21 +92,7 @@ def _service(options: Options, limits: Limits) -> Service:
         # Imported by the client's first call otherwise: two seconds in which nobody would be served.
         with suppress(ImportError):
             import_module("openai.resources.beta.beta")
-    tools = build_tools(options, status=complain, note=complain)
-    solver = build_solver(options, status=complain)
-    parts = Parts(
-        decomposer=build_decomposer(options, status=complain, note=complain, solver=lambda: solver),
-        solver=solver,
-        tools=tools,
-        mode=check_mode(options.mode),
-        protocol=cast(Protocol, options.protocol),
-        max_sub_questions=options.max_sub_questions,
-        max_replans=options.max_replans,
-        step_timeout=options.timeout,
-        budget=build_budget(options),
-        grounded=options.grounded,
-    )
-    return Service(parts, limits)
+    return Service(build_parts(options, status=complain, note=complain), limits)
 
 
 def _limits(values: Mapping[str, Any]) -> Limits:

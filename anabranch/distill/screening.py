@@ -14,13 +14,14 @@ from anabranch.agents.models import RoleModel, resolve_model
 from anabranch.batch.chat import Model, answered, elsewhere, name_of, spent
 from anabranch.batch.files import digest, write_jsonl, write_manifest
 from anabranch.batch.jobs import Job, Replies, Sampling, read_replies, run_jobs, write_jobs
-from anabranch.config import Price, Protocol
+from anabranch.config import Price
 from anabranch.distill import outcomes as by_row
 from anabranch.distill import screen
 from anabranch.distill.datasets import Skipped
 from anabranch.distill.selection import Selection, select
 from anabranch.errors import ConfigurationError, ModelError, PlanError
 from anabranch.graphs.planner import create_planner
+from anabranch.options import Protocol
 from anabranch.plan import SOLVE, Plan, Usage
 from anabranch.tools import calculator
 

@@ -8,10 +8,10 @@ from typing import cast
 from anabranch.agents import prompts as product_prompts
 from anabranch.agents.decomposer import JsonDecomposer, LineDecomposer
 from anabranch.config import Price
-from anabranch.config import Protocol as RunProtocol
 from anabranch.errors import ConfigurationError
 from anabranch.evals import prompts, systems
 from anabranch.evals.models import Models, ModelSpec
+from anabranch.options import Protocol as RunProtocol
 
 ALONE = ("direct", "cot", "unguided", "program", "react")
 """Systems without a decomposer."""

@@ -14,12 +14,12 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from anabranch.agents import prompts as product
 from anabranch.agents.decomposer import Decomposer, GivenPlan, PlanRequest, decompose
 from anabranch.agents.models import RoleModel, call
-from anabranch.config import Protocol as RunProtocol
 from anabranch.errors import ConfigurationError, DocumentError, MissingExtraError
 from anabranch.evals import prompts
 from anabranch.evals.examples import Example, Paragraph
 from anabranch.grading import normalize, numbers
 from anabranch.graphs.planner import create_planner
+from anabranch.options import Protocol as RunProtocol
 from anabranch.plan import Answer, Plan, SubQuestion, escape
 from anabranch.replies import final_answer
 from anabranch.tools import Catalogue, document_search, python_sandbox

@@ -11,10 +11,10 @@ from anabranch.agents.images import NO_IMAGES, Images
 from anabranch.agents.joiner import Joined, failures, join, join_last
 from anabranch.agents.models import RoleModel
 from anabranch.agents.reply import Final
-from anabranch.config import AnswerForm
 from anabranch.errors import ConfigurationError
 from anabranch.graphs.outcome import is_look_up
 from anabranch.graphs.weak_plans import kept_to_the_question
+from anabranch.options import AnswerForm
 from anabranch.plan import SOLVE, Answer, Plan, SubQuestion
 from anabranch.replies import says_not_found
 from anabranch.slots import literal

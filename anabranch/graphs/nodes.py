@@ -28,7 +28,7 @@ from anabranch.agents.reply import Final
 from anabranch.agents.small_talk import courtesy, is_small_talk
 from anabranch.agents.solver import solve
 from anabranch.bounds import MAX_UNDERSTOOD_CHARS, shorten
-from anabranch.config import AnswerForm, Budget, PlanningMode, Protocol
+from anabranch.config import Budget
 from anabranch.errors import BudgetExceededError, CallTimeoutError, ConfigurationError, PlanError, ReplyError
 from anabranch.graphs import scheduler
 from anabranch.graphs.acting import calling_tools, proposed_actions, with_commands
@@ -37,6 +37,7 @@ from anabranch.graphs.channels import plain
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, lacks_checkpointer
 from anabranch.graphs.final import budget_of_answer, joined_as_json, wanted_schema
 from anabranch.graphs.grounded import AS_ASKED, NOT_FOUND_TEXT, grounded_plan, join_grounded, plan_as_asked
+from anabranch.graphs.options import PlannerArguments
 from anabranch.graphs.outcome import FINISH_REASONS, sources_of_answers, status_of
 from anabranch.graphs.protocol import choose_protocol, compute_tools, protocol_of_any_plan, tools_to_plan_for
 from anabranch.graphs.state import PlanDecision, PlannerState
@@ -55,6 +56,7 @@ class Nodes:
     """The nodes, as methods over what they share.
 
     Attributes:
+        options: the planner's options.
         decomposer: who writes plans.
         solver: who answers.
         joiner: who joins.
@@ -63,20 +65,11 @@ class Nodes:
         step: runs one sub-question.
         follow_ups: finds out what the last message asks.
         gate_policy: whether a question is planned for at all.
-        mode: static or dynamic planning.
-        protocol: how plans are run.
-        review: whether a person sees each plan before it runs.
-        max_sub_questions: most sub-questions in a plan; in dynamic mode, in all layers together.
-        max_replans: most plans drawn up after the first (static mode).
-        budget: hard limits for one question.
         acts: whether one of the tools changes something.
-        approve_actions: whether a person decides on each action; None where there is a checkpointer.
-        answer_form: the form of the final answer.
-        final_answer: whether there is one.
         searchers: where nothing may be answered but what was looked up: the tools to do so. Empty otherwise.
-        name: the planner's, which its messages carry.
     """
 
+    options: PlannerArguments
     decomposer: Decomposer
     solver: RoleModel
     joiner: RoleModel
@@ -85,18 +78,8 @@ class Nodes:
     step: StepRunner
     follow_ups: FollowUps
     gate_policy: Gate
-    mode: PlanningMode
-    protocol: Protocol
-    review: bool
-    max_sub_questions: int
-    max_replans: int
-    budget: Budget | None
     acts: bool
-    approve_actions: bool | None
-    answer_form: AnswerForm
-    final_answer: bool
     searchers: tuple[str, ...]
-    name: str
 
     async def gate(self, state: PlannerState) -> Update:
         """Takes the question out of the conversation, resets what the last turn left, and decides whether to plan.
@@ -108,9 +91,9 @@ class Nodes:
         wanted_schema()
         if images_asked_of(state["messages"]):
             check_reads_images(self.solver, "solver")
-        if self.review and lacks_checkpointer():
+        if self.options.review and lacks_checkpointer():
             raise ConfigurationError(f"nothing around this planner keeps its threads; {NEEDS_CHECKPOINTER}")
-        ledger = Ledger(budget=self.budget, parent=current())
+        ledger = Ledger(budget=self.options.budget, parent=current())
         with booking(ledger):
             understood = await self.follow_ups(state["messages"])
         asked, question = understood.asked, shorten(understood.question, MAX_UNDERSTOOD_CHARS)
@@ -130,18 +113,18 @@ class Nodes:
     async def plan(self, state: PlannerState) -> Update:
         """Has the decomposer write a plan, its next layer, or a replacement for what failed."""
         asked, answers = state["plan"], state["answers"]
-        room = self.max_sub_questions - (len(asked.sub_questions) if self.mode == "dynamic" else 0)
+        room = self.options.max_sub_questions - (len(asked.sub_questions) if self.options.mode == "dynamic" else 0)
         draft = Draft(asked)
-        known = protocol_of_any_plan(self.tools, self.decomposer, self.mode, self.solver, self.protocol)
+        known = protocol_of_any_plan(self.tools, self.decomposer, self.options.mode, self.solver, self.options.protocol)
         tools = tools_to_plan_for(self.tools, self.decomposer, known)
         earlier = transcript(earlier_turns(state["messages"])) if state["turn"] == "follow_up" else ""
-        in_vain = known == "direct" and not (self.review or answers)
+        in_vain = known == "direct" and not (self.options.review or answers)
         as_asked = bool(self.searchers) and state["feedback"] == AS_ASKED
         with booking(self._ledger(state)) as ledger:
             if room > 0 and not in_vain and not as_asked:
                 cards = self.shortlist.cards(f"{state['question']}\n{state['feedback'] or ''}", tools)
                 request = PlanRequest(
-                    state["question"], cards, self.mode, room, asked, answers, state["feedback"], earlier
+                    state["question"], cards, self.options.mode, room, asked, answers, state["feedback"], earlier
                 )
                 try:
                     draft = await ledger.in_time(decompose(self.decomposer, request))
@@ -157,13 +140,13 @@ class Nodes:
         emit("plan", plan=plain(draft.plan), new=new, problems=[*draft.notes, *draft.problems])
         update = {"plan": draft.plan, "feedback": None, "usage": plain(ledger.by_role)}
         # Nothing new to ask: the joiner gets the last word and may not ask for yet another plan.
-        return {**update, "begun": len(asked.sub_questions)} if new else {**update, "rounds": self.max_replans}
+        return {**update, "begun": len(asked.sub_questions)} if new else {**update, "rounds": self.options.max_replans}
 
     def after_plan(self, state: PlannerState) -> str:
         """Runs what is new in the plan, after a person has seen it; answers if there is nothing new."""
         if all(question.id in state["answers"] for question in state["plan"].sub_questions):
             return "join" if state["answers"] else "solve"
-        return "review" if self.review else self._dispatch(state["plan"], state["answers"])
+        return "review" if self.options.review else self._dispatch(state["plan"], state["answers"])
 
     def review_plan(self, state: PlannerState) -> Update:
         """Lets a person approve, edit or reject the plan, or ask for another.
@@ -198,7 +181,7 @@ class Nodes:
         return "plan" if state["feedback"] else self._dispatch(state["plan"], state["answers"])
 
     def _check_edit(self, plan: Plan, edited: Plan, answers: dict[int, Answer]) -> None:
-        edited.check(self.tools, self.max_sub_questions + len(answers))
+        edited.check(self.tools, self.options.max_sub_questions + len(answers))
         kept = {q.id: q for q in edited.sub_questions}
         for question in plan.sub_questions:
             if question.id in answers and kept.get(question.id) != question:
@@ -208,7 +191,7 @@ class Nodes:
 
     async def solve(self, state: PlannerState) -> Update:
         """Answers in one call, guided by the plan if there is one."""
-        if not self.final_answer:
+        if not self.options.final_answer:
             return self._left(state)
         if self.searchers and not state["direct"]:
             return self._finish(state, Final(NOT_FOUND_TEXT), state["usage"], "not_found")
@@ -219,9 +202,9 @@ class Nodes:
         history = history_of(state["messages"], self.solver)
         if self.searchers:
             history.append(SystemMessage(GROUNDED_TALK_INSTRUCTION))
-        timed, schema = bool(self.budget and self.budget.max_seconds), wanted_schema()
+        timed, schema = bool(self.options.budget and self.options.budget.max_seconds), wanted_schema()
         with booking(self._final_ledger(state)) as ledger, hearing(always=timed) as heard:
-            question, form = state["question"], self.answer_form
+            question, form = state["question"], self.options.answer_form
             solving = solve(
                 self.solver,
                 question,
@@ -260,7 +243,7 @@ class Nodes:
             emit("sub_question", **plain(answer))
             return answer
 
-        with booking(self._ledger(state)), calling_tools(state, self.approve_actions, sync=sync) as run:
+        with booking(self._ledger(state)), calling_tools(state, self.options.approve_actions, sync=sync) as run:
             answers = await scheduler.execute(state["plan"], known, answer_one, sync=sync)
         for id_, answer in answers.items():
             if id_ not in known and id_ not in ran:
@@ -275,7 +258,7 @@ class Nodes:
         """Asks for decisions on what was proposed; else goes on with what was answered."""
         if any(action.decision is None for action in state["actions"].values()):
             return "approve"
-        return "plan" if self.mode == "dynamic" else "join"
+        return "plan" if self.options.mode == "dynamic" else "join"
 
     def approve(self, state: PlannerState) -> Update:
         """Lets a person approve, edit or reject each proposed action, or give its result.
@@ -297,10 +280,10 @@ class Nodes:
 
     async def join(self, state: PlannerState) -> Update:
         """Writes the final answer, or asks for a new plan."""
-        if not self.final_answer:
+        if not self.options.final_answer:
             return self._left(state)
         plan, answers = state["plan"], state["answers"]
-        may_replan = self.mode == "static" and state["rounds"] < self.max_replans
+        may_replan = self.options.mode == "static" and state["rounds"] < self.options.max_replans
         history, exhausted, schema = history_of(state["messages"], self.joiner), False, wanted_schema()
         # What is to be checked against what was found is written as text first.
         joining = join_grounded if self.searchers else partial(join, schema=schema)
@@ -311,7 +294,13 @@ class Nodes:
         with booking(self._final_ledger(state)) as ledger:
             try:
                 joined = await joining(
-                    self.joiner, question, plan, answers, may_replan=may_replan, history=history, form=self.answer_form
+                    self.joiner,
+                    question,
+                    plan,
+                    answers,
+                    may_replan=may_replan,
+                    history=history,
+                    form=self.options.answer_form,
                 )
                 status = self._status(state, joined)
                 if schema and status in ("answered", "partial"):
@@ -340,14 +329,17 @@ class Nodes:
             return "solve"
         if answers:
             return "execute"
-        protocol = choose_protocol(plan, self.mode, self.solver, self.protocol)
+        protocol = choose_protocol(plan, self.options.mode, self.solver, self.options.protocol)
         return "execute" if protocol == "per_node" else "solve"
 
     def _left_aside(self, draft: Draft, answers: Mapping[int, Answer]) -> bool:
         # A person who reviews plans decides by herself.
-        if self.review or answers or draft.plan.is_direct:
+        if self.options.review or answers or draft.plan.is_direct:
             return False
-        return choose_protocol(draft.plan, self.mode, self.solver, self.protocol, weak=draft.weak) == "direct"
+        return (
+            choose_protocol(draft.plan, self.options.mode, self.solver, self.options.protocol, weak=draft.weak)
+            == "direct"
+        )
 
     def _finish(
         self, state: PlannerState, final: Final, usage: Mapping[str, Usage], status: Status | None = None
@@ -360,7 +352,7 @@ class Nodes:
             final.text,
             id=final.message_id,
             # Providers refuse some characters in names, and the message may be sent to one in a later turn.
-            name=re.sub(r"[^\w-]+", "_", self.name, flags=re.ASCII),
+            name=re.sub(r"[^\w-]+", "_", self.options.name, flags=re.ASCII),
             usage_metadata=UsageMetadata(
                 input_tokens=spent.input_tokens, output_tokens=spent.output_tokens, total_tokens=spent.total_tokens
             ),
@@ -381,11 +373,11 @@ class Nodes:
         return {"status": status_of(plan, answers, begun=state["begun"]) if answers else None, "sources": sources}
 
     def _ledger(self, state: PlannerState) -> Ledger:
-        return self._booked(state, self.budget)
+        return self._booked(state, self.options.budget)
 
     def _final_ledger(self, state: PlannerState) -> Ledger:
         """The ledger of calls that write the final answer: it may be shorter for this run."""
-        return self._booked(state, budget_of_answer(self.budget))
+        return self._booked(state, budget_of_answer(self.options.budget))
 
     @staticmethod
     def _booked(state: PlannerState, budget: Budget | None) -> Ledger:

@@ -22,7 +22,7 @@ from typing import Literal
 
 from anabranch.agents.decomposer import Decomposer
 from anabranch.agents.models import RoleModel
-from anabranch.config import PlanningMode, Protocol
+from anabranch.options import PlanningMode, Protocol
 from anabranch.plan import SOLVE, Plan
 from anabranch.tools.catalogue import Catalogue
 

@@ -13,7 +13,8 @@ from starlette.types import ASGIApp
 
 from anabranch import __version__
 from anabranch.codecs import encode_lines
-from anabranch.config import MAX_QUESTION_CHARS, PlanningMode, check_question
+from anabranch.config import MAX_QUESTION_CHARS, check_question
+from anabranch.options import PlanningMode
 from anabranch.plan import Answer, Plan, Source, Status
 from anabranch.serving.conversation import Conversation
 from anabranch.serving.door import Door, DoorRules

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictBool, StrictInt, StringConstraints, model_validator
 
-from anabranch.config import MAX_QUESTION_CHARS, PlanningMode
+from anabranch.config import MAX_QUESTION_CHARS
+from anabranch.options import PlanningMode
 from anabranch.plan import SOLVE, Plan, Route, Usage
 from anabranch.plan import Text as PlanText
 from anabranch.serving.formats import ResponseFormat

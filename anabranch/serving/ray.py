@@ -4,12 +4,13 @@ Each function makes one application for `serve run` and `serve deploy`, from the
 health checks and replacing replicas are Ray's. See `docs/scale-out.md`.
 """
 
-from pathlib import Path
+import logging
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from anabranch.errors import MissingExtraError
+from anabranch.serving.arguments import AppArguments
 
 try:
     from ray import serve
@@ -17,34 +18,7 @@ try:
 except ImportError as error:
     raise MissingExtraError(f"Ray Serve needs: pip install 'anabranch[scale]' ({error})") from error
 
-
-class PlannerArguments(BaseModel):
-    """What the replicas of the HTTP app are built from. API keys come from ANABRANCH_SERVER_KEY on each machine.
-
-    Attributes:
-        decomposer: who writes plans; names as for `create_planner`.
-        solver: who answers.
-        tools: names of built-in tools.
-        documents: folder to search, at the same place on every machine.
-        mode: planning mode.
-        max_concurrency: most questions one replica works on.
-        max_queue: most questions that wait in one replica; Ray's own queue is before it.
-        timeout: seconds a question may take.
-        threads: address of a PostgreSQL database that keeps the plans which wait for tools of clients; without one,
-            each replica knows only its own, and a client's next request may reach another.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    decomposer: str | None = None
-    solver: str = "local"
-    tools: list[str] = Field(default_factory=lambda: ["calculator"])
-    documents: Path | None = None
-    mode: str = "static"
-    max_concurrency: int = 16
-    max_queue: int = 64
-    timeout: float = 300.0
-    threads: str | None = None
+logger = logging.getLogger(__name__)
 
 
 class DecomposerArguments(BaseModel):
@@ -71,9 +45,9 @@ def planner(arguments: dict[str, Any]) -> Application:
     """The HTTP app (`anabranch.serving.app`), one a replica.
 
     Args:
-        arguments: as `PlannerArguments`.
+        arguments: as `AppArguments`.
     """
-    given = PlannerArguments.model_validate(arguments)
+    given = AppArguments.read(arguments)
 
     def build() -> Any:
         return _asgi(given)
@@ -118,29 +92,15 @@ def decomposer(arguments: dict[str, Any]) -> Application:
     return build_openai_app({"llm_configs": [config]})
 
 
-def _asgi(given: PlannerArguments) -> Any:
+def _asgi(given: AppArguments) -> Any:
     """The app of one replica; runs in the replica's process."""
     import os
 
-    from anabranch.agents.models import resolve_model
-    from anabranch.agents.resolve import default_decomposer, resolve_decomposer
-    from anabranch.config import check_mode
     from anabranch.serving.app import create_app
     from anabranch.serving.door import DoorRules
-    from anabranch.serving.service import Limits, Parts, Service
-    from anabranch.tools import builtin_tool, document_search
+    from anabranch.serving.service import Limits, Service, build_parts
 
-    tools = [builtin_tool(name) for name in given.tools]
-    if given.documents:
-        tools.append(document_search(given.documents))
-    solver = resolve_model(given.solver)
-    named = given.decomposer
-    parts = Parts(
-        decomposer=resolve_decomposer(named) if named else default_decomposer(lambda: solver),
-        solver=solver,
-        tools=tools,
-        mode=check_mode(given.mode),
-    )
+    parts = build_parts(given.settings(), status=logger.info, note=logger.warning)
     key = os.environ.get("ANABRANCH_SERVER_KEY", "").strip()
     rules = DoorRules(keys=(key,) if key else ())
     return create_app(

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -15,12 +15,14 @@ from anabranch.agents.decomposer import Decomposer, PlanRequest
 from anabranch.agents.final_answer import Delta
 from anabranch.agents.models import RoleModel
 from anabranch.agents.schemas import AnswerSchema
-from anabranch.config import Budget, PlanningMode, Protocol
+from anabranch.config import Budget
 from anabranch.errors import ModelError
+from anabranch.graphs.build import Say, build_budget, build_decomposer, build_solver, build_tools
 from anabranch.graphs.final import MAX_ANSWER_TOKENS, RESPONSE_FORMAT
 from anabranch.graphs.planner import Planner, create_planner
 from anabranch.graphs.protocol import COMPUTE_TOOLS
 from anabranch.graphs.step import by_route
+from anabranch.options import PlannerOptions, PlannerSettings
 from anabranch.plan import Answer, Plan, Source, Status, Usage
 from anabranch.serving.client_tools import Call, Calling, ClientTools, Deferred, Recalled, as_tool, not_offered
 from anabranch.serving.conversation import Conversation
@@ -37,19 +39,13 @@ from anabranch.tools.catalogue import Catalogue
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What planners are built from; the names are those of `create_planner`."""
+class Parts(PlannerOptions):
+    """What planners are built from, with models and tools that are ready; the names are those of `create_planner`."""
 
     decomposer: Decomposer
     solver: RoleModel
     tools: Sequence[BaseTool] = ()
-    mode: PlanningMode = "static"
-    protocol: Protocol = "auto"
-    max_sub_questions: int = 8
-    max_replans: int = 1
-    step_timeout: float = 120.0
     budget: Budget | None = None
-    grounded: bool = False
 
     def seeded(self, seed: int | None) -> "Parts":
         """The same with a seed for the solver, if there is one and it takes one."""
@@ -59,8 +55,30 @@ class Parts:
 
     def planner(self, **changes: Any) -> Planner:
         """A planner, with some of its options changed."""
-        options = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        options = {field.name: getattr(self, field.name) for field in fields(self)}
         return create_planner(**(options | changes))
+
+
+def build_parts(settings: PlannerSettings, *, status: Say, note: Say) -> Parts:
+    """The models and tools that settings name, loaded.
+
+    Args:
+        settings: what to build from.
+        status: told what is happening.
+        note: told what the user should know afterwards.
+
+    Raises:
+        UserError, BackendError: as tools and models do.
+    """
+    tools = build_tools(settings, status=status, note=note)
+    solver = build_solver(settings, status=status)
+    return Parts(
+        decomposer=build_decomposer(settings, status=status, note=note, solver=lambda: solver),
+        solver=solver,
+        tools=tools,
+        budget=build_budget(settings),
+        **settings.common(),
+    )
 
 
 @dataclass(frozen=True)

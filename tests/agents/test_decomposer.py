@@ -21,8 +21,8 @@ from anabranch.agents.models import LOCAL_TYPE, RoleModel
 from anabranch.agents.resolve import resolve_decomposer
 from anabranch.agents.structured import structured_arguments
 from anabranch.codecs import decode_lines, json_schema
-from anabranch.config import PlanningMode
 from anabranch.errors import BudgetExceededError, ConfigurationError, EndpointError
+from anabranch.options import PlanningMode
 from anabranch.plan import Answer, Plan, SubQuestion
 from tests.agents.requests import AGAIN, ANSWERS, ASKED, CARDS, FRESH, cut, lines, scripted
 from tests.fakes import ScriptedChatModel

@@ -8,10 +8,10 @@ import pytest
 from anabranch.agents.decomposer import Decomposer, JsonDecomposer
 from anabranch.agents.models import LOCAL_TYPE, RoleModel
 from anabranch.agents.resolve import default_decomposer
-from anabranch.cli.build import build_decomposer
 from anabranch.cli.options import Options
-from anabranch.config import read_settings
+from anabranch.config import planner_settings
 from anabranch.errors import MissingExtraError
+from anabranch.graphs.build import build_decomposer
 from anabranch.graphs.planner import create_planner
 from tests.fakes import ScriptedChatModel
 from tests.graphs.scripts import CRAIGSLIST, ask, reader, search
@@ -74,6 +74,6 @@ def test_the_command_line_does_the_same() -> None:
 
 def test_the_setting_names_nobody_unless_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ANABRANCH_DECOMPOSER", raising=False)
-    assert read_settings().decomposer is None
+    assert planner_settings().decomposer is None
     monkeypatch.setenv("ANABRANCH_DECOMPOSER", "local")
-    assert read_settings().decomposer == "local"
+    assert planner_settings().decomposer == "local"

@@ -14,7 +14,8 @@ from anabranch.agents.answering import AnsweringModel
 from anabranch.agents.ledger import Ledger
 from anabranch.agents.limits import answer_limit, ended, limited, usage_of
 from anabranch.agents.wire import whole_number, whole_usage
-from anabranch.config import ANSWER_TOKENS, LAST_ANSWER_TOKENS, Budget, Price
+from anabranch.bounds import ANSWER_TOKENS
+from anabranch.config import LAST_ANSWER_TOKENS, Budget, Price
 from anabranch.plan import Usage
 from tests.fakes import ScriptedChatModel
 

@@ -9,7 +9,7 @@ from syrupy.assertion import SnapshotAssertion
 from anabranch.agents import prompts
 from anabranch.agents.examples import EXAMPLES
 from anabranch.codecs import decode_lines
-from anabranch.config import PlanningMode
+from anabranch.options import PlanningMode
 from anabranch.plan import Answer, Plan, SubQuestion
 from anabranch.tools.catalogue import ToolCard
 from tests.strategies import any_text

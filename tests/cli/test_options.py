@@ -5,18 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.cli.build import build_budget
-from anabranch.cli.options import MODES, PROTOCOLS, Options, price_of
+from anabranch.cli.options import Options
 from anabranch.cli.outcome import cost, usage_line
-from anabranch.config import MODES as KNOWN_MODES
-from anabranch.config import Budget, Protocol
+from anabranch.config import Budget
 from anabranch.errors import ConfigurationError
+from anabranch.graphs.build import build_budget
+from anabranch.options import price_of
 from anabranch.plan import Usage
-
-
-def test_the_light_names_are_those_of_the_library() -> None:
-    assert MODES == KNOWN_MODES
-    assert set(PROTOCOLS) == set(Protocol.__args__)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def parts(
     decomposer: Any = always(plan) if isinstance(plan, str) else plan
     if isinstance(decomposer, BaseChatModel) or not hasattr(decomposer, "write"):
         decomposer = JsonDecomposer(_model(decomposer))
-    return Parts(decomposer, _model(solver), tuple(tools), **options)
+    return Parts(decomposer=decomposer, solver=_model(solver), tools=tuple(tools), **options)
 
 
 def _model(script: Any) -> RoleModel:

@@ -97,7 +97,7 @@ def test_models_stream_only_what_the_client_sees(serve: Serve) -> None:
 
     with OpenAIServer(script) as server:
         model = resolve_model(f"{server.url}#m")
-        client = client_of(serve(Parts(JsonDecomposer(model), model)))
+        client = client_of(serve(Parts(decomposer=JsonDecomposer(model), solver=model)))
         client.chat.completions.create(model="anabranch", messages=ASKED)
         assert [request.get("stream", False) for request in server.requests] == [False, False]
         server.requests.clear()

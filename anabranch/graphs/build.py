@@ -1,9 +1,9 @@
-"""From options to models, tools and the planner. Importing this module imports LangGraph."""
+"""From settings, all of them texts and numbers, to models, tools and the planner."""
 
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as as_tool
@@ -14,10 +14,10 @@ from anabranch.agents.adapters import Role
 from anabranch.agents.decomposer import Decomposer
 from anabranch.agents.models import RoleModel, resolve_model
 from anabranch.agents.resolve import default_decomposer, resolve_decomposer
-from anabranch.cli.options import Options, price_of
-from anabranch.config import Budget, Price, Protocol
+from anabranch.config import Budget, Price
 from anabranch.errors import ConfigurationError
 from anabranch.graphs.planner import Planner, create_planner
+from anabranch.options import PlannerSettings, price_of
 from anabranch.tools import builtin_tool, document_search, load_documents
 
 DEFAULT_TOOLS = ("calculator",)
@@ -26,11 +26,11 @@ NO_TOOL = "none"
 Say = Callable[[str], None]
 
 
-def build_planner(options: Options, *, status: Say, note: Say, checkpointer: Checkpointer = None) -> Planner:
+def build_planner(settings: PlannerSettings, *, status: Say, note: Say, checkpointer: Checkpointer = None) -> Planner:
     """Builds the planner; models are prepared and loaded now rather than on first use.
 
     Args:
-        options: what to build it from.
+        settings: what to build it from.
         status: told what is happening.
         note: told what the user should know afterwards, such as skipped documents.
         checkpointer: keeps threads.
@@ -38,62 +38,58 @@ def build_planner(options: Options, *, status: Say, note: Say, checkpointer: Che
     Raises:
         UserError, BackendError: as tools and models do.
     """
-    tools = build_tools(options, status=status, note=note)
-    solver = build_solver(options, status=status)
-    decomposer = build_decomposer(options, status=status, note=note, solver=lambda: solver)
+    tools = build_tools(settings, status=status, note=note)
+    solver = build_solver(settings, status=status)
+    decomposer = build_decomposer(settings, status=status, note=note, solver=lambda: solver)
     return create_planner(
         decomposer=decomposer,
         solver=solver,
         tools=tools,
-        mode=options.mode,
-        protocol=cast(Protocol, options.protocol),
-        review=options.review,
-        max_sub_questions=options.max_sub_questions,
-        max_replans=options.max_replans,
-        step_timeout=options.timeout,
-        budget=build_budget(options),
-        grounded=options.grounded,
+        budget=build_budget(settings),
         checkpointer=checkpointer,
+        **settings.common(),
     )
 
 
-def build_budget(options: Options) -> Budget:
+def build_budget(settings: PlannerSettings) -> Budget:
     """The limits of a question and of each of its model calls."""
     given = {
-        "max_tokens": options.budget_tokens,
-        "max_seconds": options.budget_seconds,
-        "call_timeout": options.call_timeout,
-        "max_answer_tokens": options.max_answer_tokens,
+        "max_tokens": settings.budget_tokens,
+        "max_seconds": settings.budget_seconds,
+        "call_timeout": settings.call_timeout,
+        "max_answer_tokens": settings.max_answer_tokens,
     }
     return Budget.model_validate({name: value for name, value in given.items() if value is not None})
 
 
-def build_decomposer(options: Options, *, status: Say, note: Say, solver: Callable[[], RoleModel]) -> Decomposer:
+def build_decomposer(
+    settings: PlannerSettings, *, status: Say, note: Say, solver: Callable[[], RoleModel]
+) -> Decomposer:
     """The decomposer, ready to write; `solver` opens the solver, who plans where nobody else can."""
-    spec = options.decomposer
+    spec = settings.decomposer
     if spec is None:
         return default_decomposer(solver, local=lambda: _model("local", "decomposer", "", status=status), tell=note)
-    price = options.decomposer_price or (options.price if spec == options.solver else "")
+    price = settings.decomposer_price or (settings.price if spec == settings.solver else "")
     return resolve_decomposer(_model(spec, "decomposer", price, status=status))
 
 
-def build_solver(options: Options, *, status: Say) -> RoleModel:
+def build_solver(settings: PlannerSettings, *, status: Say) -> RoleModel:
     """The solver, ready to answer."""
-    return _model(options.solver, "solver", options.price, status=status)
+    return _model(settings.solver, "solver", settings.price, status=status)
 
 
-def build_tools(options: Options, *, status: Say, note: Say) -> list[BaseTool]:
+def build_tools(settings: PlannerSettings, *, status: Say, note: Say) -> list[BaseTool]:
     """The tools by name, and the search tool if there are documents.
 
     Raises:
         ConfigurationError: an unknown tool, or one that cannot be imported.
         DocumentError: a document that cannot be read.
     """
-    names = options.tool or DEFAULT_TOOLS
+    names = settings.tool or DEFAULT_TOOLS
     tools = [_tool(name) for name in dict.fromkeys(names) if name != NO_TOOL]
-    if options.docs:
+    if settings.docs:
         status("reading documents")
-        report = load_documents(options.docs)
+        report = load_documents(settings.docs)
         if not report.complete:
             note(f"documents: {report.summary()}")
         tools.append(document_search(report.documents))
