@@ -19,6 +19,7 @@ from anabranch.evals import prompts
 from anabranch.evals.examples import Example, Paragraph
 from anabranch.grading import normalize, numbers
 from anabranch.graphs.planner import create_planner
+from anabranch.options import PlanningMode
 from anabranch.options import Protocol as RunProtocol
 from anabranch.plan import Answer, Plan, SubQuestion, escape
 from anabranch.replies import final_answer
@@ -302,7 +303,7 @@ class Planner:
 
     solver: RoleModel
     decomposer: Decomposer | None
-    mode: str = "static"
+    mode: PlanningMode = "static"
     protocol: RunProtocol = "auto"
     gate: Literal["auto", "always"] = "auto"
     max_sub_questions: int = 8
