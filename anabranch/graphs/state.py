@@ -46,6 +46,7 @@ class PlannerOutput(TypedDict):
 
     Attributes:
         messages: the conversation, with the answer as its last message.
+        question: the question of this turn, as one that stands by itself.
         answer: the final answer.
         status: how the question ended; None while it has not.
         sources: the passages and tool results that the answer rests on.
@@ -55,6 +56,7 @@ class PlannerOutput(TypedDict):
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
+    question: str
     answer: str
     status: Status | None
     sources: Annotated[list[Source], Stored]
@@ -73,7 +75,6 @@ class PlannerState(PlannerOutput):
     Attributes:
         version: `VERSION` of the program that began the turn.
         asked: the user's own words of this turn.
-        question: the question of this turn, as one that stands by itself.
         turn: what kind of message it is (see `anabranch/agents/conversation.py`).
         direct: whether the gate has it answered without a plan.
         rounds: plans that were drawn up to replace or extend an earlier one.
@@ -86,7 +87,6 @@ class PlannerState(PlannerOutput):
 
     version: int
     asked: str
-    question: str
     turn: Turn
     direct: bool
     rounds: int
