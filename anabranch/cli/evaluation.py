@@ -1,6 +1,7 @@
 """`anabranch eval`: runs, imports of batches, reports."""
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -143,7 +144,7 @@ def _setup(values: Mapping[str, Any]) -> Setup:
     named = {
         "systems": values["system"],
         "solvers": values["solver"],
-        "decomposers": values["decomposer"],
+        "decomposers": values["decomposer"] or _default_decomposers(values["solver"] or ()),
         "data": Path(values["data"]) if values["data"] else None,
         "cache": Path(values["cache"]) if values["cache"] else None,
         "price": Price(input=solver[0], output=solver[1]) if solver else None,
@@ -152,6 +153,14 @@ def _setup(values: Mapping[str, Any]) -> Setup:
     same = ("task", "limit", "seed", "concurrency", "max_tokens", "max_sub_questions", "one_corpus")
     given = {name: value for name, value in named.items() if value} | {name: values[name] for name in same}
     return Setup(out=Path(values["out"]), **given)
+
+
+def _default_decomposers(solvers: Sequence[str]) -> Sequence[str]:
+    """Who plans where nobody is named: the in-process decomposer or, where it is not installed, the first solver."""
+    if find_spec("torch") is not None or not solvers:
+        return ()
+    complain(f"{solvers[0]} writes the plans, too: name a --decomposer, or pip install 'anabranch[local]'")
+    return solvers[:1]
 
 
 def _toolplans_setup(values: Mapping[str, Any]) -> toolplans.Setup:
