@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from anabranch.addresses import masked, split_login, without_login
 from anabranch.agents.adapters import Role, adapter_folder
 from anabranch.agents.answering import UNOPENED, answering, heard_so_far, unstreamed
+from anabranch.agents.drafts import overheard
 from anabranch.agents.final_answer import Reading
 from anabranch.agents.images import has_images
 from anabranch.agents.ledger import Ledger, current
@@ -167,7 +168,9 @@ async def call(
     with ledger.calling(lambda: expected_usage(prompt, model.price)):
         left, most = ledger.seconds_left(), ledger.budget.call_timeout
         try:
-            asking = _reply(model, asked if shown else unstreamed(asked), reading, prompt, config, ledger)
+            heard = overheard(asked) if role == "decomposer" else None
+            silent = asked if shown else unstreamed(asked)
+            asking = _reply(model, heard or silent, reading, prompt, config, ledger)
             message = await within(asking, min(left, most))
         except TimeIsUp:
             ledger.add(role, usage_of(AIMessage(heard_so_far()), model.price, prompt))

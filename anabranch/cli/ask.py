@@ -28,6 +28,7 @@ from anabranch.errors import ConfigurationError
 from anabranch.graphs.build import build_planner
 from anabranch.graphs.checkpointers import is_postgres, open_checkpointer, shown
 from anabranch.graphs.planner import Planner
+from anabranch.graphs.unfinished import Unfinished, find_unfinished
 from anabranch.locks import held
 
 
@@ -68,7 +69,7 @@ def run(ask: Ask, view: View, guard: Guard) -> None:
     """
     with Loop() as loop, closing(loop) as stack:
         saver = opened_thread(ask, loop, stack)
-        unfinished = loop.run(threads.find_unfinished(saver, ask.thread)) if ask.thread else None
+        unfinished = loop.run(find_unfinished(saver, ask.thread)) if ask.thread else None
         ask = settle(ask, unfinished, view)
         _run_on(ask, unfinished, saver, loop, view, guard)
 
@@ -89,7 +90,7 @@ def opened_thread(ask: Ask, loop: Loop, stack: AsyncExitStack) -> BaseCheckpoint
     return loop.run(open_checkpointer(stack, where if ask.thread else None))
 
 
-def settle(ask: Ask, unfinished: threads.Unfinished | None, view: View) -> Ask:
+def settle(ask: Ask, unfinished: Unfinished | None, view: View) -> Ask:
     """Decides whether to go on or to begin, and with which options. A question of None means: go on.
 
     Raises:
@@ -106,7 +107,7 @@ def settle(ask: Ask, unfinished: threads.Unfinished | None, view: View) -> Ask:
         )
     if ask.restart and ask.question:
         return ask
-    options = ask.options.recalled(unfinished.options, ask.given)
+    options = ask.options.recalled(threads.recalled(unfinished.metadata), ask.given)
     if options.review:
         review.need_person()
     if ask.restart:
@@ -117,7 +118,7 @@ def settle(ask: Ask, unfinished: threads.Unfinished | None, view: View) -> Ask:
 
 def _run_on(
     ask: Ask,
-    unfinished: threads.Unfinished | None,
+    unfinished: Unfinished | None,
     saver: BaseCheckpointSaver[Any],
     loop: Loop,
     view: View,
@@ -164,7 +165,7 @@ class Run:
         }
         self._modes: Any = ["custom", "updates"] if isinstance(view, Silence) else ["custom", "updates", "messages"]
 
-    async def recall(self, unfinished: threads.Unfinished) -> None:
+    async def recall(self, unfinished: Unfinished) -> None:
         """Puts what an earlier process did on the board."""
         values = (await self._planner.aget_state(self._config)).values
         # Before the first node has run, the state is still that of the turn before.

@@ -11,7 +11,6 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from anabranch.bounds import MAX_LINE_CHARS
-from anabranch.cli import threads
 from anabranch.cli.ask import Ask, Run, closing, hint, opened_thread, report, settle
 from anabranch.cli.failures import Guard, complain, one_line
 from anabranch.cli.loop import Loop
@@ -23,6 +22,7 @@ from anabranch.config import MAX_QUESTION_CHARS
 from anabranch.errors import AnabranchError
 from anabranch.graphs.build import build_planner
 from anabranch.graphs.planner import Planner
+from anabranch.graphs.unfinished import find_unfinished
 
 PROMPT = "> "
 HELP = """\
@@ -40,7 +40,7 @@ def run(ask: Ask, view: View, guard: Guard) -> None:
     """
     with Loop() as loop, closing(loop) as stack:
         saver = opened_thread(ask, loop, stack)
-        unfinished = loop.run(threads.find_unfinished(saver, ask.thread)) if ask.thread else None
+        unfinished = loop.run(find_unfinished(saver, ask.thread)) if ask.thread else None
         if unfinished:
             ask = settle(ask, unfinished, view)
         planner = build_planner(ask.options, status=view.status, note=view.note, checkpointer=saver)
@@ -98,7 +98,7 @@ class Chat:
 
     def _answer(self, message: str | None) -> None:
         run = Run(self._planner, self._ask, self._view)
-        unfinished = self._loop.run(threads.find_unfinished(self._saver, self._ask.thread_id))
+        unfinished = self._loop.run(find_unfinished(self._saver, self._ask.thread_id))
         value = None
         if message is not None:
             # What was stopped half-way was not answered, so it is no part of the conversation.

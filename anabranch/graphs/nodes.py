@@ -10,13 +10,13 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, SystemMessage
 from langchain_core.messages.ai import UsageMetadata
-from langgraph.config import get_stream_writer
 from langgraph.graph import END
 from langgraph.types import interrupt
 
 from anabranch.agents.answering import WORKING, hearing
 from anabranch.agents.conversation import FollowUps, earlier_turns, history_of, transcript
 from anabranch.agents.decomposer import Decomposer, Draft, PlanRequest, decompose
+from anabranch.agents.drafts import hearing_drafts
 from anabranch.agents.gate import Gate
 from anabranch.agents.images import images_asked_of, images_in, mentioned
 from anabranch.agents.joiner import Joined, join, join_last
@@ -35,6 +35,7 @@ from anabranch.graphs.acting import calling_tools, proposed_actions, with_comman
 from anabranch.graphs.actions import decided, request
 from anabranch.graphs.channels import plain
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, lacks_checkpointer
+from anabranch.graphs.events import drafts_told, emit
 from anabranch.graphs.final import budget_of_answer, joined_as_json, wanted_schema
 from anabranch.graphs.grounded import AS_ASKED, NOT_FOUND_TEXT, grounded_plan, join_grounded, plan_as_asked
 from anabranch.graphs.options import PlannerArguments
@@ -120,7 +121,7 @@ class Nodes:
         earlier = transcript(earlier_turns(state["messages"])) if state["turn"] == "follow_up" else ""
         in_vain = known == "direct" and not (self.options.review or answers)
         as_asked = bool(self.searchers) and state["feedback"] == AS_ASKED
-        with booking(self._ledger(state)) as ledger:
+        with booking(self._ledger(state)) as ledger, hearing_drafts(drafts_told()):
             if room > 0 and not in_vain and not as_asked:
                 cards = self.shortlist.cards(f"{state['question']}\n{state['feedback'] or ''}", tools)
                 request = PlanRequest(
@@ -383,8 +384,3 @@ class Nodes:
     def _booked(state: PlannerState, budget: Budget | None) -> Ledger:
         # A part of the ledger of the sub-question that another planner has this one answer, if one has.
         return Ledger(state["usage"], budget=budget, started_at=state["started_at"], parent=current())
-
-
-def emit(type_: str, **data: Any) -> None:
-    """Writes an event to `stream_mode="custom"`: `question`, `plan`, `sub_question`, `replan` or `answer`."""
-    get_stream_writer()({"type": type_, **data})

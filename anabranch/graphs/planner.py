@@ -37,7 +37,8 @@ def create_planner(options: PlannerArguments) -> Planner:
     Input is `{"messages": [...]}`, whose last human message is the question; output has `answer`, `status`, `sources`,
     `plan`, `answers`, `usage` and the `messages` with the answer appended. `invoke`, `ainvoke`, `stream` and `astream`
     all work; `stream_mode="messages"` gives the answer as it is written, and `stream_mode="custom"` events of the types
-    `question`, `plan`, `sub_question`, `replan` and `answer`.
+    `question`, `plan`, `sub_question`, `replan` and `answer`; with `stream_drafts` in the `configurable` of the run's
+    configuration also of the type `draft`: the new sub-questions of a plan, as far as they are written.
 
     As a node of another graph, the planner writes `messages` to that graph's state and, if it has the key, `anabranch`:
     all else, as plain data.

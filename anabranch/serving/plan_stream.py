@@ -1,23 +1,19 @@
 """A plan, line by line while it is written."""
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 from langchain_core.runnables import RunnableLambda
 
 from anabranch.agents.decomposer import Decomposer, Draft, PlanRequest, decompose
+from anabranch.agents.drafts import Reader
 from anabranch.agents.ledger import Ledger, booking
-from anabranch.characters import WholeStream, whole_characters, whole_data
-from anabranch.codecs import decode_line
 from anabranch.config import Budget
-from anabranch.errors import ModelError, PlanError
+from anabranch.errors import ModelError
 from anabranch.plan import Plan, SubQuestion, Usage
 from anabranch.serving.metrics import Metrics
 
 REPAIRS = 1
-_JSON = json.JSONDecoder()
 
 
 @dataclass(frozen=True)
@@ -43,66 +39,6 @@ class Planned:
 
 
 PlanItem = Written | Restarted | Planned
-
-
-class Reader:
-    """Finds sub-questions in a text that grows: lines, or objects in JSON."""
-
-    def __init__(self) -> None:
-        self._text = ""
-        self._whole = WholeStream()
-        self._place = 0
-        self._json: bool | None = None
-
-    def take(self, token: str) -> list[SubQuestion]:
-        """Takes a token; gives the sub-questions that are complete with it."""
-        return self._take(self._whole.take(token))
-
-    def _take(self, token: str) -> list[SubQuestion]:
-        self._text += token
-        if self._json is None and self._text.strip():
-            self._json = not self._text.lstrip()[0].isdigit()
-        found = []
-        while (piece := self._object() if self._json else self._line()) is not None:
-            found += _read(piece)
-        return found
-
-    def end(self, text: str) -> list[SubQuestion]:
-        """Takes the whole text; gives what was not complete before: the last line, or all of it if nothing came."""
-        found = self._take(whole_characters(text)[len(self._text) :])
-        return found if self._json else [*found, *_read(self._text[self._place :])]
-
-    def _line(self) -> str | None:
-        end = self._text.find("\n", self._place)
-        if end < 0:
-            return None
-        line, self._place = self._text[self._place : end], end + 1
-        return line
-
-    def _object(self) -> dict[str, Any] | None:
-        """The next object inside the array of sub-questions."""
-        if self._place == 0:
-            start = self._text.find("[", self._text.find('"sub_questions"') + 1)
-            if start < 0 or '"sub_questions"' not in self._text:
-                return None
-            self._place = start + 1
-        start = self._text.find("{", self._place)
-        if start < 0 or "]" in self._text[self._place : start]:
-            return None
-        try:
-            value, self._place = _JSON.raw_decode(self._text, start)
-            value = whole_data(value)
-        except (ValueError, RecursionError):  # not complete yet
-            return None
-        return value if isinstance(value, dict) else None
-
-
-def _read(piece: str | dict[str, Any]) -> list[SubQuestion]:
-    # What cannot be read is not lost: the whole text is read again at its end, and then the reason is told.
-    try:
-        return [decode_line(piece) if isinstance(piece, str) else SubQuestion.model_validate(piece)]
-    except (PlanError, ValueError):
-        return []
 
 
 async def write_plan(

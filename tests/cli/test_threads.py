@@ -14,9 +14,10 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 
 from anabranch.agents.gate import Gate
-from anabranch.cli.threads import FILE, Unfinished, find_unfinished, remember
+from anabranch.cli.threads import FILE, recalled, remember
 from anabranch.errors import EndpointError
 from anabranch.graphs.planner import Planner, create_planner
+from anabranch.graphs.unfinished import find_unfinished
 from anabranch.locks import held
 from tests.cli import scenario
 from tests.cli.scenario import ANSWER, QUESTION
@@ -39,9 +40,9 @@ async def test_a_question_that_no_node_has_seen_yet_is_not_lost() -> None:
             {"messages": [HumanMessage("the second question?", id="2")]}, config
         )
     unfinished = await find_unfinished(saver, "t")
-    assert unfinished == Unfinished(
-        "the second question?", {"mode": "dynamic"}, [], unfinished.forget if unfinished else []
-    )
+    assert unfinished
+    assert (unfinished.question, recalled(unfinished.metadata)) == ("the second question?", {"mode": "dynamic"})
+    assert unfinished.answers == []
     result = await fine.ainvoke(None, config)
     assert [message.text for message in result["messages"]] == [
         "the first question?",
@@ -61,7 +62,7 @@ async def test_a_question_is_taken_back_out_of_the_conversation() -> None:
         )
     unfinished = await find_unfinished(saver, "t")
     assert unfinished
-    assert (unfinished.question, unfinished.options) == ("the first question?", {})
+    assert (unfinished.question, recalled(unfinished.metadata)) == ("the first question?", {})
     fine = direct(saver, gate=lambda _: False)
     result = await fine.ainvoke({"messages": [*unfinished.forget, HumanMessage("the second question?")]}, config)
     assert [message.text for message in result["messages"]] == ["the second question?", "answer"]

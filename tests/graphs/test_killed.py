@@ -19,8 +19,8 @@ from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
 from langgraph.types import Command
 import anabranch.graphs
-from anabranch.cli.threads import find_unfinished
 from anabranch.graphs.checkpointers import open_checkpointer
+from anabranch.graphs.unfinished import find_unfinished
 from tests.graphs.scripts import plan_json, planner, thread
 
 place, moments = sys.argv[2], int(sys.argv[3])

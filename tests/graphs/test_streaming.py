@@ -117,3 +117,20 @@ async def test_a_refusal_is_told_in_the_stream_too() -> None:
     made = [planner([plan_json()], ScriptedChatModel(script=[refusal]), []) for _ in range(2)]
     assert (await made[0].ainvoke(ask()))["answer"] == "I cannot help with that."
     assert text_of([p async for p in made[1].astream(ask(), stream_mode="messages")]) == "I cannot help with that."
+
+
+async def test_sub_questions_are_events_as_they_are_written_in_runs_that_want_it() -> None:
+    def made() -> Any:
+        return planner(ScriptedChatModel(script=[CRAIGSLIST], word_delay=0.0))
+
+    config: Any = {"configurable": {"stream_drafts": True}}
+    events = [event async for event in made().astream(ask(), config, stream_mode="custom")]
+    drafts = [[q["text"] for q in event["sub_questions"]] for event in events if event["type"] == "draft"]
+    assert drafts == [["Who founded Craigslist?"], ["Who founded Craigslist?", "When was {1} born?"]]
+    assert [event["type"] for event in events[:3]] == ["draft", "draft", "plan"]
+    assert [event["type"] for event in made().stream(ask(), config, stream_mode="custom")][:3] == [
+        "draft",
+        "draft",
+        "plan",
+    ]
+    assert "draft" not in {event["type"] async for event in made().astream(ask(), stream_mode="custom")}

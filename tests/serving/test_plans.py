@@ -5,19 +5,13 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from anabranch.agents.decomposer import LineDecomposer
 from anabranch.agents.models import RoleModel
-from anabranch.codecs import encode_json, encode_lines
-from anabranch.plan import Plan
-from anabranch.serving.plan_stream import Reader
 from tests.fakes import Reply, ScriptedChatModel
 from tests.graphs.scripts import plan_json
 from tests.serving import live
 from tests.serving.conftest import Serve
-from tests.strategies import plans
 
 served = pytest.mark.loopback
 socket = pytest.mark.enable_socket
@@ -144,23 +138,3 @@ def test_an_answer_to_nothing_is_refused(serve: Serve) -> None:
     reply = httpx.post(f"{serve()}/v1/plans", json={"question": "Why?", "answers": [{"id": 3, "text": "x"}]})
     assert reply.status_code == 400
     assert "sub-question 3" in reply.json()["error"]["message"]
-
-
-@given(plans(), st.lists(st.integers(1, 9), min_size=1, max_size=8), st.booleans())
-def test_the_reader_finds_every_sub_question(plan: Plan, cuts: list[int], as_json: bool) -> None:
-    text = encode_json(plan) if as_json else encode_lines(plan)
-    reader, found, place, turn = Reader(), [], 0, 0
-    while place < len(text):
-        size = cuts[turn % len(cuts)]
-        found += reader.take(text[place : place + size])
-        place, turn = place + size, turn + 1
-    found += reader.end(text)
-    assert tuple(found) == plan.sub_questions
-
-
-@given(st.text(max_size=200), st.text(max_size=200))
-def test_the_reader_survives_anything(begun: str, more: str) -> None:
-    reader = Reader()
-    for text in (begun, more):
-        reader.take(text)
-    reader.end(begun + more)
