@@ -14,7 +14,7 @@ from anabranch.cli.evaluate import evaluate
 from anabranch.cli.failures import Guard, complain, guarded, leave, quiet_libraries
 from anabranch.cli.options import Options
 from anabranch.cli.parameters import Debug, Question, Quiet, takes, takes_those_of
-from anabranch.cli.serve import serve
+from anabranch.cli.serve import Port, serve
 from anabranch.errors import ConfigurationError
 
 app = typer.Typer(
@@ -129,6 +129,23 @@ def plan(
             from anabranch.cli import planning
 
             planning.run(checked, options, view, form=form)
+
+
+@app.command()
+@takes(Options, without=("docs", "review"))
+def demo(
+    ctx: typer.Context,
+    port: Port = 0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+    debug: Debug = False,
+    **_: Any,
+) -> None:
+    """Opens a page in the browser where example documents can be asked, by default with the embedded models."""
+    with guarded(debug=debug):
+        quiet_libraries(debug=debug)
+        from anabranch.cli import demonstration
+
+        demonstration.run(ctx.params)
 
 
 def _given(ctx: typer.Context) -> set[str]:

@@ -1,5 +1,6 @@
 """The commands of `anabranch serve`. Light: each body is in a module of its own and imported when the command runs."""
 
+import inspect
 from typing import Annotated, Any
 
 import typer
@@ -68,11 +69,13 @@ def app(
             "--threads",
             "--checkpoints",
             metavar="FILE",
-            help="SQLite file, or postgresql://..., that keeps plans which wait for tools of clients. "
+            help="SQLite file, or postgresql://..., that keeps the page's conversations, and plans which wait for "
+            "tools of clients. "
             "[default: the memory of this process]",
             show_default=False,
         ),
     ] = None,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page at / as well.")] = True,
     max_concurrency: MaxConcurrency = 8,
     max_queue: MaxQueue = 64,
     rate: Rate = None,
@@ -81,7 +84,7 @@ def app(
     debug: Debug = False,
     **_: Any,
 ) -> None:
-    """Serves plans and an OpenAI-compatible API whose model `anabranch` is the whole planner."""
+    """Serves plans, an OpenAI-compatible API whose model `anabranch` is the whole planner, and a page to ask it."""
     with guarded(debug=debug):
         options = Options.of(ctx.params)
         from anabranch.cli import serving
@@ -167,3 +170,9 @@ def decomposer(
         from anabranch.cli import serving_vllm
 
         serving_vllm.run(ctx.params)
+
+
+def defaults() -> dict[str, Any]:
+    """The options of `serve app` as they are where none is given."""
+    parameters = inspect.signature(app).parameters.values()
+    return {each.name: each.default for each in parameters if each.default is not inspect.Parameter.empty}

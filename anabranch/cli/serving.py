@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from importlib import import_module
 from pathlib import Path
@@ -31,12 +31,20 @@ MCP_DRAIN_SECONDS = 10.0
 TRANSPORTS = ("stdio", "http")
 
 
-def run_app(options: Options, values: Mapping[str, Any]) -> None:
+def run_app(
+    options: Options,
+    values: Mapping[str, Any],
+    *,
+    examples: Sequence[str] = (),
+    listening: Callable[[str], None] | None = None,
+) -> None:
     """Serves the HTTP app until it is stopped.
 
     Args:
         options: what the planner is built from.
         values: the command's other options, by name.
+        examples: questions that the page offers to begin with.
+        listening: told the address, for somebody who watches; requests are not logged then.
 
     Raises:
         UserError, BackendError: the options, the models or the address cannot be used.
@@ -46,8 +54,15 @@ def run_app(options: Options, values: Mapping[str, Any]) -> None:
     threads = values["threads"]
     if threads:
         asyncio.run(_checked(threads))
-    app = create_app(_service(options, limits), rules, cors_origins=values["cors_origin"] or (), threads=threads)
-    serve_app(app, values["host"], values["port"], drain_seconds=limits.timeout)
+    app = create_app(
+        _service(options, limits),
+        rules,
+        cors_origins=values["cors_origin"] or (),
+        threads=threads,
+        page=values["page"],
+        examples=examples,
+    )
+    serve_app(app, values["host"], values["port"], drain_seconds=limits.timeout, listening=listening)
 
 
 async def _checked(threads: str) -> None:

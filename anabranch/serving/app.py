@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 from fastapi import FastAPI
@@ -9,10 +10,15 @@ from starlette.middleware.cors import CORSMiddleware
 
 from anabranch import __version__
 from anabranch.errors import ConfigurationError
+from anabranch.graphs.checkpointers import open_checkpointer
 from anabranch.serving.door import Door, DoorRules
 from anabranch.serving.failures import handle_failures
 from anabranch.serving.health import Readiness
 from anabranch.serving.kept import open_store
+from anabranch.serving.page.assets import paths
+from anabranch.serving.page.documents import MAX_BYTES
+from anabranch.serving.page.routes import DOCUMENTS, build_page
+from anabranch.serving.page.threads import Threads
 from anabranch.serving.responses_kept import KeptResponses
 from anabranch.serving.routes import build_routes
 from anabranch.serving.service import Service
@@ -22,17 +28,25 @@ from anabranch.serving.watch import Watch
 
 
 def create_app(
-    service: Service, rules: DoorRules | None = None, *, cors_origins: Sequence[str] = (), threads: str | None = None
+    service: Service,
+    rules: DoorRules | None = None,
+    *,
+    cors_origins: Sequence[str] = (),
+    threads: str | None = None,
+    page: bool = True,
+    examples: Sequence[str] = (),
 ) -> FastAPI:
-    """The HTTP app: plans, chat completions, responses, `/v1/models`, `/health`, `/metrics`, `/openapi.json`.
+    """The HTTP app: plans, OpenAI's `/v1/...`, `/health`, `/metrics`, `/openapi.json`, and the page at `/`.
 
     Args:
         service: answers questions and writes plans.
         rules: who may come in; everybody, with bodies of at most 1 MiB, where nothing is said.
         cors_origins: origins whose web pages may call the server.
-        threads: where plans are kept that wait for tools of clients, and responses that others can go on from, so that
-            they outlive the process and several processes can share them: an SQLite file, or `postgresql://...`. In
-            memory where nothing is said.
+        threads: where the page's conversations are kept, plans that wait for tools of clients, and responses that
+            others can go on from, so that they outlive the process and several processes can share them: an SQLite
+            file, or `postgresql://...`. In memory where nothing is said.
+        page: whether there is a page at `/`.
+        examples: questions that the page offers to begin with.
 
     Raises:
         ConfigurationError: a rule or an origin that cannot be one.
@@ -41,6 +55,7 @@ def create_app(
     rules.check()
     if bad := [origin for origin in cors_origins if origin != "*" and "://" not in origin]:
         raise ConfigurationError(f"{bad[0]!r} is no origin; write SCHEME://HOST[:PORT], such as https://example.org")
+    conversations = Threads(service)
     app = FastAPI(
         title="anabranch",
         version=__version__,
@@ -48,9 +63,14 @@ def create_app(
         # The pages of these load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
-        lifespan=partial(_opened, service, threads) if threads else None,
+        lifespan=partial(_opened, service, conversations, threads) if threads else None,
     )
     app.include_router(build_routes(service, Readiness(service.parts)))
+    if page:
+        app.include_router(build_page(conversations, examples=examples, keeps_threads=bool(threads)))
+        rules = replace(
+            rules, open_paths=rules.open_paths | paths(), max_bodies={**rules.max_bodies, DOCUMENTS: MAX_BYTES}
+        )
     handle_failures(app)
     # The last one added is the outermost.
     turnstile = Turnstile(service.slots, service.metrics)
@@ -67,9 +87,10 @@ def create_app(
 
 
 @asynccontextmanager
-async def _opened(service: Service, threads: str, _: FastAPI) -> AsyncIterator[None]:
-    """Holds the store of a service open for as long as the app runs."""
+async def _opened(service: Service, conversations: Threads, threads: str, _: FastAPI) -> AsyncIterator[None]:
+    """Holds what keeps threads open for as long as the app runs."""
     async with AsyncExitStack() as stack:
         store = await open_store(stack, threads)
         service.turns, service.responses = ToolTurns(store), KeptResponses(store)
+        conversations.saver = await open_checkpointer(stack, threads)
         yield

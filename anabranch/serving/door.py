@@ -5,8 +5,8 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import ceil
 
 from limits import RateLimitItem, parse
@@ -23,8 +23,10 @@ from anabranch.serving.turnstile import Turnstile
 
 BODY_SECONDS = 30.0
 """Seconds in which a request's body must have come in."""
+BINARY = "application/octet-stream"
+"""The media type of bodies that are passed on as they are."""
 MAX_LARGE = 8
-"""Most requests at a time whose bodies are larger than is allowed without images."""
+"""Most requests at a time whose bodies are larger than is allowed without images, or are documents as large."""
 _IMAGE = re.compile(rb"data:image\\?/[a-z.+-]{1,20};base64,[A-Za-z0-9+/=\\]*")
 """An image in JSON, whose slashes may be escaped."""
 
@@ -38,6 +40,7 @@ class DoorRules:
         rate: most requests of one key, or of one address where there are no keys, such as `60/minute`.
         max_body: most bytes in a request's body, not counting images in it.
         max_images: most bytes of images in a request's body, as data URLs.
+        max_bodies: most bytes in the bodies of requests for paths that have a limit of their own.
         open_paths: paths that need no key and have no rate.
         hosts: names by which the server may be asked for; none for all. A web page that has its own name point to this
             machine (DNS rebinding) could otherwise ask a server that only this machine reaches.
@@ -47,6 +50,7 @@ class DoorRules:
     rate: str | None = None
     max_body: int = 1_048_576
     max_images: int = 20 * 1_048_576
+    max_bodies: Mapping[str, int] = field(default_factory=dict)
     open_paths: frozenset[str] = frozenset({"/health", "/health/live"})
     hosts: Sequence[str] = ()
 
@@ -116,13 +120,14 @@ class Door:
         try:
             body = await self._body(scope, receive, room)
             if not isinstance(body, str):
-                await self._app(scope, _replay(_readable(body), receive), send)
+                plain = Headers(scope=scope).get("content-type") == BINARY
+                await self._app(scope, _replay(body if plain else _readable(body), receive), send)
                 return
         finally:
             room.leave()
         self._metrics.refused(body)
         status, what = {
-            "size": (413, f"larger than {self._rules.max_body:,} bytes{self._and_images}; send less"),
+            "size": (413, f"larger than {self._most(scope)}; send less"),
             "slow": (408, "too slow; send it faster"),
             "large": (429, "large, and so are others that are being read; try again later"),
         }[body]
@@ -130,9 +135,12 @@ class Door:
         # The rest of the body is not read, so the connection cannot be used again.
         await refusal(status, f"the request's body is {what}", headers)(scope, receive, send)
 
-    @property
-    def _and_images(self) -> str:
-        return f", and {self._rules.max_images:,} of images" if self._rules.max_images else ""
+    def _most(self, scope: Scope) -> str:
+        """How large a body may be, in words."""
+        rules = self._rules
+        own = rules.max_bodies.get(scope["path"])
+        images = f", and {rules.max_images:,} of images" if rules.max_images and own is None else ""
+        return f"{own or rules.max_body:,} bytes{images}"
 
     async def _refused(self, scope: Scope) -> ASGIApp | None:
         headers = Headers(scope=scope)
@@ -162,7 +170,9 @@ class Door:
 
     async def _body(self, scope: Scope, receive: Receive, room: "_Room") -> bytes | str:
         """The whole body, or why there is none: `size`, `slow`, or `large`, where others are, too."""
-        stated, most = Headers(scope=scope).get("content-length", ""), self._rules.max_body + self._rules.max_images
+        own = self._rules.max_bodies.get(scope["path"])
+        most = self._rules.max_body + self._rules.max_images if own is None else own
+        stated = Headers(scope=scope).get("content-length", "")
         if stated.isdecimal() and int(stated[:20]) > most:
             return "size"
         pieces, size = [], 0
@@ -180,7 +190,8 @@ class Door:
                         return "large"
                     if not message.get("more_body"):
                         body = b"".join(pieces)
-                        large = size > self._rules.max_body and len(_IMAGE.sub(b"", body)) > self._rules.max_body
+                        with_images = own is None and size > self._rules.max_body
+                        large = with_images and len(_IMAGE.sub(b"", body)) > self._rules.max_body
                         return "size" if large else body
         except TimeoutError:
             return "slow"

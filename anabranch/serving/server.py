@@ -5,7 +5,7 @@ import ipaddress
 import logging
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -65,7 +65,9 @@ def bind(host: str, port: int) -> socket.socket:
         raise BackendError(f"cannot listen on {host} port {port} ({error}); choose another --host or --port") from error
 
 
-def serve_app(app: ASGIApp, host: str, port: int, *, drain_seconds: float) -> None:
+def serve_app(
+    app: ASGIApp, host: str, port: int, *, drain_seconds: float, listening: Callable[[str], None] | None = None
+) -> None:
     """Serves until SIGTERM or Ctrl-C. Then nothing new is taken, and what was begun is finished.
 
     Args:
@@ -73,15 +75,16 @@ def serve_app(app: ASGIApp, host: str, port: int, *, drain_seconds: float) -> No
         host: address.
         port: port; 0 takes a free one.
         drain_seconds: seconds after which what is still unfinished is cancelled.
+        listening: told the address, in place of a log of requests.
 
     Raises:
         BackendError: the address or the port cannot be had.
         ConfigurationError: too few files may be open at a time.
         KeyboardInterrupt: Ctrl-C, after the same.
     """
-    log_to_stderr()
+    log_to_stderr(logging.WARNING if listening else logging.INFO)
     patience = Patience(connections=room_for_connections())
-    listening = bind(host, port)
+    bound = bind(host, port)
     name = f"[{host}]" if ":" in host else host
     config = uvicorn.Config(
         app,
@@ -98,12 +101,15 @@ def serve_app(app: ASGIApp, host: str, port: int, *, drain_seconds: float) -> No
     # uvicorn sends itself the signal again when it is done; here that means a good end, not a death.
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        log.info("listening", extra={"fields": {"url": f"http://{name}:{listening.getsockname()[1]}"}})
-        _run(uvicorn.Server(config), listening)
+        url = f"http://{name}:{bound.getsockname()[1]}"
+        log.info("listening", extra={"fields": {"url": url}})
+        if listening:
+            listening(url)  # who connects now waits for the server to begin
+        _run(uvicorn.Server(config), bound)
         log.info("stopped")
     finally:
         signal.signal(signal.SIGTERM, before)
-        listening.close()
+        bound.close()
 
 
 def _run(server: uvicorn.Server, listening: socket.socket) -> None:

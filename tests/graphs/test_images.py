@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
+from pydantic import Field
 
 from anabranch.agents.images import images_asked_of, images_in
 from anabranch.agents.models import LOCAL_TYPE
@@ -15,7 +16,7 @@ from tests.graphs.scripts import plan_json, planner, reader
 class Seeing(ScriptedChatModel):
     """Says how many images each of its prompts had."""
 
-    seen: list[tuple[str, list[str]]] = []
+    seen: list[tuple[str, list[str]]] = Field(default_factory=list)
 
     def _reply(self, messages: Any, arguments: Any) -> Any:
         blocks = [block for message in messages if isinstance(message.content, list) for block in message.content]
@@ -31,7 +32,7 @@ class Local(ScriptedChatModel):
 
 
 class Blind(ScriptedChatModel):
-    profile: Any = {"image_inputs": False}
+    profile: Any = Field(default_factory=lambda: {"image_inputs": False})
 
 
 def image(name: str) -> dict[str, Any]:

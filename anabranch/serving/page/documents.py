@@ -1,0 +1,158 @@
+"""Documents that people drop onto the page: searched in their thread, and kept in memory only."""
+
+import asyncio
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from langchain_core.documents import Document
+from langchain_core.tools import BaseTool
+
+from anabranch.bounds import MAX_TITLE_CHARS
+from anabranch.errors import ConfigurationError, DocumentError, OverloadError
+from anabranch.tools import document_search, load_documents
+from anabranch.tools.readers import SUFFIXES, clean
+
+MAX_BYTES = 10 * 2**20
+"""Largest document."""
+MAX_DOCUMENTS = 20
+"""Most documents of a thread."""
+MAX_CHARS = 20_000_000
+"""Most characters of a thread's documents."""
+MAX_ALL_CHARS = 200_000_000
+"""Most characters of the documents of all threads; beyond that, those of the thread that was used longest ago go."""
+MAX_READING = 2
+"""Documents that are read at the same time."""
+MAX_WAITING = 16
+DESCRIPTION = """Looks up facts in the documents that the user added to this conversation.
+Ask for one fact at a time, in words the documents would use: names, places, dates."""
+
+
+@dataclass
+class Pile:
+    """The documents of a thread.
+
+    Attributes:
+        files: their pages by the file's name.
+        tool: searches them; None if there are none.
+    """
+
+    files: dict[str, list[Document]] = field(default_factory=dict)
+    tool: BaseTool | None = None
+
+    @property
+    def chars(self) -> int:
+        """Characters of all of them."""
+        return sum(map(_chars, self.files.values()))
+
+
+class Shelf:
+    """The documents of all threads.
+
+    Args:
+        tool: name of the tool that searches them.
+    """
+
+    def __init__(self, tool: str) -> None:
+        self._tool = tool
+        self._piles: dict[str, Pile] = {}
+        self._reading = asyncio.Semaphore(MAX_READING)
+        self._waiting = 0
+
+    def names(self, thread: str) -> list[str]:
+        """Names of a thread's documents."""
+        return list(self._used(thread).files)
+
+    def tool(self, thread: str) -> BaseTool | None:
+        """The tool that searches a thread's documents; None if it has none."""
+        return self._used(thread).tool
+
+    async def put(self, thread: str, name: str, data: bytes) -> list[str]:
+        """Adds a document to a thread, in place of an earlier one of the same name.
+
+        Returns:
+            What could not be read of it.
+
+        Raises:
+            DocumentError: it cannot be read, or is more than a thread may have.
+            OverloadError: too many documents are being read.
+        """
+        name = _named(name)
+        if self._waiting >= MAX_WAITING:
+            raise OverloadError("too many documents are being read; try again", retry_after=2)
+        self._waiting += 1
+        try:
+            async with self._reading:
+                pages, notes = await asyncio.to_thread(_read, name, data)
+                await self._add(thread, name, pages)
+        finally:
+            self._waiting -= 1
+        return notes
+
+    async def _add(self, thread: str, name: str, pages: list[Document]) -> None:
+        files = {**self._used(thread).files, name: pages}
+        if len(files) > MAX_DOCUMENTS:
+            raise DocumentError(f"a conversation takes {MAX_DOCUMENTS} documents; remove one first")
+        if sum(map(_chars, files.values())) > MAX_CHARS:
+            raise DocumentError(f"the documents have more than {MAX_CHARS:,} characters together; remove one first")
+        self._piles[thread] = await self._piled(files)
+        while len(self._piles) > 1 and sum(pile.chars for pile in self._piles.values()) > MAX_ALL_CHARS:
+            del self._piles[next(iter(self._piles))]
+
+    async def remove(self, thread: str, name: str) -> None:
+        """Takes a document away from a thread."""
+        files = {other: pages for other, pages in self._used(thread).files.items() if other != name}
+        self._piles[thread] = await self._piled(files)
+
+    def drop(self, thread: str) -> None:
+        """Takes all documents away from a thread."""
+        self._piles.pop(thread, None)
+
+    async def _piled(self, files: Mapping[str, list[Document]]) -> Pile:
+        pages = [page for pages in files.values() for page in pages]
+        if not pages:
+            return Pile()
+        tool = await asyncio.to_thread(document_search, pages, name=self._tool, description=DESCRIPTION)
+        return Pile(dict(files), tool)
+
+    def _used(self, thread: str) -> Pile:
+        """The pile of a thread, which is now the one that was used last."""
+        pile = self._piles.pop(thread, Pile())
+        if pile.files:
+            self._piles[thread] = pile
+        return pile
+
+
+def _chars(pages: list[Document]) -> int:
+    return sum(len(page.page_content) for page in pages)
+
+
+def _named(name: str) -> str:
+    """The name of a file that a browser tells, as one that is written to a folder.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    bare = " ".join(clean(name.replace("\\", "/").rpartition("/")[2]).split())
+    if not bare or bare.startswith(".") or len(bare.encode()) > MAX_TITLE_CHARS:
+        raise ConfigurationError(
+            f"a document has no name that a file can have; give it one, such as notes{SUFFIXES[0]}"
+        )
+    return bare
+
+
+def _read(name: str, data: bytes) -> tuple[list[Document], list[str]]:
+    with tempfile.TemporaryDirectory(prefix="anabranch-page-") as folder:
+        path = Path(folder) / name
+        try:
+            path.write_bytes(data)
+            report = load_documents(path, max_bytes=MAX_BYTES)
+        except DocumentError as error:
+            # Without the folder, which is none of the reader's.
+            raise DocumentError(str(error).replace(f"{folder}/", "")) from error
+        except OSError as error:
+            raise DocumentError(f"{name} cannot be used: {error.strerror or 'there is no room for it'}") from error
+    if not any(page.page_content.strip() for page in report.documents):
+        raise DocumentError(f"{name} cannot be used: there is no text in it")
+    return report.documents, [note for _, note in report.notes]

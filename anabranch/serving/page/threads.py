@@ -1,0 +1,264 @@
+"""Conversations of the page: each is a thread of the planner, whose runs can be watched, stopped and gone on with."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from functools import partial
+from typing import Any
+from weakref import WeakValueDictionary
+
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command, Interrupt
+from pydantic import ValidationError
+
+from anabranch.agents.answering import REASONING
+from anabranch.config import check_question
+from anabranch.errors import ConfigurationError
+from anabranch.graphs.channels import plain
+from anabranch.graphs.events import STREAM_DRAFTS
+from anabranch.graphs.planner import Planner
+from anabranch.graphs.state import PlanDecision
+from anabranch.graphs.unfinished import Unfinished, find_unfinished
+from anabranch.plan import Usage
+from anabranch.serving.page.documents import Shelf
+from anabranch.serving.page.protocol import RunRequest
+from anabranch.serving.runs import Run
+from anabranch.serving.service import Service
+from anabranch.serving.usage import UsageByRole
+
+Event = dict[str, Any]
+Emit = Callable[[Event], Awaitable[None]]
+
+MAX_KEPT = 1_000
+"""Most threads that are kept in memory; beyond that, those that were used longest ago go."""
+MAX_TURNS = 100
+"""Most turns of a thread that are shown, the last ones."""
+BUSY_SECONDS = 5.0
+"""Seconds in which a run of a thread that was stopped has to end, so that another can begin."""
+MAX_TOLD = 10_000
+"""Most characters that are shown of what a tool asks by itself."""
+UPLOADS = ("search", "search_uploads")
+"""Names of the tool that searches a thread's documents: the first that no tool of the server has."""
+_REVIEW = "anabranch_review"
+"""Where a run's metadata say whether its plans are reviewed."""
+
+
+class Threads:
+    """The threads of a server.
+
+    Args:
+        service: has the planner, and the slots in which it runs.
+
+    Attributes:
+        saver: keeps the threads.
+        shelf: keeps their documents.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.saver: BaseCheckpointSaver[Any] = InMemorySaver()
+        self.shelf = Shelf(next(name for name in UPLOADS if name not in service.catalogue))
+        self._planners: dict[tuple[int, bool], Planner] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._kept: dict[str, None] = {}
+
+    def run(self, thread: str, asked: RunRequest) -> Run[Event]:
+        """Does what is asked of a thread; the events are those of the planner, and a few of the page's own.
+
+        `delta` has some text of the answer, `interrupts` what waits for decisions, and `end` comes last.
+
+        Raises:
+            QuestionError: the question is empty.
+        """
+        if asked.question is not None:
+            asked = asked.model_copy(update={"question": check_question(asked.question)})
+        return Run(partial(self._work, thread, asked), self.service.slots, self.service.limits.timeout)
+
+    async def _work(self, thread: str, asked: RunRequest, emit: Emit) -> None:
+        async with self._alone(thread):
+            unfinished = await find_unfinished(self.saver, thread)
+            fresh = asked.question is not None
+            review = asked.review if fresh else bool(unfinished and unfinished.metadata.get(_REVIEW))
+            planner = self._planner(thread, review=review)
+            value = await self._value(thread, planner, asked, unfinished)
+            usage = UsageByRole()
+            config: RunnableConfig = {
+                "configurable": {"thread_id": thread, STREAM_DRAFTS: True},
+                "metadata": {_REVIEW: review},
+                "callbacks": [usage],
+            }
+            try:
+                await self._watch(planner, value, config, emit)
+            finally:
+                self.service.metrics.spent(usage.by_role)
+                await self._keep(thread)
+
+    async def _value(
+        self, thread: str, planner: Planner, asked: RunRequest, unfinished: Unfinished | None
+    ) -> Mapping[str, Any] | Command[Any] | None:
+        """What goes into the planner."""
+        if asked.question is not None:
+            # What was stopped half-way was not answered, so it is no part of the conversation.
+            forget = unfinished.forget if unfinished else []
+            return {"messages": [*forget, HumanMessage(asked.question, id=str(uuid.uuid4()))]}
+        if unfinished is None:
+            raise ConfigurationError("this conversation has nothing to go on with; ask a question")
+        if asked.decisions is None:
+            return None
+        waiting = {each["id"]: each for each in await self._waiting(planner, thread)}
+        if not waiting or waiting.keys() != asked.decisions.keys():
+            raise ConfigurationError("this is not what waits for a decision now; load the page again")
+        return Command(resume={id_: _decision(waiting[id_], given) for id_, given in asked.decisions.items()})
+
+    async def _watch(self, planner: Planner, value: Any, config: RunnableConfig, emit: Emit) -> None:
+        started = time.monotonic()
+
+        async def tell(type_: str, **data: Any) -> None:
+            await emit({"type": type_, "at": round(time.monotonic() - started, 3), **data})
+
+        await tell("begin")
+        modes: list[Any] = ["custom", "messages"]
+        parts: Any = planner.astream(value, config, stream_mode=modes, durability="sync")
+        async with aclosing(parts):
+            async for mode, data in parts:
+                if mode == "custom":
+                    self.service.metrics.event(data)
+                    # The passages are among the sources; the whole of what a tool returned would be sent for nothing.
+                    shown = {key: item for key, item in data.items() if key not in ("type", "evidence")}
+                    await tell(data["type"], **shown)
+                elif data[1].get("langgraph_node") in ("solve", "join"):
+                    content = str(data[0].text)
+                    reasoning = str(data[0].additional_kwargs.get(REASONING, ""))
+                    if content or reasoning:
+                        await tell("delta", content=content, reasoning=reasoning, message=data[0].id)
+        snapshot = await planner.aget_state(config)
+        if snapshot.interrupts:
+            await tell("interrupts", interrupts=[*map(_asked, snapshot.interrupts)])
+        await tell("end", usage=_usage(snapshot.values.get("usage", {})))
+
+    async def _waiting(self, planner: Planner, thread: str) -> list[dict[str, Any]]:
+        """What a thread waits for a decision on."""
+        snapshot = await planner.aget_state({"configurable": {"thread_id": thread}})
+        return [*map(_asked, snapshot.interrupts)]
+
+    async def show(self, thread: str) -> dict[str, Any]:
+        """A thread as it stands: its turns, oldest first, and the names of its documents."""
+        turns = []
+        filters: Any = {"configurable": {"thread_id": thread, "checkpoint_ns": ""}}
+        async for kept in self.saver.alist(filters, filter={"source": "loop"}):
+            values = kept.checkpoint["channel_values"]
+            # The answer is the last message of the turn that it ends; until the next has begun, the state still has it.
+            if values.get("answer") and isinstance(values["messages"][-1], AIMessage):
+                turns.append(_turn(values))
+            if len(turns) == MAX_TURNS:
+                break
+        turns.reverse()
+        if unfinished := await find_unfinished(self.saver, thread):
+            turns.append(await self._open_turn(thread, unfinished))
+        return {"turns": turns, "documents": self.shelf.names(thread)}
+
+    async def _open_turn(self, thread: str, unfinished: Unfinished) -> dict[str, Any]:
+        planner = self._planner(thread, review=bool(unfinished.metadata.get(_REVIEW)))
+        values = (await planner.aget_state({"configurable": {"thread_id": thread}})).values
+        # Before the first node has run, the state is still that of the turn before.
+        begun = values.get("asked") == unfinished.question and not values.get("answer")
+        answers = [*(values.get("answers", {}).values() if begun else ()), *unfinished.answers]
+        turn = {
+            "asked": unfinished.question,
+            "question": values["question"] if begun else unfinished.question,
+            "plan": plain(values["plan"]) if begun else {"sub_questions": []},
+            "answers": [_without_evidence(plain(answer)) for answer in answers],
+            "usage": _usage(values.get("usage", {}) if begun else {}),
+        }
+        return turn | {"unfinished": True, "interrupts": await self._waiting(planner, thread)}
+
+    async def forget(self, thread: str) -> None:
+        """Deletes a thread, with its documents."""
+        async with self._alone(thread):
+            await self.saver.adelete_thread(thread)
+            self.shelf.drop(thread)
+            self._kept.pop(thread, None)
+
+    def _planner(self, thread: str, *, review: bool) -> Planner:
+        """The planner of a thread: the server's tools, and the search in the thread's own documents."""
+        tool = self.shelf.tool(thread)
+        if tool is None and (0, review) in self._planners:
+            return self._planners[0, review]
+        parts = self.service.parts
+        tools = [*parts.tools, *([tool] if tool else [])]
+        planner = parts.planner(tools=tools, review=review, checkpointer=self.saver)
+        if tool is None:
+            self._planners[0, review] = planner
+        return planner
+
+    @asynccontextmanager
+    async def _alone(self, thread: str) -> AsyncIterator[None]:
+        """Holds a thread, of which one run goes on at a time."""
+        lock = self._locks.setdefault(thread, asyncio.Lock())
+        try:
+            async with asyncio.timeout(BUSY_SECONDS):
+                await lock.acquire()
+        except TimeoutError as error:
+            raise ConfigurationError(
+                "this conversation is answering another question; wait for the answer, or stop it"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    async def _keep(self, thread: str) -> None:
+        """Makes room: threads in memory are not kept for ever."""
+        if not isinstance(self.saver, InMemorySaver):
+            return
+        self._kept.pop(thread, None)
+        self._kept[thread] = None
+        while len(self._kept) > MAX_KEPT:
+            oldest = next(iter(self._kept))
+            del self._kept[oldest]
+            self.shelf.drop(oldest)
+            await self.saver.adelete_thread(oldest)
+
+
+def _asked(interrupt: Interrupt) -> dict[str, Any]:
+    """What a run waits for: a plan's review, actions, or whatever else a tool asks."""
+    value = interrupt.value
+    known = isinstance(value, Mapping) and ("plan" in value or "action_requests" in value)
+    return {"id": interrupt.id, **(dict(value) if known else {"value": str(value)[:MAX_TOLD]})}
+
+
+def _decision(waiting: Mapping[str, Any], given: Any) -> Any:
+    """A decision as the run takes it.
+
+    Raises:
+        ConfigurationError: it is none on a plan. (Those on actions are read by the run itself, which asks again.)
+    """
+    if "plan" not in waiting:
+        return given
+    try:
+        return PlanDecision.model_validate(given).model_dump(mode="json", exclude_none=True)
+    except ValidationError as error:
+        why = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"that plan cannot run: {why}") from error
+
+
+def _turn(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A turn that has ended, out of what its last checkpoint keeps, which is plain data."""
+    kept = ("asked", "question", "answer", "status", "sources", "plan")
+    answers = [_without_evidence(answer) for answer in values["answers"].values()]
+    usage = {role: Usage.model_validate(used) for role, used in values["usage"].items()}
+    return {**{key: values.get(key) for key in kept}, "answers": answers, "usage": _usage(usage)}
+
+
+def _without_evidence(answer: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in answer.items() if key != "evidence"}
+
+
+def _usage(by_role: Mapping[str, Usage]) -> dict[str, Any]:
+    total = sum(by_role.values(), Usage())
+    return {**plain(dict(by_role)), "total": {**plain(total), "tokens": total.total_tokens}}
