@@ -1,14 +1,36 @@
-"""Event loops on threads of their own, for coroutines that outlive whoever begins them."""
+"""Event loops on threads of their own, for coroutines that outlive whoever begins them; what ends with the program."""
 
 import asyncio
+import atexit
 import logging
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
+
+
+_at_end: list[Callable[[], None]] = []
+
+
+def at_end(function: Callable[[], None]) -> None:
+    """Has a function called when the program ends: by itself, or by `end`."""
+    _at_end.append(function)
+
+
+def not_at_end(function: Callable[[], None]) -> None:
+    """Takes back what `at_end` was given."""
+    if function in _at_end:
+        _at_end.remove(function)
+
+
+@atexit.register
+def end() -> None:
+    """Calls what `at_end` was given; for those who end the process without Python's own way."""
+    while _at_end:
+        _at_end.pop()()
 
 
 class BackgroundLoop:

@@ -230,7 +230,16 @@ class PlannerSettings(PlannerOptions):
             shown="calculator",
         ),
     ] = ()
-    docs: Annotated[tuple[str, ...], Option("File or folder to search in.", metavar="PATH")] = ()
+    docs: Annotated[
+        tuple[str, ...],
+        Option(
+            "File or folder to search in; NAME=PATH or NAME=PATH:DESCRIPTION for a search of its own.",
+            metavar="PATH",
+        ),
+    ] = ()
+    mcp: Annotated[
+        tuple[str, ...], Option("File that names MCP servers (mcpServers), whose tools plans may use.", metavar="FILE")
+    ] = ()
     budget_tokens: Annotated[int | None, Option("Most tokens for one question.", metavar="N", least=1)] = None
     budget_seconds: Annotated[float | None, Option("Most seconds for one question.", metavar="SECONDS", above=0)] = None
     call_timeout: Annotated[

@@ -23,8 +23,8 @@ def page() -> str:
         "`langgraph dev` reads, too.",
         "\n".join(_table(declared(PlannerOptions), with_words=True)),
         "## Where all is text",
-        "On the command line, in the environment and in `serve.yaml`. `ANABRANCH_TOOL` and `ANABRANCH_DOCS` have one "
-        "value or a JSON list; commands do not read them.",
+        "On the command line, in the environment and in `serve.yaml`. `ANABRANCH_TOOL`, `ANABRANCH_DOCS` and "
+        "`ANABRANCH_MCP` have one value or a JSON list; commands do not read them.",
         "\n".join(_table((each for each in declared(PlannerSettings) if each.name not in common), with_words=True)),
         "## Only in Python",
         "\n".join(_table(own, with_words=False)),

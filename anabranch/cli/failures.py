@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import typer
 
+from anabranch import background
 from anabranch.cli import streams
 from anabranch.cli.text import clean
 from anabranch.errors import AnabranchError, PlanError, UserError
@@ -98,5 +99,6 @@ def leave(code: int) -> NoReturn:
     """Ends the process, without waiting for a thread that hangs in a tool or a model."""
     code = code if streams.flush() else code or 1
     if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
+        background.end()
         os._exit(code)
     sys.exit(code)

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, Self
 
 from anabranch.addresses import without_login
+from anabranch.folders import Folder
 from anabranch.options import Declared, PlannerSettings
 
 _OLD_NAMES = {"timeout": "step_timeout"}
@@ -24,9 +24,12 @@ class Options(PlannerSettings):
 
     def stored(self) -> dict[str, Any]:
         """The options as JSON-ready data for a thread: paths hold from any working directory, logins are left out."""
-        paths = [str(Path(path).expanduser().absolute()) for path in self.docs]
+        paths = {
+            "docs": [Folder.of(text).absolute() for text in self.docs],
+            "mcp": [Folder(path).absolute() for path in self.mcp],
+        }
         models = {name: value and without_login(value) for name, value in self._models().items()}
-        return asdict(self) | {"tool": list(self.tool), "docs": paths, **models}
+        return asdict(self) | {"tool": list(self.tool), **paths, **models}
 
     def recalled(self, stored: Mapping[str, Any], given: Collection[str]) -> "Options":
         """These options, with those from `stored` in place of what was not `given` on the command line."""

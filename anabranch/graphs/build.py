@@ -1,7 +1,8 @@
 """From settings, all of them texts and numbers, to models, tools and the planner."""
 
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -16,9 +17,10 @@ from anabranch.agents.models import RoleModel, resolve_model
 from anabranch.agents.resolve import default_decomposer, resolve_decomposer
 from anabranch.config import Budget, Price
 from anabranch.errors import ConfigurationError
+from anabranch.folders import SEARCH, Folder, by_name
 from anabranch.graphs.planner import Planner, create_planner
 from anabranch.options import PlannerSettings, price_of
-from anabranch.tools import builtin_tool, document_search, load_documents
+from anabranch.tools import McpServers, builtin_tool, document_search, load_documents
 
 DEFAULT_TOOLS = ("calculator",)
 NO_TOOL = "none"
@@ -79,21 +81,36 @@ def build_solver(settings: PlannerSettings, *, status: Say) -> RoleModel:
 
 
 def build_tools(settings: PlannerSettings, *, status: Say, note: Say) -> list[BaseTool]:
-    """The tools by name, and the search tool if there are documents.
+    """The tools by name, a search for the documents of each name, and those of MCP servers, which run until the end.
 
     Raises:
-        ConfigurationError: an unknown tool, or one that cannot be imported.
+        ConfigurationError: an unknown tool, one that cannot be imported, or a file of MCP servers that is none.
         DocumentError: a document that cannot be read.
+        EndpointError: none of the MCP servers of a file can be used.
     """
     names = settings.tool or DEFAULT_TOOLS
     tools = [_tool(name) for name in dict.fromkeys(names) if name != NO_TOOL]
     if settings.docs:
         status("reading documents")
-        report = load_documents(settings.docs)
-        if not report.complete:
-            note(f"documents: {report.summary()}")
-        tools.append(document_search(report.documents))
+        tools += [_search(name, folders, note) for name, folders in by_name(settings.docs).items()]
+    for file in dict.fromkeys(settings.mcp):
+        status("starting MCP servers")
+        servers = McpServers(file, beside=[tool.name for tool in tools])
+        for problem in servers.problems:
+            note(problem)
+        tools += servers
     return tools
+
+
+def _search(name: str, folders: Sequence[Folder], note: Say) -> BaseTool:
+    report = load_documents([folder.path for folder in folders])
+    if not report.complete:
+        note(f"documents: {report.summary()}")
+    told = " ".join(folder.description for folder in folders if folder.description)
+    if not told and name == SEARCH:
+        return document_search(report.documents)
+    about = told or f"Looks up facts in the documents on {re.sub(r'[_.-]+', ' ', name)}."
+    return document_search(report.documents, name=name, description=about)
 
 
 def _model(spec: str, role: Role, price: str, *, status: Say) -> RoleModel:

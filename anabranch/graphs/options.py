@@ -16,6 +16,7 @@ from anabranch.agents.models import RoleModel
 from anabranch.config import Budget
 from anabranch.options import AnswerForm, Option, PlannerOptions
 from anabranch.tools.effects import Unmarked
+from anabranch.tools.mcp_config import McpConfig
 
 Planner = CompiledStateGraph[Any, Any, Any, Any]
 
@@ -42,6 +43,13 @@ class PlannerArguments(PlannerOptions):
             "Names and descriptions enter the catalogue.",
         ),
     ] = ()
+    mcp: Annotated[
+        McpConfig | None,
+        Option(
+            "A file that names MCP servers, or what stands in it: their tools come to the others.",
+            "They run until the program ends; `anabranch.tools.McpServers` can end them sooner.",
+        ),
+    ] = None
     tool_retrieval: Annotated[
         int | Literal["auto"] | None,
         Option(

@@ -27,6 +27,7 @@ from anabranch.graphs.turn import complete, filled, new_turn
 from anabranch.options import keywords_of
 from anabranch.tools.catalogue import Catalogue
 from anabranch.tools.effects import has_effects
+from anabranch.tools.mcp_servers import McpServers
 from anabranch.tools.shortlist import shortlist
 
 
@@ -49,7 +50,7 @@ def create_planner(options: PlannerArguments) -> Planner:
     Raises:
         ConfigurationError: an option that does not fit.
         MissingExtraError: a model needs a package that is not installed.
-        EndpointError: a served model's name could not be asked for.
+        EndpointError: a served model's name could not be asked for, or no MCP server can be used.
     """
     options = _fitting(options)
     nodes = _nodes(options)
@@ -79,7 +80,7 @@ def _fitting(options: PlannerArguments) -> PlannerArguments:
 
 
 def _nodes(options: PlannerArguments) -> Nodes:
-    catalogue = Catalogue(map(_as_tool, options.tools))
+    catalogue = Catalogue(_tools(options))
     solver, named, unmarked = resolve_model(options.solver), options.decomposer, options.unmarked_tools
     by_default = by_route(solver, catalogue, unmarked=unmarked, grounded=options.grounded)
     step = by_graph(options.step_graph) if options.step_graph else by_default
@@ -96,6 +97,11 @@ def _nodes(options: PlannerArguments) -> Nodes:
         acts=any(has_effects(each, unmarked) for each in catalogue.values()),
         searchers=searchers_of(catalogue, unmarked) if options.grounded else (),
     )
+
+
+def _tools(options: PlannerArguments) -> list[BaseTool]:
+    tools = [_as_tool(each) for each in options.tools]
+    return tools if options.mcp is None else [*tools, *McpServers(options.mcp, beside=[tool.name for tool in tools])]
 
 
 def _as_tool(given: BaseTool | Callable[..., Any]) -> BaseTool:

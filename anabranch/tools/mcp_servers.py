@@ -1,7 +1,6 @@
 """The tools of MCP servers, as LangChain's. The servers run, and stay connected, until they are closed."""
 
 import asyncio
-import atexit
 import json
 import logging
 import re
@@ -13,7 +12,7 @@ from typing import Any, Self
 
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 
-from anabranch.background import BackgroundLoop
+from anabranch.background import BackgroundLoop, at_end, not_at_end
 from anabranch.bounds import MAX_RESULT_CHARS, shorten
 from anabranch.errors import ConfigurationError, EndpointError, MissingExtraError
 from anabranch.plan import SOLVE
@@ -61,7 +60,7 @@ class McpServers(Sequence[BaseTool]):
         except BaseException:
             self.close()
             raise
-        atexit.register(self.close)
+        at_end(self.close)
 
     def __getitem__(self, place: Any) -> Any:
         return self._tools[place]
@@ -79,7 +78,7 @@ class McpServers(Sequence[BaseTool]):
 
     def close(self) -> None:
         """Ends all sessions, and the processes behind them. Calls that are under way fail."""
-        atexit.unregister(self.close)
+        not_at_end(self.close)
         sessions, self._sessions = self._sessions, []
         if sessions:
             _loop().begin(_close(sessions)).result()

@@ -17,12 +17,14 @@ from typing import Any
 import pytest
 from langchain_core.tools import BaseTool, ToolException
 
+from anabranch import background
 from anabranch.bounds import MAX_RESULT_CHARS, is_shortened
 from anabranch.errors import ConfigurationError, EndpointError
 from anabranch.tools import mcp_session
 from anabranch.tools.effects import has_effects
 from anabranch.tools.mcp_servers import McpServers
 from tests.graphs.scripts import ask, plan_json, planner
+from tests.graphs.scripts import search as local_search
 
 FIXTURE = Path(__file__).parents[1] / "mcp_fixture.py"
 Start = Callable[..., dict[str, BaseTool]]
@@ -98,6 +100,18 @@ async def test_a_planner_calls_them_in_one_session(tools: dict[str, BaseTool], s
     answers = result["answers"]
     assert answers[1].text == "Craig Newmark"
     assert answers[2].text == answers[3].text != str(os.getpid())
+
+
+def test_create_planner_takes_the_file_itself(tmp_path: Path) -> None:
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"fixture": server()}}))
+    plan = plan_json(("fixture_search", "Who founded Craigslist?", []))
+
+    def solver(prompt: str) -> str:
+        return "Craig." if "Sub-questions and their answers:" in prompt else "Craig Newmark"
+
+    graph = planner([plan], solver, [local_search], mcp=tmp_path / "mcp.json")
+    assert graph.invoke(ask())["answers"][1].text == "Craig Newmark"
+    background.end()
 
 
 def test_tools_of_two_servers_with_the_same_names_get_the_servers_names(start: Start) -> None:
