@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.evals.examples import Example
+from anabranch.batch.examples import Example
 from anabranch.evals.tasks import TASKS, bamboogle, drop, find_task, gsm8k, own, parallelqa, strategyqa
 from anabranch.evals.tasks.task import Task
 from anabranch.grading import (

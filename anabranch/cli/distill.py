@@ -6,7 +6,31 @@ import typer
 
 from anabranch.cli.options import Options
 from anabranch.cli.parameters import Debug, Quiet, takes
-from anabranch.cli.scoring import MODEL, Work, score, stage
+from anabranch.cli.reinforcement import reinforce
+from anabranch.cli.scoring import score
+from anabranch.cli.stages import (
+    ASKED,
+    MODEL,
+    Base,
+    BaseName,
+    BatchTokens,
+    Data,
+    Epochs,
+    Evaluations,
+    HeldOut,
+    LearningRate,
+    Limit,
+    MaxSeconds,
+    MaxTokens,
+    Out,
+    Patience,
+    Price,
+    Recompute,
+    Replies,
+    Seed,
+    Work,
+    stage,
+)
 
 distill = typer.Typer(
     name="distill",
@@ -15,33 +39,6 @@ distill = typer.Typer(
     rich_markup_mode=None,
 )
 distill.add_typer(score)
-
-_ASKED = f"{MODEL}, or batch:NAME to write the prompts to a file, to be answered elsewhere"
-Data = Annotated[str, typer.Option(metavar="FOLDER", help="The data sets' folder.")]
-Replies = Annotated[
-    str | None,
-    typer.Option(metavar="FILE", help="What batch:NAME answered to the prompts, elsewhere.", show_default=False),
-]
-Limit = Annotated[int | None, typer.Option(metavar="N", help="Only so many rows of each kind.", show_default=False)]
-Price = Annotated[
-    str, typer.Option(metavar="IN,OUT", help="The model's price, $ per million tokens.", show_default=False)
-]
-Base = Annotated[str, typer.Option(metavar="MODEL", help="Hub id or folder of the base model.")]
-BaseName = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="What the adapter calls its base. [default: --base]", show_default=False),
-]
-Out = Annotated[str, typer.Option(metavar="FOLDER", help="Folder of the adapter and its manifest.")]
-HeldOut = Annotated[str, typer.Option(metavar="FILE", help="JSON lines for the held-out loss.")]
-LearningRate = Annotated[float, typer.Option(metavar="X", help="Its peak.")]
-Epochs = Annotated[int, typer.Option(metavar="N", min=1, help="Passes over the rows.")]
-BatchTokens = Annotated[int, typer.Option(metavar="N", min=1, help="Most tokens of a batch.")]
-MaxTokens = Annotated[int, typer.Option(metavar="N", min=8, help="Longer rows are left out.")]
-Evaluations = Annotated[int, typer.Option(metavar="N", min=1, help="How often the held-out loss is taken.")]
-Patience = Annotated[int, typer.Option(metavar="N", min=1, help="Evaluations without a better loss before it stops.")]
-MaxSeconds = Annotated[float | None, typer.Option(metavar="SECONDS", help="Training ends by then.", show_default=False)]
-Recompute = Annotated[bool, typer.Option("--recompute", help="Less memory, a third slower.")]
-Seed = Annotated[int, typer.Option(metavar="N", help="Makes it repeatable.")]
 
 
 @distill.command()
@@ -52,7 +49,7 @@ def demonstrate(
     teacher: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="MODEL", help=f"Model that writes plans: {_ASKED}. Repeatable. [default: local]", show_default=False
+            metavar="MODEL", help=f"Model that writes plans: {ASKED}. Repeatable. [default: local]", show_default=False
         ),
     ] = None,
     replies: Replies = None,
@@ -161,7 +158,7 @@ def draw(
     ctx: typer.Context,
     questions: Annotated[str, typer.Option(metavar="FILE", help="JSON lines: id, question, answer.")],
     work: Work,
-    decomposer: Annotated[str, typer.Option(metavar="MODEL", help=f"Model that writes plans: {_ASKED}.")] = "local",
+    decomposer: Annotated[str, typer.Option(metavar="MODEL", help=f"Model that writes plans: {ASKED}.")] = "local",
     replies: Replies = None,
     samples: Annotated[int, typer.Option(metavar="N", min=1, help="Plans to draw for each question.")] = 4,
     temperature: Annotated[float, typer.Option(metavar="X", min=0, help="Of several plans; one is greedy.")] = 0.8,
@@ -207,7 +204,7 @@ def screen(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help=f"Model that answers: {_ASKED}. Left out, it is batch:solver.",
+            help=f"Model that answers: {ASKED}. Left out, it is batch:solver.",
             show_default=False,
         ),
     ] = None,
@@ -309,6 +306,9 @@ def prefer(
         from anabranch.cli import distilling
 
         distilling.prefer(ctx.params)
+
+
+distill.command()(reinforce)
 
 
 @distill.command()

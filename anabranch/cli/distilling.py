@@ -131,6 +131,22 @@ def prefer(values: Values) -> None:
     _show(json.loads((out / "manifest.json").read_text(encoding="utf-8")))
 
 
+def reinforce(values: Values) -> None:
+    """Runs the stage `reinforce`."""
+    _need_training()
+    from anabranch.distill.reinforce import Inputs, Reinforcement, reinforce
+    from anabranch.distill.rewards import reward_named
+
+    how = _recipe(Reinforcement, {**values, "questions": values["questions_a_round"]})
+    reward = reward_named(values["reward"])
+    given = {name: tuple(Path(path) for path in values[name] or ()) for name in ("questions", "tune", "corpus")}
+    inputs = Inputs(**given, replay=Path(values["replay"]) if values["replay"] is not None else None)
+    adapter, out, notes = Path(values["adapter"]), Path(values["out"]), {"prompts": prompts.version()}
+    where = {"decomposer": values["decomposer"], "reward": reward, "notes": notes}
+    reinforce(_base(values), adapter, inputs, out, values["solver"], how, **where)
+    _show(json.loads((out / "manifest.json").read_text(encoding="utf-8")))
+
+
 def export(values: Values) -> None:
     """Runs the stage `export`."""
     from anabranch.agents.local import prepare

@@ -1,13 +1,11 @@
-"""The commands of `anabranch distill score`, and what all commands of `distill` share."""
+"""The commands of `anabranch distill score`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from anabranch.cli.failures import guarded, quiet_libraries
 from anabranch.cli.parameters import Debug, Quiet
+from anabranch.cli.stages import MODEL, Work, stage
 
 score = typer.Typer(
     name="score",
@@ -15,20 +13,6 @@ score = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-MODEL = "local, http://host:8000/v1#MODEL, openai:MODEL or PROVIDER:MODEL"
-Work = Annotated[str, typer.Option(metavar="FOLDER", help="Where what the stages make is kept.")]
-
-
-@contextmanager
-def stage(*, debug: bool, quiet: bool) -> Iterator[None]:
-    """A stage at work: its errors are told in one line, with its progress above."""
-    with guarded(debug=debug) as guard:
-        quiet_libraries(debug=debug)
-        guard.hint = "run the same command again to go on"
-        from anabranch.cli.distilling import progress_shown
-
-        with progress_shown(quiet=quiet):
-            yield
 
 
 @score.command("plans")

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from langchain_core.tools import BaseTool
 
+from anabranch.batch.examples import Example
 from anabranch.batch.files import LineFile
 from anabranch.batch.jobs import Streak, each, is_unwell
 from anabranch.batch.kept import Call, noting
 from anabranch.errors import AnabranchError, ConfigurationError, MissingReplyError, StorageError
-from anabranch.evals.examples import Example
 from anabranch.evals.records import Described, Record, Tokens
 from anabranch.evals.systems import Case, Outcome, System
 from anabranch.evals.tasks.task import Task

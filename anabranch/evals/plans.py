@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
-from anabranch.evals.examples import Example
+from anabranch.batch.examples import Example
 from anabranch.evals.intervals import Mean, mean
 from anabranch.evals.records import Record
 from anabranch.grading import normalize, numbers, token_f1

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from anabranch.agents.prompts import GUIDED_CLOSING, GUIDED_INSTRUCTION, name_slots
-from anabranch.evals.examples import Paragraph
+from anabranch.batch.examples import Paragraph
 from anabranch.plan import Plan
 
 DIRECT_INSTRUCTION = """\

@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from anabranch.batch.examples import Example
 from anabranch.batch.files import LineFile
 from anabranch.characters import whole_data, whole_json
 from anabranch.errors import ConfigurationError
-from anabranch.evals.examples import Example
 from anabranch.plan import Answer, Plan
 from anabranch.private import private, private_folder
 

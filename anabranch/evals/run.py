@@ -12,13 +12,13 @@ from langchain_core.tools import BaseTool
 
 from anabranch import __version__
 from anabranch.agents.models import RoleModel
+from anabranch.batch.examples import Example, choose, file_hash, read_examples
 from anabranch.batch.store import ReplyStore
 from anabranch.characters import written_path
 from anabranch.config import Price
 from anabranch.errors import BackendError, ConfigurationError
 from anabranch.evals.catalogue import Prices, SystemSpec, build, cross, prompts_version
 from anabranch.evals.engine import Engine, Entrant, Progress
-from anabranch.evals.examples import Example, choose, file_hash, read_examples
 from anabranch.evals.hub import fetch
 from anabranch.evals.models import Models, served_name
 from anabranch.evals.records import Described, Manifest, RunFolder

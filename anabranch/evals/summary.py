@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from anabranch.batch.examples import Example
 from anabranch.errors import ConfigurationError
 from anabranch.evals import plans
 from anabranch.evals.engine import grades
-from anabranch.evals.examples import Example
 from anabranch.evals.intervals import Difference, Mean, mean, paired_difference
 from anabranch.evals.records import Described, Manifest, Record, RunFolder, Tokens
 from anabranch.evals.tasks import find_task

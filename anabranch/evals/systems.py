@@ -14,21 +14,19 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from anabranch.agents import prompts as product
 from anabranch.agents.decomposer import Decomposer, GivenPlan, PlanRequest, decompose
 from anabranch.agents.models import RoleModel, call
+from anabranch.batch.examples import Example, Paragraph, search_over
 from anabranch.errors import ConfigurationError, DocumentError, MissingExtraError
 from anabranch.evals import prompts
-from anabranch.evals.examples import Example, Paragraph
 from anabranch.grading import normalize, numbers
 from anabranch.graphs.planner import create_planner
 from anabranch.options import PlanningMode
 from anabranch.options import Protocol as RunProtocol
 from anabranch.plan import Answer, Plan, SubQuestion, escape
 from anabranch.replies import final_answer
-from anabranch.tools import Catalogue, document_search, python_sandbox
+from anabranch.tools import Catalogue, python_sandbox
 from anabranch.tools.calling import call_tool
 
 _LISTED = re.compile(r"(?:\d+[.):]|[-*•])\s*\w")
-PASSAGES = 4
-"""Passages that systems without a search tool are shown: as many as one search returns."""
 SEARCH = "search"
 SAMPLING_TEMPERATURE = 0.7
 
@@ -50,7 +48,7 @@ class Case:
         parts = [example.context or "", f"{example.question} {hint}".strip()]
         self.question = "\n\n".join(part for part in parts if part)
         self.retrieved: list[str] = []
-        self._index = corpus or (_search(example.paragraphs) if example.paragraphs else None)
+        self._index = corpus or (search_over(example.paragraphs) if example.paragraphs else None)
         self.tools = [*tools, *([_noted(self._index, self.retrieved)] if self._index else [])]
 
     def read(self) -> str:
@@ -86,15 +84,7 @@ def corpus_of(examples: Iterable[Example]) -> BaseTool:
     paragraphs = dict.fromkeys(paragraph for example in examples for paragraph in example.paragraphs)
     if not paragraphs:
         raise ConfigurationError("--one-corpus needs questions whose context is a list of paragraphs; leave it out")
-    return _search(paragraphs)
-
-
-def _search(paragraphs: Iterable[Paragraph]) -> BaseTool:
-    return document_search(map(_document, paragraphs), k=PASSAGES)
-
-
-def _document(paragraph: Paragraph) -> Document:
-    return Document(paragraph.text or paragraph.title, metadata={"title": paragraph.title, "source": paragraph.title})
+    return search_over(paragraphs)
 
 
 def _noted(tool: BaseTool, retrieved: list[str]) -> BaseTool:

@@ -14,7 +14,19 @@ from tests.cli.test_light import HEAVY, PROBE
 from tests.distill.test_screen import BAD, OTHER, solver
 from tests.openai_server import OpenAIServer, prompt_of
 
-STAGES = ("demonstrate", "build", "read", "solutions", "draw", "screen", "train", "prefer", "export", "score")
+STAGES = (
+    "demonstrate",
+    "build",
+    "read",
+    "solutions",
+    "draw",
+    "screen",
+    "train",
+    "prefer",
+    "reinforce",
+    "export",
+    "score",
+)
 
 
 def distill(*arguments: object) -> Result:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from anabranch.agents.models import RoleModel
+from anabranch.batch.examples import Example
 from anabranch.batch.kept import KeptChatModel
 from anabranch.batch.store import ReplyStore
 from anabranch.errors import BackendError, ConfigurationError, ModelError
 from anabranch.evals import systems
 from anabranch.evals.engine import Engine, Entrant, Progress
-from anabranch.evals.examples import Example
 from anabranch.evals.records import Described, Record, RunFolder, Tokens
 from anabranch.evals.systems import Case, Outcome
 from anabranch.evals.tasks import find_task

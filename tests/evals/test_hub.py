@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from anabranch.batch.examples import Example, read_examples
 from anabranch.errors import ConfigurationError, EndpointError, MissingExtraError
 from anabranch.evals import hub
-from anabranch.evals.examples import Example, read_examples
 from anabranch.evals.hub import fetch
 from anabranch.evals.tasks import find_task
 

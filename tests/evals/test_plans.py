@@ -2,7 +2,7 @@
 
 import pytest
 
-from anabranch.evals.examples import Example
+from anabranch.batch.examples import Example
 from anabranch.evals.plans import agreement, critical_path, leaking, measures, redundant
 from anabranch.evals.records import Record, Tokens
 from anabranch.plan import Answer, Plan, SubQuestion

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from anabranch.batch.examples import Example
 from anabranch.errors import ConfigurationError
-from anabranch.evals.examples import Example
 from anabranch.evals.records import Described, Manifest, Record, RunFolder, Tokens
 from anabranch.evals.report import write_report
 from anabranch.evals.report.drawing import draw

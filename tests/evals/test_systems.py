@@ -10,10 +10,10 @@ from langchain_core.tools import tool
 
 from anabranch.agents.decomposer import GivenPlan, JsonDecomposer, LineDecomposer
 from anabranch.agents.models import RoleModel
+from anabranch.batch.examples import Example, Paragraph
 from anabranch.errors import ConfigurationError, DocumentError
 from anabranch.evals import systems
 from anabranch.evals.catalogue import cross
-from anabranch.evals.examples import Example, Paragraph
 from anabranch.evals.systems import Case, Planner
 from anabranch.plan import Plan, SubQuestion
 from anabranch.tools import calculator

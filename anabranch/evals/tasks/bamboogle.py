@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from anabranch.evals.examples import Example
+from anabranch.batch.examples import Example
 from anabranch.evals.tasks.task import Hub, Scores, Task
 from anabranch.grading import exact_match, normalize, token_f1
 

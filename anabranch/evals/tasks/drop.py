@@ -10,7 +10,7 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
-from anabranch.evals.examples import Example
+from anabranch.batch.examples import Example
 from anabranch.evals.tasks.task import Hub, Scores, Task
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")

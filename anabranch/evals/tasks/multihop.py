@@ -8,7 +8,7 @@ Sources: arXiv 1809.09600, 2011.01060, 2108.00573.
 from collections.abc import Mapping
 from typing import Any
 
-from anabranch.evals.examples import Example
+from anabranch.batch.examples import Example
 from anabranch.evals.tasks.task import Hub, Scores, Task
 from anabranch.grading import exact_match, token_f1
 

@@ -1,6 +1,6 @@
 """A user's own questions: any JSON lines with question and answer."""
 
-from anabranch.evals.examples import Example
+from anabranch.batch.examples import Example
 from anabranch.evals.tasks.task import Scores, Task
 from anabranch.grading import exact_match, is_number, numbers, token_f1
 

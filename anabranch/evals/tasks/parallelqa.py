@@ -1,6 +1,6 @@
 """ParallelQA: questions whose look-ups are independent (Kim et al. 2024, LLMCompiler, arXiv 2312.04511)."""
 
-from anabranch.evals.examples import Example
+from anabranch.batch.examples import Example
 from anabranch.evals.tasks.task import Scores, Task
 from anabranch.grading import exact_match, numbers
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from anabranch.evals.examples import Example
+from anabranch.batch.examples import Example
 
 Scores = Mapping[str, float]
 """Grades between 0 and 1, by the name of the metric."""

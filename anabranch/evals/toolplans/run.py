@@ -9,13 +9,13 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from anabranch.agents.decomposer import Decomposer, PlanRequest, decompose
+from anabranch.batch.examples import Example, choose, file_hash
 from anabranch.batch.store import ReplyStore
 from anabranch.codecs import decode_lines, encode_lines
 from anabranch.config import Price
 from anabranch.errors import ConfigurationError
 from anabranch.evals.catalogue import prompts_version
 from anabranch.evals.engine import Engine, Entrant, Progress
-from anabranch.evals.examples import Example, choose, file_hash
 from anabranch.evals.models import Models, ModelSpec, served_name
 from anabranch.evals.records import Described, Manifest, RunFolder
 from anabranch.evals.run import versions

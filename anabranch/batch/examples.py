@@ -3,17 +3,22 @@
 import hashlib
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from langchain_core.documents import Document
+from langchain_core.tools import BaseTool
 from pydantic import BaseModel, ConfigDict
 
 from anabranch.batch.files import json_lines
 from anabranch.errors import DocumentError, PlanError
 from anabranch.plan import SOLVE, Plan, SubQuestion, escape
+from anabranch.tools import document_search
 
+PASSAGES = 4
+"""Passages that one search returns, and that systems without a search tool are shown."""
 _REFERENCE = re.compile(r"#(\d{1,2})(?!\d)")
 
 
@@ -186,3 +191,20 @@ def _kinds(meta: Mapping[str, Any], steps: int) -> tuple[str, ...]:
     if not (isinstance(evidence, list) and evidence and isinstance(evidence[0], list) and len(evidence[0]) == steps):
         return ()
     return tuple("lookup" if any(isinstance(found, list) for found in step) else "reason" for step in evidence[0])
+
+
+def search_over(paragraphs: Iterable[Paragraph], k: int = PASSAGES) -> BaseTool:
+    """The library's search over paragraphs; the metadata of what it finds has their titles.
+
+    Args:
+        paragraphs: what to search.
+        k: paragraphs that a look-up returns.
+
+    Raises:
+        DocumentError: no paragraph has a word in it.
+    """
+    return document_search(map(_document, paragraphs), k=k)
+
+
+def _document(paragraph: Paragraph) -> Document:
+    return Document(paragraph.text or paragraph.title, metadata={"title": paragraph.title, "source": paragraph.title})

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from anabranch.batch.examples import choose, file_hash, read_examples
 from anabranch.errors import DocumentError
-from anabranch.evals.examples import choose, file_hash, read_examples
 from tests.evals.rows import ROWS, write
 
 
