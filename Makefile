@@ -10,6 +10,8 @@ SCALE_VENV ?= .venv-scale
 WITH_MCP_1 := "langchain-mcp-adapters>=0.3.2,<0.4" pytest pytest-asyncio pytest-socket pytest-timeout hypothesis syrupy
 # schemathesis needs a newer jsonschema-rs than the LangGraph server of `dev`.
 FUZZ_VENV ?= .venv-fuzz
+# LiteLLM pins versions that others want newer.
+LITELLM_VENV ?= .venv-litellm
 
 .PHONY: demo test test-fast lint install vllm scale bench clean
 
@@ -25,7 +27,8 @@ test: export ANABRANCH_SCALE_PYTHON = $(abspath $(SCALE_VENV)/bin/python)
 test: export HYPOTHESIS_PROFILE = ci
 test: export SCHEMATHESIS_SEED = 1
 test: export SCHEMATHESIS = $(abspath $(FUZZ_VENV)/bin/schemathesis)
-test: $(VENV)/.installed $(VLLM_VENV)/.installed $(SCALE_VENV)/.installed $(FUZZ_VENV)/.installed lint
+test: export ANABRANCH_LITELLM_PYTHON = $(abspath $(LITELLM_VENV)/bin/python)
+test: $(VENV)/.installed $(VLLM_VENV)/.installed $(SCALE_VENV)/.installed $(FUZZ_VENV)/.installed $(LITELLM_VENV)/.installed lint
 	$(BIN)/python -m pytest -m "not model and not slow"
 	$(BIN)/python -m pytest -m "model or slow"
 
@@ -63,6 +66,11 @@ $(FUZZ_VENV)/.installed:
 	$(FUZZ_VENV)/bin/pip install --quiet --disable-pip-version-check "schemathesis>=4.30,<5"
 	touch $@
 
+$(LITELLM_VENV)/.installed:
+	$(PYTHON) -m venv $(LITELLM_VENV)
+	$(LITELLM_VENV)/bin/pip install --quiet --disable-pip-version-check "litellm>=1.80,<2"
+	touch $@
+
 # The three packages that are taken out again break the CPU build.
 $(VLLM_VENV)/.installed:
 	$(PYTHON) -m venv $(VLLM_VENV)
@@ -71,4 +79,4 @@ $(VLLM_VENV)/.installed:
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) $(SCALE_VENV) $(FUZZ_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) $(SCALE_VENV) $(FUZZ_VENV) $(LITELLM_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
