@@ -44,7 +44,8 @@ Rate = Annotated[
 ]
 MaxConcurrency = Annotated[int, typer.Option(metavar="N", min=1, help="Most questions worked on at the same time.")]
 MaxQueue = Annotated[int, typer.Option(metavar="N", min=0, help="Most questions waiting; more are refused.")]
-MaxBody = Annotated[int, typer.Option(metavar="BYTES", min=1, help="Largest request body.")]
+MaxBody = Annotated[int, typer.Option(metavar="BYTES", min=1, help="Largest request body, without images.")]
+MaxImages = Annotated[int, typer.Option(metavar="BYTES", min=0, help="Most images in a request body; 0 for none.")]
 RequestTimeout = Annotated[float, typer.Option(metavar="SECONDS", help="Seconds one request may take.")]
 
 
@@ -80,6 +81,7 @@ def app(
     max_queue: MaxQueue = 64,
     rate: Rate = None,
     max_body: MaxBody = 1_048_576,
+    max_images: MaxImages = 20_971_520,
     timeout: RequestTimeout = 300.0,
     debug: Debug = False,
     **_: Any,

@@ -120,7 +120,8 @@ def _rules(values: Mapping[str, Any]) -> DoorRules:
     keys = read_keys(values["api_key_file"])
     check_exposure(values["host"], has_key=bool(keys), insecure=values["insecure"])
     hosts = allowed_hosts(values["host"], values["allowed_host"] or ())
-    return DoorRules(keys=keys, rate=values["rate"], max_body=values["max_body"], hosts=hosts)
+    images = values.get("max_images", 0)  # MCP's tools take none
+    return DoorRules(keys=keys, rate=values["rate"], max_body=values["max_body"], max_images=images, hosts=hosts)
 
 
 def read_keys(file: str | None) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from langgraph.config import get_config
 
@@ -13,7 +14,9 @@ from anabranch.agents.ledger import current
 from anabranch.agents.models import RoleModel
 from anabranch.agents.schemas import AnswerSchema
 from anabranch.config import Budget
-from anabranch.plan import Answer
+from anabranch.graphs.outcome import status_of
+from anabranch.graphs.state import PlannerState
+from anabranch.plan import Answer, Status
 
 MAX_ANSWER_TOKENS = "max_answer_tokens"
 """Most tokens of the final answer."""
@@ -31,15 +34,18 @@ def budget_of_answer(budget: Budget | None) -> Budget | None:
     return Budget.model_validate({**budget.model_dump(), "max_answer_tokens": least})
 
 
-def wanted_schema() -> AnswerSchema | None:
+def wanted_schema(by_default: Any) -> AnswerSchema | None:
     """The JSON that the final answer is to be; None for text, as for a planner that answers another's sub-question.
+
+    Args:
+        by_default: what it is to be where the run says nothing, as `as_schema` takes it.
 
     Raises:
         ConfigurationError: what was given is no valid schema.
     """
     if current() is not None:
         return None
-    return as_schema(get_config().get("configurable", {}).get(RESPONSE_FORMAT))
+    return as_schema(get_config().get("configurable", {}).get(RESPONSE_FORMAT, by_default))
 
 
 async def joined_as_json(
@@ -73,3 +79,11 @@ async def joined_as_json(
         if made_up(values, schema.described or {}, [question, joined.text, *known]):
             return joined
     return replace(joined, final=final)
+
+
+def status_of_joined(state: PlannerState, joined: Joined, *, exhausted: bool = False) -> Status | None:
+    """How a question ended with a joined answer; None where another plan is asked for instead."""
+    if joined.final is None or joined.not_found:
+        return "not_found" if joined.not_found else None
+    ending, begun = joined.final.ending, state["begun"]
+    return status_of(state["plan"], state["answers"], ending=ending, begun=begun, exhausted=exhausted)

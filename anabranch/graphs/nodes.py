@@ -19,12 +19,13 @@ from anabranch.agents.decomposer import Decomposer, Draft, PlanRequest, decompos
 from anabranch.agents.drafts import hearing_drafts
 from anabranch.agents.gate import Gate
 from anabranch.agents.images import images_asked_of, images_in, mentioned
-from anabranch.agents.joiner import Joined, join, join_last
+from anabranch.agents.joiner import join, join_last
 from anabranch.agents.json_answers import as_json
 from anabranch.agents.ledger import Ledger, booking, current
 from anabranch.agents.models import RoleModel, check_reads_images
 from anabranch.agents.prompts import GROUNDED_TALK_INSTRUCTION
 from anabranch.agents.reply import Final
+from anabranch.agents.schemas import AnswerSchema
 from anabranch.agents.small_talk import courtesy, is_small_talk
 from anabranch.agents.solver import solve
 from anabranch.bounds import MAX_UNDERSTOOD_CHARS, shorten
@@ -36,7 +37,7 @@ from anabranch.graphs.actions import decided, request
 from anabranch.graphs.channels import plain
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, lacks_checkpointer
 from anabranch.graphs.events import drafts_told, emit
-from anabranch.graphs.final import budget_of_answer, joined_as_json, wanted_schema
+from anabranch.graphs.final import budget_of_answer, joined_as_json, status_of_joined, wanted_schema
 from anabranch.graphs.grounded import AS_ASKED, NOT_FOUND_TEXT, grounded_plan, join_grounded, plan_as_asked
 from anabranch.graphs.options import PlannerArguments
 from anabranch.graphs.outcome import FINISH_REASONS, sources_of_answers, status_of
@@ -89,7 +90,7 @@ class Nodes:
             ConfigurationError: plans are to be reviewed, and nothing keeps them meanwhile; or the schema that the
                 answer is to satisfy is none.
         """
-        wanted_schema()
+        self._schema()
         if images_asked_of(state["messages"]):
             check_reads_images(self.solver, "solver")
         if self.options.review and lacks_checkpointer():
@@ -203,7 +204,10 @@ class Nodes:
         history = history_of(state["messages"], self.solver)
         if self.searchers:
             history.append(SystemMessage(GROUNDED_TALK_INSTRUCTION))
-        timed, schema = bool(self.options.budget and self.options.budget.max_seconds), wanted_schema()
+        timed, schema = (
+            bool(self.options.budget and self.options.budget.max_seconds),
+            self._schema(),
+        )
         with booking(self._final_ledger(state)) as ledger, hearing(always=timed) as heard:
             question, form = state["question"], self.options.answer_form
             solving = solve(
@@ -285,7 +289,11 @@ class Nodes:
             return self._left(state)
         plan, answers = state["plan"], state["answers"]
         may_replan = self.options.mode == "static" and state["rounds"] < self.options.max_replans
-        history, exhausted, schema = history_of(state["messages"], self.joiner), False, wanted_schema()
+        history, exhausted, schema = (
+            history_of(state["messages"], self.joiner),
+            False,
+            self._schema(),
+        )
         # What is to be checked against what was found is written as text first.
         joining = join_grounded if self.searchers else partial(join, schema=schema)
         images = images_asked_of(state["messages"])
@@ -303,23 +311,17 @@ class Nodes:
                     history=history,
                     form=self.options.answer_form,
                 )
-                status = self._status(state, joined)
+                status = status_of_joined(state, joined)
                 if schema and status in ("answered", "partial"):
                     found = answers if self.searchers else None
                     joined = await joined_as_json(self.joiner, question, joined, schema, found=found)
             except (BudgetExceededError, CallTimeoutError):
                 joined, exhausted = join_last(plan, answers), True
         if joined.final:
-            status = self._status(state, joined, exhausted=exhausted)
+            status = status_of_joined(state, joined, exhausted=exhausted)
             return self._finish(state, joined.final, ledger.by_role, status) | {"feedback": None}
         emit("replan", reason=joined.missing)
         return {"feedback": joined.missing, "rounds": state["rounds"] + 1, "usage": plain(ledger.by_role)}
-
-    def _status(self, state: PlannerState, joined: Joined, *, exhausted: bool = False) -> Status | None:
-        if joined.final is None or joined.not_found:
-            return "not_found" if joined.not_found else None
-        ending, begun = joined.final.ending, state["begun"]
-        return status_of(state["plan"], state["answers"], ending=ending, begun=begun, exhausted=exhausted)
 
     def after_join(self, state: PlannerState) -> str:
         """Ends, unless another plan was asked for."""
@@ -372,6 +374,9 @@ class Nodes:
         plan, answers = state["plan"], state["answers"]
         sources = [plain(source) for source in sources_of_answers(plan, answers)]
         return {"status": status_of(plan, answers, begun=state["begun"]) if answers else None, "sources": sources}
+
+    def _schema(self) -> AnswerSchema | None:
+        return wanted_schema(self.options.response_format)
 
     def _ledger(self, state: PlannerState) -> Ledger:
         return self._booked(state, self.options.budget)

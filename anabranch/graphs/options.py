@@ -85,6 +85,15 @@ class PlannerArguments(PlannerOptions):
             "A solver that is `small` writes short answers.",
         ),
     ] = "whole"
+    response_format: Annotated[
+        Any,
+        Option(
+            "The JSON that the final answer is to be: a pydantic class or a JSON schema. None: text.",
+            "The solver's server is held to it where it can be; the answer is checked, and asked for once more. Where "
+            "nothing was found, the answer is text, and `status` says so. One run may want another, by "
+            "`response_format` in the `configurable` of its configuration.",
+        ),
+    ] = None
     final_answer: Annotated[
         bool,
         Option(

@@ -11,6 +11,7 @@ from langgraph.graph import END, START, StateGraph
 
 from anabranch.agents.conversation import resolve_follow_ups
 from anabranch.agents.gate import resolve_gate
+from anabranch.agents.json_answers import as_schema
 from anabranch.agents.models import resolve_model
 from anabranch.agents.resolve import default_decomposer, resolve_decomposer
 from anabranch.errors import ConfigurationError
@@ -76,6 +77,7 @@ def _fitting(options: PlannerArguments) -> PlannerArguments:
         raise ConfigurationError(f"{alone} runs each sub-question by itself; leave protocol='guided' out")
     if (options.review or options.approve_actions) and (options.checkpointer is None or options.checkpointer is False):
         raise ConfigurationError(NEEDS_CHECKPOINTER)
+    options = replace(options, response_format=as_schema(options.response_format))
     return replace(options, protocol="per_node") if alone else options
 
 

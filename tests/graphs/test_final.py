@@ -35,6 +35,10 @@ def test_the_answer_is_json_that_satisfies_the_schema(form: Any) -> None:
     result = graph.invoke(ask(), wanting(form))
     assert (result["answer"], result["status"]) == (GOOD, "answered")
     assert result["messages"][-1].content == GOOD
+    always = planner(
+        [CRAIGSLIST], lambda prompt: GOOD if "this JSON schema" in prompt else reader(prompt), response_format=form
+    )
+    assert always.invoke(ask())["answer"] == GOOD
 
 
 def test_reasoning_along_a_plan_comes_before_the_json() -> None:
@@ -69,3 +73,5 @@ def test_an_answer_that_does_not_fit_twice_is_an_error() -> None:
 def test_a_broken_schema_is_told(form: Any, told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
         planner([]).invoke(ask(), wanting(form))  # before any model is called
+    with pytest.raises(ConfigurationError, match=told):
+        planner([], response_format=form)

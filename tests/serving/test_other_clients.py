@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -79,7 +78,7 @@ def test_litellm(serve: Serve) -> None:
 
 
 def check(command: list[str], folder: Path | None, serve: Serve) -> None:
-    models: Any = ScriptedChatModel(script=planning), ScriptedChatModel(script=solving)
-    url = serve(live.parts(*models, [search]))
+    decomposer, solver = ScriptedChatModel(script=planning), ScriptedChatModel(script=solving)
+    url = serve(live.parts(decomposer, solver, [search]))
     done = run([*command, f"{url}/v1"], folder)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
