@@ -19,6 +19,9 @@ from anabranch.agents import final_answer, grounding, wire
 from anabranch.errors import AnabranchError, DocumentError
 from anabranch.serving.conversation import Conversation
 from anabranch.serving.protocol import ChatRequest, PlansRequest
+from anabranch.serving.responses_input import turns_of
+from anabranch.serving.responses_kept import KeptResponses
+from anabranch.serving.responses_protocol import ResponsesRequest
 from anabranch.serving.tool_turns import ToolTurns
 from anabranch.tools.calculator import calculate, find_expression
 from anabranch.tools.documents import split_passages
@@ -100,7 +103,7 @@ def empty_word_document() -> bytes:
     return file.getvalue()
 
 
-_BODIES: tuple[TypeAdapter[Any], ...] = (TypeAdapter(ChatRequest), TypeAdapter(PlansRequest))
+_BODIES: tuple[TypeAdapter[Any], ...] = tuple(map(TypeAdapter, (ChatRequest, ResponsesRequest, PlansRequest)))
 
 
 def request(data: bytes) -> None:
@@ -111,11 +114,16 @@ def request(data: bytes) -> None:
         except ValidationError as error:
             error.json(include_context=False, include_input=False)
             continue
-        if isinstance(found, ChatRequest):
-            try:
-                asyncio.run(Conversation.of(found.messages, ToolTurns()))
-            except AnabranchError:
-                continue
+        with suppress(AnabranchError):
+            asyncio.run(_conversation(found))
+
+
+async def _conversation(found: Any) -> None:
+    if isinstance(found, ResponsesRequest):
+        before, given = await turns_of(found, KeptResponses())
+        await Conversation.of([*before, *given], ToolTurns())
+    elif isinstance(found, ChatRequest):
+        await Conversation.of(found.messages, ToolTurns())
 
 
 def server_reply(data: bytes) -> None:

@@ -12,6 +12,7 @@ from langchain_openai import ChatOpenAI
 from openai.types.responses import ResponseFunctionToolCall
 from pydantic import BaseModel, SecretStr
 
+from anabranch.serving.door import DoorRules
 from tests.fakes import Reply, ScriptedChatModel
 from tests.graphs.scripts import CRAIGSLIST, plan_json, reader, search
 from tests.serving import live
@@ -244,6 +245,14 @@ def test_the_plan_is_shown_where_it_is_asked_for(serve: Serve) -> None:
     assert "anabranch.plan" in [event.type for event in events]
 
 
+def test_a_key_is_wanted_as_for_all_else(serve: Serve) -> None:
+    url = serve(rules=DoorRules(keys=("sesame",)))
+    with pytest.raises(openai.AuthenticationError):
+        client_of(url).responses.create(model=MODEL, input=live.QUESTION)
+    with pytest.raises(openai.AuthenticationError):
+        client_of(url).responses.retrieve("resp_x")
+
+
 def test_langchain(serve: Serve) -> None:
     url = serve(live.parts(PLAN, solver, [search]))
     chat = ChatOpenAI(
@@ -257,6 +266,8 @@ def test_langchain(serve: Serve) -> None:
         messages += [reply, *(ToolMessage("20 degrees", tool_call_id=call["id"]) for call in reply.tool_calls)]
     text = str(asking.invoke(messages).text)
     assert "JOINED" in text
+    going_on = chat.model_copy(update={"use_previous_response_id": True}).bind_tools([WEATHER])
+    assert str(going_on.invoke(messages).text) == text
     assert "".join(str(chunk.text) for chunk in asking.stream(messages)) == text
 
 

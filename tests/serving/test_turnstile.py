@@ -39,11 +39,12 @@ class Caller:
         await self.door({**PLANS, **changes}, self._receive, self._send)
 
 
-async def test_work_is_refused_before_its_body_is_read() -> None:
+@pytest.mark.parametrize("path", ["/v1/plans", "/v1/chat/completions", "/v1/responses"])
+async def test_work_is_refused_before_its_body_is_read(path: str) -> None:
     slots = Slots(1, 0)
     caller = Caller(slots)
     async with slots.slot():
-        await caller.ask()
+        await caller.ask(path=path)
     assert (caller.let_in, caller.read) == (False, False)
     assert caller.told[0]["status"] == 429
     assert dict(caller.told[0]["headers"])[b"retry-after"] == b"1"
