@@ -1,7 +1,7 @@
 """The planner for LangChain's `create_agent`: look-ups are planned and made before the agent's first step."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, NotRequired
 
 try:
@@ -12,6 +12,7 @@ except ImportError as error:
     raise MissingExtraError(f"PlannerMiddleware needs: pip install 'anabranch[agent]' ({error})") from error
 from langchain_core.messages import AIMessage, SystemMessage
 from langgraph.config import get_config
+from langgraph.func import task
 from langgraph.runtime import Runtime
 
 # Of the package and not of `typing`: on Python 3.11, pydantic makes JSON schemas of no other.
@@ -33,7 +34,8 @@ class Todo(TypedDict):
 
     Attributes:
         content: its text.
-        status: `completed` when it has an answer; `pending` where it failed, so that it is left to the agent.
+        status: `in_progress` while it is looked up; `completed` when it has an answer; `pending` where it waits or
+            failed, so that it is left to the agent.
     """
 
     content: str
@@ -55,9 +57,10 @@ class PlannedState(AgentState[Any]):
 class PlannerMiddleware(AgentMiddleware[PlannedState, Any, Any]):
     """Plans before an agent's first step: look-ups run at the same time, and their answers stand in its context.
 
-    The agent keeps its own tools and goes on from there. The planner's events (`plan`, `sub_question`) come in
-    `stream_mode="custom"` while it runs; `todos` in the agent's state has the sub-questions afterwards. Where the
-    planner fails, the agent works without a plan, and `planned` says why.
+    The agent keeps its own tools and goes on from there. While the plan runs, each change of `todos` comes as an event
+    `{"type": "todos", "todos": [...]}` in `stream_mode="custom"`, beside the planner's own (`plan`, `sub_question`),
+    and as an update `{"todos": {"todos": [...]}}` in `stream_mode="updates"`; the agent's state has them afterwards.
+    Where the planner fails, the agent works without a plan, and `planned` says why.
 
     ```python
     planner = create_planner(solver="openai:gpt-5-mini", tools=[document_search("handbook/")], final_answer=False)
@@ -81,25 +84,27 @@ class PlannerMiddleware(AgentMiddleware[PlannedState, Any, Any]):
         """Plans and looks up; see `abefore_agent`."""
         if not self._wanted(state):
             return _nothing(state)
-        last: Mapping[str, Any] = {}
+        run = _Run(runtime)
         try:
             for part in self._planner.stream(_asked(state), stream_mode=["custom", "values"]):
-                last = _passed_on(part, runtime) or last
+                if run.heard(*part):
+                    _shown(run.todos()).result()
         except AnabranchError as error:
             return _failed(error)
-        return _update(last)
+        return run.update()
 
     async def abefore_agent(self, state: PlannedState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Plans and looks up, before the agent's model is called for the first time in a turn."""
         if not self._wanted(state):
             return _nothing(state)
-        last: Mapping[str, Any] = {}
+        run = _Run(runtime)
         try:
             async for part in self._planner.astream(_asked(state), stream_mode=["custom", "values"]):
-                last = _passed_on(part, runtime) or last
+                if run.heard(*part):
+                    await _shown(run.todos())
         except AnabranchError as error:
             return _failed(error)
-        return _update(last)
+        return run.update()
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
@@ -123,13 +128,65 @@ def _asked(state: PlannedState) -> dict[str, Any]:
     return {"messages": state["messages"]}
 
 
-def _passed_on(part: Any, runtime: Runtime[Any]) -> Mapping[str, Any] | None:
-    """Passes an event on to whoever streams the agent; gives the state if the part is one."""
-    mode, value = part
-    if mode == "custom":
-        runtime.stream_writer(value)
-        return None
-    return value if isinstance(value, Mapping) else None
+def _as_update(todos: list[Todo]) -> dict[str, list[Todo]]:
+    return {"todos": todos}
+
+
+_as_task: Any = task(name="todos")
+_shown = _as_task(_as_update)
+"""What a task gives is streamed as an update at once; what a node gives, when the node has ended."""
+
+
+class _Run:
+    """A plan that runs: what was heard of it so far."""
+
+    def __init__(self, runtime: Runtime[Any]) -> None:
+        self._write = runtime.stream_writer
+        self._state: Mapping[str, Any] = {}
+        self._plan = Plan()
+        self._answers: dict[int, Answer] = {}
+        self._started: set[int] = set()
+
+    def heard(self, mode: str, part: Any) -> bool:
+        """Takes a part of the planner's stream and passes its events on; whether the todos have changed."""
+        if mode == "values":
+            self._state = part
+            return False
+        self._write(part)
+        if part["type"] == "plan":
+            self._plan = Plan.model_validate(part["plan"])
+        elif part["type"] == "sub_question" and part["status"] == "started":
+            self._started.add(part["id"])
+        elif part["type"] == "sub_question":
+            self._answers[part["id"]] = Answer.model_validate({k: v for k, v in part.items() if k != "type"})
+        else:
+            return False
+        self._write({"type": "todos", "todos": self.todos()})
+        return True
+
+    def todos(self) -> list[Todo]:
+        """The sub-questions as they stand."""
+        texts = {id_: answer.text for id_, answer in self._answers.items() if answer.ok}
+        return [Todo(content=fill(q.text, texts), status=self._status(q.id)) for q in self._plan.sub_questions]
+
+    def _status(self, id_: int) -> Literal["pending", "in_progress", "completed"]:
+        if id_ not in self._answers:
+            return "in_progress" if id_ in self._started else "pending"
+        return "completed" if self._answers[id_].ok else "pending"
+
+    def update(self) -> dict[str, Any]:
+        """What the agent's state gets when the plan has run."""
+        state = self._state
+        self._plan, self._answers = Plan.model_validate(state.get("plan") or {}), _answers(state.get("answers") or {})
+        self._started.clear()  # what was stopped is left to the agent
+        if not self._answers:
+            return {"todos": [], "planned": None}
+        kept = {
+            "plan": self._plan.model_dump(mode="json"),
+            "answers": {str(id_): answer.model_dump(mode="json") for id_, answer in self._answers.items()},
+            "usage": {role: usage.model_dump(mode="json") for role, usage in (state.get("usage") or {}).items()},
+        }
+        return {"todos": self.todos(), "planned": kept}
 
 
 def _nothing(state: PlannedState) -> dict[str, Any] | None:
@@ -142,27 +199,8 @@ def _failed(error: AnabranchError) -> dict[str, Any]:
     return {"todos": [], "planned": {"error": str(error)}}
 
 
-def _update(result: Mapping[str, Any]) -> dict[str, Any]:
-    plan, answers = Plan.model_validate(result.get("plan") or {}), _answers(result.get("answers") or {})
-    if not answers:
-        return {"todos": [], "planned": None}
-    kept = {
-        "plan": plan.model_dump(mode="json"),
-        "answers": {str(id_): answer.model_dump(mode="json") for id_, answer in answers.items()},
-        "usage": {role: usage.model_dump(mode="json") for role, usage in (result.get("usage") or {}).items()},
-    }
-    return {"todos": list(_todos(plan, answers)), "planned": kept}
-
-
 def _answers(found: Mapping[Any, Any]) -> dict[int, Answer]:
     return {int(id_): Answer.model_validate(answer) for id_, answer in found.items()}
-
-
-def _todos(plan: Plan, answers: Mapping[int, Answer]) -> Iterator[Todo]:
-    texts = {id_: answer.text for id_, answer in answers.items() if answer.ok}
-    for question in plan.sub_questions:
-        done = question.id in texts
-        yield Todo(content=fill(question.text, texts), status="completed" if done else "pending")
 
 
 def _informed(request: ModelRequest[Any]) -> ModelRequest[Any]:

@@ -1,4 +1,5 @@
-"""Framework time of a question whose models and tools take none: four sub-questions, each a tool call and a reading.
+"""Framework time of a question whose models and tools take none: four sub-questions, each a tool call and a reading;
+and what `PlannerMiddleware` adds to a call of an agent that needs no plan.
 
 python -m benchmarks.overhead [--questions 200] [--at-once 500]
 """
@@ -8,14 +9,17 @@ import asyncio
 import json
 import statistics
 import time
+from collections.abc import Sequence
 from typing import Any
 
+from langchain.agents import create_agent
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from rich.console import Console
 from rich.table import Table
 
 from anabranch.graphs.planner import Planner, create_planner
+from anabranch.middleware import PlannerMiddleware
 from tests.fakes import ScriptedChatModel
 
 QUESTION = {"messages": [("user", "Which of the four is oldest?")]}
@@ -59,6 +63,33 @@ def synchronously(graph: Planner, count: int) -> list[float]:
     return times[5:]
 
 
+async def an_agent(count: int, middleware: Sequence[PlannerMiddleware], question: str, **switch: bool) -> list[float]:
+    """Milliseconds of each call of an agent whose model answers at once."""
+    agent: Any = create_agent(ScriptedChatModel(script=lambda _prompt: "an answer"), middleware=middleware)
+    times = []
+    for _ in range(count + 5):
+        began = time.perf_counter()
+        result = await agent.ainvoke({"messages": [("user", question)]}, {"configurable": switch})
+        times.append((time.perf_counter() - began) * 1e3)
+        assert result["messages"][-1].text == "an answer"
+        assert not result.get("todos")
+    return times[5:]
+
+
+async def agents(count: int) -> dict[str, list[float]]:
+    """Milliseconds of each call of an agent that needs no plan, without the middleware and with it."""
+    nothing = ScriptedChatModel(script=lambda _prompt: '{"sub_questions": []}')
+    planner = create_planner(decomposer=nothing, solver=nothing, tools=[search], final_answer=False)
+    planning = [PlannerMiddleware(planner)]
+    question = "Which of the four is oldest, and how old is it?"
+    return {
+        "agent": await an_agent(count, [], question),
+        "agent, middleware switched off": await an_agent(count, planning, question, plan=False),
+        "agent, middleware, told by the gate": await an_agent(count, planning, "Thanks!"),
+        "agent, middleware, told by the decomposer": await an_agent(count, planning, question),
+    }
+
+
 async def at_once(graph: Planner, count: int) -> tuple[int, float]:
     """How many of `count` simultaneous questions were answered in full, and the seconds it took."""
     began = time.perf_counter()
@@ -79,8 +110,10 @@ def main() -> None:
         "tool and solver, in-memory threads": asyncio.run(
             one_by_one(four_step_planner("search", checkpointer=InMemorySaver()), args.questions)
         ),
+        **asyncio.run(agents(args.questions)),
     }
-    table = Table(title=f"framework time of a question with four sub-questions, ms (n = {args.questions})")
+    title = "framework time of a question with four sub-questions, and of an agent's call that needs none"
+    table = Table(title=f"{title}, ms (n = {args.questions})")
     for column in ("", "median", "p95"):
         table.add_column(column, justify="right")
     for name, times in runs.items():

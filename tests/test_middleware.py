@@ -1,6 +1,7 @@
 """The planner before the first step of LangChain's agents."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -66,8 +67,75 @@ async def test_asynchronously_its_events_are_streamed_and_no_words_of_its_own() 
             events.append(part["type"])
         else:
             words += str(getattr(part[0], "text", ""))
-    assert events == ["plan", *["sub_question"] * 4]
+    assert [event for event in events if event != "todos"] == ["plan", *["sub_question"] * 4]
     assert words == "In 1952."
+
+
+MOVES = [
+    (("Who founded Craigslist?", "pending"), ("When was {1} born?", "pending")),
+    (("Who founded Craigslist?", "in_progress"), ("When was {1} born?", "pending")),
+    (("Who founded Craigslist?", "completed"), ("When was Craig Newmark born?", "pending")),
+    (("Who founded Craigslist?", "completed"), ("When was Craig Newmark born?", "in_progress")),
+    (("Who founded Craigslist?", "completed"), ("When was Craig Newmark born?", "completed")),
+]
+
+
+def moved(todos: list[dict[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((todo["content"], todo["status"]) for todo in todos)
+
+
+async def test_todos_move_while_the_plan_runs() -> None:
+    seen = asyncio.Event()
+
+    @tool("search")
+    async def waiting(query: str) -> str:
+        """Looks facts up, once it was seen that the first look-up has started."""
+        await asyncio.wait_for(seen.wait(), 20)
+        found: str = await search.ainvoke(query)
+        return found
+
+    middleware = PlannerMiddleware(look_ups(tools=[waiting]))
+    events, updates = [], []
+    part: Any
+    async for mode, part in create_agent(model(), middleware=[middleware]).astream(
+        ask(), stream_mode=["custom", "updates"]
+    ):
+        if mode == "updates":
+            updates += [moved(part["todos"]["todos"])] if "todos" in part else []
+        elif part["type"] == "todos":
+            events.append(moved(part["todos"]))
+        if MOVES[1] in events and MOVES[1] in updates:
+            seen.set()
+    assert events == updates == MOVES
+
+
+def test_todos_move_without_an_event_loop() -> None:
+    seen = threading.Event()
+
+    @tool("search")
+    def waiting(query: str) -> str:
+        """Looks facts up, once it was seen that the first look-up has started."""
+        assert seen.wait(20)
+        found: str = search.invoke(query)
+        return found
+
+    middleware = PlannerMiddleware(look_ups(tools=[waiting]))
+    updates = []
+    part: Any
+    for mode, part in create_agent(model(), middleware=[middleware]).stream(ask(), stream_mode=["custom", "updates"]):
+        if mode == "updates" and "todos" in part:
+            updates.append(moved(part["todos"]["todos"]))
+            if updates[-1] == MOVES[1]:
+                seen.set()
+    assert updates == MOVES
+
+
+async def test_todos_move_on_a_thread_and_stay_there() -> None:
+    middleware = PlannerMiddleware(look_ups())
+    agent = create_agent(model(), middleware=[middleware], checkpointer=InMemorySaver())
+    updates: list[Any] = [part async for part in agent.astream(ask(), thread(), stream_mode="updates")]
+    assert [moved(part["todos"]["todos"]) for part in updates if "todos" in part] == MOVES
+    assert (await agent.aget_state(thread())).values["todos"] == TODOS
 
 
 async def test_the_agent_keeps_its_tools() -> None:
