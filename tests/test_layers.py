@@ -31,6 +31,7 @@ BASE = frozenset(
         "replies",
         "scope",
         "slots",
+        "tracing",
         "locks",
         "headings",
     }

@@ -13,7 +13,7 @@ from anabranch.cli.distill import distill
 from anabranch.cli.evaluate import evaluate
 from anabranch.cli.failures import Guard, complain, guarded, leave, quiet_libraries
 from anabranch.cli.options import Options
-from anabranch.cli.parameters import Debug, Question, Quiet, takes, takes_those_of
+from anabranch.cli.parameters import Debug, Otel, Question, Quiet, takes, takes_those_of
 from anabranch.cli.serve import Port, serve
 from anabranch.errors import ConfigurationError
 
@@ -76,6 +76,7 @@ def ask(
     ] = None,
     concurrency: Annotated[int, typer.Option(metavar="N", help="Questions of --batch answered at a time.")] = 4,
     quiet: Quiet = False,
+    otel: Otel = False,
     debug: Debug = False,
     **_: Any,
 ) -> None:
@@ -107,6 +108,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the plan as a Mermaid flowchart.")] = False,
     quiet: Quiet = False,
+    otel: Otel = False,
     debug: Debug = False,
     **_: Any,
 ) -> None:

@@ -22,6 +22,7 @@ from anabranch.cli.text import clean
 from anabranch.errors import AnabranchError, PlanError, UserError
 
 NOT_WHOLE = 3
+_SECONDS_FOR_TRACES = 5.0
 
 
 @dataclass
@@ -73,7 +74,7 @@ def quiet_libraries(*, debug: bool) -> None:
         import logging
 
         warnings.simplefilter("ignore")
-        logging.lastResort = None
+        logging.lastResort = logging.NullHandler()  # with None, the first message is about that
 
 
 def complain(text: str) -> None:
@@ -97,8 +98,18 @@ def exit_code(error: BaseException) -> int:
 
 def leave(code: int) -> NoReturn:
     """Ends the process, without waiting for a thread that hangs in a tool or a model."""
+    _send_traces()
     code = code if streams.flush() else code or 1
     if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
         background.end()
         os._exit(code)
     sys.exit(code)
+
+
+def _send_traces() -> None:
+    """Lets LangSmith have the last runs, where it is switched on; they are sent by a thread, some time later."""
+    tracers = sys.modules.get("langchain_core.tracers.langchain")
+    if tracers:
+        sending = threading.Thread(target=tracers.wait_for_all_tracers, daemon=True)
+        sending.start()
+        sending.join(_SECONDS_FOR_TRACES)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from anabranch.cli.failures import complain, guarded
 from anabranch.options import Declared, declared
 
 Question = Annotated[
@@ -17,6 +18,27 @@ Question = Annotated[
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and warnings.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no usage line.")]
 Command = Callable[..., None]
+
+
+def _trace(ctx: typer.Context, wanted: bool) -> bool:
+    """Switches tracing on for the time of the command."""
+    if wanted:
+        with guarded(debug=False):
+            from anabranch.tracing import start_tracing
+
+            ctx.find_root().call_on_close(start_tracing(complain))
+    return wanted
+
+
+Otel = Annotated[
+    bool,
+    typer.Option(
+        "--otel",
+        help="Send traces by OpenTelemetry to OTEL_EXPORTER_OTLP_ENDPOINT (pip: anabranch[otel]).",
+        envvar="ANABRANCH_OTEL",
+        callback=_trace,
+    ),
+]
 
 
 def takes(

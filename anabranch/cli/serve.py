@@ -7,7 +7,7 @@ import typer
 
 from anabranch.cli.failures import guarded
 from anabranch.cli.options import Options
-from anabranch.cli.parameters import Debug, takes
+from anabranch.cli.parameters import Debug, Otel, takes
 
 serve = typer.Typer(
     name="serve",
@@ -83,6 +83,7 @@ def app(
     max_body: MaxBody = 1_048_576,
     max_images: MaxImages = 20_971_520,
     timeout: RequestTimeout = 300.0,
+    otel: Otel = False,
     debug: Debug = False,
     **_: Any,
 ) -> None:
@@ -109,6 +110,7 @@ def mcp(
     rate: Rate = None,
     max_body: MaxBody = 1_048_576,
     timeout: RequestTimeout = 300.0,
+    otel: Otel = False,
     debug: Debug = False,
     **_: Any,
 ) -> None:

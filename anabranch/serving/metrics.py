@@ -1,6 +1,6 @@
 """Counters for Prometheus: how many requests, how long, how many tokens; never a text."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -25,10 +25,13 @@ class Metrics:
         self._plans = Counter("anabranch_plans", "Plans: planned, direct or rejected.", ["outcome"], registry=registry)
         self._sub_questions = Counter(
             "anabranch_sub_questions",
-            "Sub-questions by who answers and how it ended.",
-            ["by", "status"],
+            "Sub-questions by route (a tool, solve, or client for the tools of clients) and how they ended.",
+            ["route", "status"],
             registry=registry,
         )
+        self._replans = Counter("anabranch_replans", "Plans asked for because answers were missing.", registry=registry)
+        self._answers = Counter("anabranch_answers", "Questions by how they ended.", ["status"], registry=registry)
+        self._routes = frozenset({SOLVE})
         self._tokens = Counter("anabranch_tokens", "Tokens by role.", ["role", "direction"], registry=registry)
         self._calls = Counter("anabranch_model_calls", "Model calls by role.", ["role"], registry=registry)
         self._cancelled = Counter("anabranch_cancelled", "Runs whose client went away.", registry=registry)
@@ -39,6 +42,10 @@ class Metrics:
         """Shows how full the slots are."""
         self._running.set_function(lambda: slots.running)
         self._waiting.set_function(lambda: slots.waiting)
+
+    def name_routes(self, tools: Iterable[str]) -> None:
+        """Counts the sub-questions of these tools by name; those of others, which clients bring, together."""
+        self._routes |= set(tools)
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Counts a request."""
@@ -65,9 +72,13 @@ class Metrics:
         if event["type"] == "plan":
             self.planned(new=len(event["new"]), problems=len(event["problems"]))
         elif event["type"] == "sub_question" and event["status"] != "started":
-            # Tools by name would be as many series as clients like to have.
-            by = SOLVE if event["route"] == SOLVE else "tool"
-            self._sub_questions.labels(by, event["status"]).inc()
+            # Tools of clients by name would be as many series as clients like to have.
+            route = event["route"] if event["route"] in self._routes else "client"
+            self._sub_questions.labels(route, event["status"]).inc()
+        elif event["type"] == "replan":
+            self._replans.inc()
+        elif event["type"] == "answer":
+            self._answers.labels(event["status"]).inc()
 
     def planned(self, *, new: int, problems: int) -> None:
         """Counts a plan, and the drafts before it that were thrown away."""

@@ -192,6 +192,7 @@ class Service:
         self.metrics = metrics or Metrics()
         self.metrics.watch(self.slots)
         self.catalogue = Catalogue(parts.tools)
+        self.metrics.name_routes(self.catalogue)
         self._planner = parts.planner()
 
     def ask(self, question: Question) -> Run[Item]:

@@ -133,7 +133,9 @@ def test_metrics(serve: Serve) -> None:
     assert lines['anabranch_requests_total{route="/v1/chat/completions",status="200"}'] == "1.0"
     assert lines['anabranch_request_seconds_count{route="/v1/plans"}'] == "1.0"
     assert lines['anabranch_plans_total{outcome="planned"}'] == "2.0"
-    assert lines['anabranch_sub_questions_total{by="tool",status="done"}'] == "2.0"
+    assert lines['anabranch_sub_questions_total{route="search",status="done"}'] == "2.0"
+    assert lines['anabranch_answers_total{status="answered"}'] == "1.0"
+    assert lines["anabranch_replans_total"] == "0.0"
     assert lines['anabranch_model_calls_total{role="solver"}'] == "2.0"
     assert float(lines['anabranch_tokens_total{direction="input",role="decomposer"}']) > 100
     assert lines["anabranch_running"] == "0.0"
