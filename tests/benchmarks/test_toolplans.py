@@ -11,6 +11,7 @@ from anabranch.codecs import decode_lines
 from anabranch.tools.retrieval import ToolText
 from benchmarks.toolplans import families
 from benchmarks.toolplans.draw import Call, Drawer, Tool, asking, clause, hidden, seeds
+from benchmarks.toolplans.mixed import mixed
 from benchmarks.toolplans.phrases import Made
 from benchmarks.toolplans.rows import natural, problem, terse
 from benchmarks.toolplans.services import service
@@ -115,3 +116,26 @@ def test_two_requests_in_one_do_not_need_each_other() -> None:
     assert slots
     assert min(slots) > len(one.steps)
     assert families.both(other, world(Random(3))) is other
+
+
+@pytest.mark.parametrize(("share", "replayed"), [(1.0, 4), (2.0, 8), (9.0, 10)])
+def test_a_stage_has_all_task_rows_and_its_own_half_of_the_original_mixture(share: float, replayed: int) -> None:
+    tasks, original = [f"task {n}\n" for n in range(4)], [f"old {n}\n" for n in range(20)]
+    first, second = (mixed(tasks, original, part, share) for part in (1, 2))
+    assert sorted(first)[-4:] == sorted(second)[-4:] == tasks
+    olds = [{row for row in rows if row.startswith("old")} for rows in (first, second)]
+    assert [len(old) for old in olds] == [replayed, replayed]
+    assert not olds[0] & olds[1]
+    assert mixed(tasks, original, 1, share) == first != [*tasks, *sorted(olds[0])]
+
+
+def test_a_wider_adapter_computes_the_same() -> None:
+    torch = pytest.importorskip("torch")
+    from benchmarks.toolplans.widen import widened
+
+    a, b = torch.randn(2, 5).half(), torch.randn(3, 2).half()
+    wide = widened({"q.lora_A.weight": a, "q.lora_B.weight": b}, 4)
+    wide_a, wide_b = wide["q.lora_A.weight"], wide["q.lora_B.weight"]
+    assert (wide_a.shape, wide_b.shape) == ((4, 5), (3, 4))
+    assert torch.equal(wide_b.float() @ wide_a.float(), b.float() @ a.float())
+    assert wide_a[2:].abs().min() > 0
