@@ -1,10 +1,14 @@
-"""A closed-loop load on OpenAI-compatible servers, from several processes, so that the client is not the limit.
+"""A closed-loop load on a served decomposer, from several processes, so that the client is not the limit.
 
-Replies are kept as bytes and read when the clock has stopped. One request in `STREAM_EVERY` is streamed; those give the
-time to the first token. With the grammar on demand, a client reads each reply as the decomposer does, and asks again
-where a line fits no plan; all of these count as one request.
+python -m benchmarks.serving.load http://127.0.0.1:8000/v1#decomposer-135m --data gsm8k_main_test.jsonl [--clients 1024]
+
+Prints plans a second, seconds and dollars for each number of clients, with the grammar on demand and without, and adds
+the figures to --out. Replies are kept as bytes and read when the clock has stopped. One request in `STREAM_EVERY` is
+streamed; those give the time to the first token. With the grammar on demand, a client reads each reply as the
+decomposer does, and asks again where a line fits no plan; all of these count as one request.
 """
 
+import argparse
 import asyncio
 import json
 import multiprocessing
@@ -13,7 +17,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.synchronize import Barrier
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import aiohttp
 
@@ -50,7 +55,7 @@ class Share:
     `prompts` has no rows; with `on_demand`, what fits no plan is put right under its grammar.
     """
 
-    urls: Sequence[str]
+    url: str
     model: str
     concurrency: int
     requests: list[tuple[dict[str, Any], bool, bytes]]
@@ -59,7 +64,7 @@ class Share:
 
 
 def drive(
-    urls: Sequence[str],
+    url: str,
     model: str,
     prompts: Prompts,
     *,
@@ -68,7 +73,7 @@ def drive(
     grammar: Grammar,
     processes: int = 4,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Sends `requests` prompts from `concurrency` clients, spread evenly over servers; figures, and the plans by id."""
+    """Sends `requests` prompts from `concurrency` clients, to a server; figures, and the plans by id."""
     rows = [prompts.measured[n % len(prompts.measured)] for n in range(requests)]
     bodies = []
     for place, row in enumerate(rows):
@@ -78,7 +83,7 @@ def drive(
     processes = min(processes, concurrency)
     bare, on_demand = replace(prompts, rows=[]), grammar == "on_demand"
     clients = [concurrency // processes + (n < concurrency % processes) for n in range(processes)]
-    shares = [Share(urls, model, count, bodies[n::processes], bare, on_demand) for n, count in enumerate(clients)]
+    shares = [Share(url, model, count, bodies[n::processes], bare, on_demand) for n, count in enumerate(clients)]
     exchanges = _in_processes(shares)
     replies = [_read(exchange) for exchange in exchanges]
     figures = summarize(exchanges, replies, prompts, concurrency)
@@ -162,20 +167,19 @@ async def _send(share: Share, barrier: Barrier) -> list[Exchange]:
     headers = {"Content-Type": "application/json"}
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
         barrier.wait()
-        clients = (share.urls[n % len(share.urls)] for n in range(share.concurrency))
-        await asyncio.gather(*(_client(session, url, todo, share) for url in clients))
+        await asyncio.gather(*(_client(session, todo, share) for _ in range(share.concurrency)))
     return exchanges
 
 
 async def _client(
-    session: Any, url: str, todo: Iterator[tuple[Exchange, tuple[dict[str, Any], bool, bytes]]], share: Share
+    session: Any, todo: Iterator[tuple[Exchange, tuple[dict[str, Any], bool, bytes]]], share: Share
 ) -> None:
     for exchange, (row, _, body) in todo:
         exchange.began = time.monotonic()
         try:
-            await _post(session, url, exchange, body)
+            await _post(session, share.url, exchange, body)
             if share.on_demand:
-                await _go_on(session, url, exchange, row, share)
+                await _go_on(session, exchange, row, share)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             exchange.error = type(error).__name__
         exchange.ended = time.monotonic()
@@ -190,7 +194,7 @@ async def _post(session: Any, url: str, exchange: Exchange, body: bytes) -> None
             exchange.body = await response.read()
 
 
-async def _go_on(session: Any, url: str, exchange: Exchange, row: dict[str, Any], share: Share) -> None:
+async def _go_on(session: Any, exchange: Exchange, row: dict[str, Any], share: Share) -> None:
     """Asks for what is missing until there is a plan; what failed is not asked for again."""
     writing = asks(share.prompts.grammar)
     next(writing)
@@ -201,7 +205,7 @@ async def _go_on(session: Any, url: str, exchange: Exchange, row: dict[str, Any]
             exchange.plan = done.value
             return
         exchange.before.append(exchange.body)
-        await _post(session, url, exchange, share.prompts.body(row, share.model, ask))
+        await _post(session, share.url, exchange, share.prompts.body(row, share.model, ask))
 
 
 async def _read_stream(exchange: Exchange, response: Any) -> None:
@@ -240,3 +244,71 @@ def _read(exchange: Exchange) -> dict[str, Any]:
 def _events(body: bytes) -> list[dict[str, Any]]:
     data = (line[6:] for line in body.split(b"\n") if line.startswith(b"data: "))
     return [json.loads(text) for text in data if text.strip() != b"[DONE]"]
+
+
+def measure(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The figures for each number of clients and each grammar, after a warm-up in which the grammar is compiled."""
+    url, _, model = arguments.server.partition("#")
+    prompts = Prompts.of(arguments.data, arguments.requests)
+    warm = Prompts(prompts.grammar, prompts.max_tokens, prompts.warm_up * 2)
+    for clients in arguments.clients:
+        count = min(clients, len(prompts.warm_up))
+        drive(url, model, warm, concurrency=count, requests=count, grammar="always", processes=1)
+        for grammar in arguments.grammar:
+            # Few clients take long for many requests, and tell as much with fewer.
+            requests = min(arguments.requests, max(24, 20 * clients))
+            figures, _ = drive(
+                url,
+                model,
+                prompts,
+                concurrency=clients,
+                requests=requests,
+                grammar=grammar,
+                processes=arguments.processes,
+            )
+            rate = figures["plans_per_s"]
+            figures["dollars_per_1000"] = arguments.dollars_per_hour / 3.6 / rate if rate else None
+            yield {"label": arguments.label or model, **figures}
+
+
+COLUMNS = {
+    "clients": "concurrency",
+    "grammar": "grammar",
+    "n": "requests",
+    "plans/s": "plans_per_s",
+    "steady": "steady_plans_per_s",
+    "p50 s": "latency_p50",
+    "p99 s": "latency_p99",
+    "first token p50 s": "first_token_p50",
+    "asked again": "asked_again",
+    "valid": "valid",
+    "errors": "errors",
+    "$ per 1,000 plans": "dollars_per_1000",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("server", help="address of the server, with the model's name after a #")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="JSON lines: id, question")
+    parser.add_argument("--clients", type=int, nargs="+", default=[1024, 256, 32, 1])
+    parser.add_argument("--grammar", nargs="+", choices=get_args(Grammar), default=["on_demand", "never"])
+    parser.add_argument("--requests", type=int, default=4096, help="most plans of a measurement")
+    parser.add_argument("--processes", type=int, default=6, help="client processes")
+    parser.add_argument("--dollars-per-hour", type=float, default=3.0)
+    parser.add_argument("--label", default="", help="kept with the figures")
+    parser.add_argument("--out", type=Path, default=Path("serving.jsonl"))
+    arguments = parser.parse_args()
+    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+    for figures in measure(arguments):
+        with arguments.out.open("a", encoding="utf-8") as sink:
+            sink.write(json.dumps(figures) + "\n")
+        cells = [figures[name] for name in COLUMNS.values()]
+        print(
+            f"| {' | '.join(f'{cell:.3g}' if isinstance(cell, float) else str(cell or 0) for cell in cells)} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,17 +1,24 @@
-"""The prompts that `render` wrote, and requests made of them."""
+"""The prompts of a distilled decomposer, and requests made of them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from langchain_core.messages import convert_to_openai_messages
+
+from anabranch.agents import prompts
+from anabranch.agents.decomposer import PlanRequest
 from anabranch.codecs import LineGrammar
 from anabranch.on_demand import Ask, asks
+from anabranch.tools import Catalogue, builtin_tool
 
 Grammar = Literal["always", "on_demand", "never"]
 """Which replies are held to the pattern: all, lines that fit no plan, or none. Without it, a reply ends where it begins
 one line too many."""
 
+MAX_TOKENS = 320
 WARM_UP = 32
 """The last prompts are for warming up and are not measured."""
 
@@ -31,10 +38,18 @@ class Prompts:
     rows: list[dict[str, Any]]
 
     @classmethod
-    def read(cls, path: Path) -> "Prompts":
-        """Reads what `render` wrote."""
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return cls(LineGrammar(data["routes"], data["max_sub_questions"]), data["max_tokens"], data["prompts"])
+    def of(cls, files: Sequence[Path], count: int, tools: Sequence[str] = ("calculator",)) -> "Prompts":
+        """For the first questions of files of JSON lines (`id`, `question`), with a catalogue of built-in tools."""
+        cards = Catalogue(builtin_tool(name) for name in tools).cards
+        # Not splitlines(): JSON may hold U+2028, which is no end of a line.
+        lines = [line for file in files for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
+        questions = {row["id"]: row["question"] for row in map(json.loads, lines)}
+        rows = [
+            {"id": id_, "messages": convert_to_openai_messages(prompts.lines_messages(question, cards))}
+            for id_, question in list(questions.items())[: count + WARM_UP]
+        ]
+        grammar = LineGrammar([card.name for card in cards], PlanRequest("", cards).max_sub_questions)
+        return cls(grammar, MAX_TOKENS, rows)
 
     @property
     def measured(self) -> list[dict[str, Any]]:

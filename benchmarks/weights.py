@@ -1,4 +1,4 @@
-"""Makes a base model's folder: `python -m benchmarks.results.weights FOLDER HUB_NAME`.
+"""Makes a base model's folder: `python -m benchmarks.weights FOLDER HUB_NAME`.
 
 A folder that has the model stays as it is. Where `FOLDER.gguf` is there, its weights are turned into bfloat16 (for
 machines without a hub), and a tokenizer that the folder has already stays; else the model is fetched from the Hugging
