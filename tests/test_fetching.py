@@ -16,7 +16,8 @@ from anabranch.serving.supervisor import Patience, Program, Supervisor
 from tests.openai_server import Drip, OpenAIServer, Raw
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
-PATIENCE = 3.0
+PATIENCE = 15.0
+"""Most seconds until a limit of a tenth of a second has ended what would take for ever, on a busy machine."""
 """Seconds, far more than any of the limits here, and far fewer than the servers would take."""
 OK = b"HTTP/1.1 200 OK\r\n"
 SLOW = {

@@ -1,5 +1,3 @@
-import time
-
 import pytest
 
 from anabranch.replies import (
@@ -174,16 +172,15 @@ def test_json_is_found_in_a_reply(text: str, values: list[object]) -> None:
     assert json_values(text) == values
 
 
+@pytest.mark.timeout(60)  # quadratic time would take longer
 @pytest.mark.parametrize(
     "text",
     ["Answer: " + "<think>\n" * 25_000, "Answer:\n```\n```\n" * 12_000, "<think>\n</think>\n" * 12_000],
 )
 def test_replies_of_200_kb_with_many_marks_are_read_in_time(text: str) -> None:
-    start = time.perf_counter()
     split_thoughts(text)
     final_answer(text)
     json_values(text)
-    assert time.perf_counter() - start < 15
 
 
 def test_blocks_of_thoughts_in_other_letters_and_unclosed_ones() -> None:

@@ -21,7 +21,8 @@ from tests.openai_server import Drip, Hang, OpenAIServer, Reply
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
 PROMPT = [HumanMessage("Who opened the mill?")]
-PATIENCE = 2.0
+PATIENCE = 15.0
+"""Most seconds until a limit of a tenth of a second has ended what would take for ever, on a busy machine."""
 """Seconds, far more than any of the limits here, and far fewer than the servers would take."""
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 CHUNK = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "m"}

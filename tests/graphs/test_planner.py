@@ -1,5 +1,5 @@
 import asyncio
-import time
+import threading
 from typing import Any
 
 import pytest
@@ -140,16 +140,17 @@ def test_a_failed_tool_is_seen_by_the_joiner_and_its_dependents_are_not_asked() 
 
 
 def test_a_tool_that_hangs_becomes_a_failed_answer() -> None:
+    released = threading.Event()
+
     @tool
     def hang(query: str) -> str:
         """Hangs."""
-        time.sleep(5)
+        released.wait(60)
         return "late"
 
-    began = time.monotonic()
     plan = plan_json(("hang", "a?", []), ("solve", "b?", []))
     result = planner([plan], ["b", "joined"], [hang], step_timeout=0.1, max_replans=0).invoke(ask())
-    assert time.monotonic() - began < 2
+    released.set()
     assert result["answers"][1].error == "no answer within 0.1 s"
     assert result["answer"] == "joined"
 

@@ -112,10 +112,8 @@ def test_a_failure_lets_running_siblings_finish_and_be_recorded() -> None:
 def test_more_sub_questions_than_threads_still_run_side_by_side() -> None:
     plan = Plan(sub_questions=tuple(SubQuestion(id=i, text="q") for i in range(1, 61)))
     lab = Lab(plan, dict.fromkeys(plan.ids, 1.0))  # 60 s one after the other
-    began = time.monotonic()
     lab.run({"answers": {}}, sync=True)
     assert max(lab.started.values()) < min(lab.ended.values())
-    assert time.monotonic() - began < 3
 
 
 @st.composite

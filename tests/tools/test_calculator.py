@@ -1,6 +1,5 @@
 import math
 import operator
-import time
 from fractions import Fraction
 from typing import Any
 
@@ -179,16 +178,15 @@ def test_computes(expression: str, result: str) -> None:
     assert calculate(expression) == result
 
 
+@pytest.mark.timeout(30)  # refused, and not worked out, which would take for ever
 @pytest.mark.parametrize(("expression", "reason"), REFUSED.items())
 def test_refuses_with_one_line_that_says_what_to_write(expression: str, reason: str) -> None:
-    start = time.monotonic()
     with pytest.raises(ToolException) as error:
         calculate(expression)
     message = str(error.value)
     assert reason in message
     assert "\n" not in message
     assert len(message) < 300
-    assert time.monotonic() - start < 2
 
 
 @pytest.mark.parametrize("expression", ATTACKS)
