@@ -35,7 +35,8 @@ train decomposer-1.5b-first $QWEN15 "$W/w3/decomposer_train.jsonl" "$D/w3/decomp
 T=$OUT/tools
 mkdir -p "$T"
 python -m benchmarks.toolplans.draw "$DATA" "$T"
-"$VLLM" anabranch/evals/offline.py "$T/requests.jsonl" --out "$T/replies.jsonl" --serve teacher="$MODELS/qwen15"
+"$VLLM" -m vllm.entrypoints.cli.main run-batch -i "$T/requests.jsonl" -o "$T/replies.jsonl" \
+  --model "$MODELS/qwen15" --served-model-name teacher
 python -m benchmarks.toolplans.families "$DATA" "$T/families.jsonl"
 # 8,510 rows of the first stage go with them, so that questions are not forgotten (ours were drawn without a seed).
 shuf --random-source=<(yes) -n 8510 "$W/w3/decomposer_train.jsonl" > "$T/more.jsonl"
