@@ -39,6 +39,7 @@ class Option:
         metavar: what stands for its value in the command line's help.
         least: the smallest number it may be.
         above: a number that it must exceed.
+        most: the largest number it may be.
         shown: what is told as its default, where that is not the value of the field.
     """
 
@@ -47,6 +48,7 @@ class Option:
     metavar: str = ""
     least: float | None = None
     above: float | None = None
+    most: float | None = None
     shown: str = ""
 
 
@@ -103,6 +105,8 @@ class Declared:
             raise ConfigurationError(f"unknown {self.name} {value!r}; use one of: {', '.join(self.choices)}")
         if about.least is not None and value < about.least:
             raise ConfigurationError(f"{said} is {value}; it must be at least {about.least:g}")
+        if about.most is not None and value > about.most:
+            raise ConfigurationError(f"{said} is {value}; it must be at most {about.most:g}")
         if about.above is not None and not value > about.above:
             unit = " seconds" if about.metavar == "SECONDS" else ""
             raise ConfigurationError(f"{said} is {value:g}; it must be more than {about.above:g}{unit}")
@@ -123,8 +127,43 @@ def _without_none(kind: Any) -> Any:
     return some[0] if len(some) == 1 and get_origin(kind) is not tuple else kind
 
 
+class OptionSet:
+    """The base of dataclasses whose fields are options."""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], said: Callable[[Declared], str] = attrgetter("name")) -> Self:
+        """Options out of a mapping that may hold other things too; values that are None keep the default.
+
+        Args:
+            values: the values by name.
+            said: what an error calls an option.
+
+        Raises:
+            ConfigurationError: a value that does not fit.
+        """
+        known = {option.name for option in declared(cls)}
+        taken = {name: value for name, value in values.items() if name in known and value is not None}
+        lists = {name: tuple(value) for name, value in taken.items() if isinstance(value, list)}
+        make: Any = cls
+        made: Self = make(**(taken | lists))
+        made.check(said)
+        return made
+
+    def check(self, said: Callable[[Declared], str] = attrgetter("name")) -> None:
+        """Refuses what can be seen to be wrong before any model is loaded.
+
+        Args:
+            said: what an error calls an option.
+
+        Raises:
+            ConfigurationError: an unknown word, or a number out of range.
+        """
+        for option in declared(type(self)):
+            option.check(getattr(self, option.name), said(option))
+
+
 @dataclass(frozen=True, kw_only=True)
-class PlannerOptions:
+class PlannerOptions(OptionSet):
     """What can be said of a planner wherever one is built: in Python, on the command line, in the environment."""
 
     mode: Annotated[
@@ -173,36 +212,6 @@ class PlannerOptions:
             "different. Needs a checkpointer, or `checkpointer=True`.",
         ),
     ] = False
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any], said: Callable[[Declared], str] = attrgetter("name")) -> Self:
-        """Options out of a mapping that may hold other things too; values that are None keep the default.
-
-        Args:
-            values: the values by name.
-            said: what an error calls an option.
-
-        Raises:
-            ConfigurationError: a value that no planner can be built from.
-        """
-        known = {option.name for option in declared(cls)}
-        taken = {name: value for name, value in values.items() if name in known and value is not None}
-        lists = {name: tuple(value) for name, value in taken.items() if isinstance(value, list)}
-        options = cls(**(taken | lists))
-        options.check(said)
-        return options
-
-    def check(self, said: Callable[[Declared], str] = attrgetter("name")) -> None:
-        """Refuses what can be seen to be wrong before any model is loaded.
-
-        Args:
-            said: what an error calls an option.
-
-        Raises:
-            ConfigurationError: an unknown word, or a number out of range.
-        """
-        for option in declared(type(self)):
-            option.check(getattr(self, option.name), said(option))
 
     def common(self) -> dict[str, Any]:
         """The options that every form of `PlannerOptions` has, by name."""

@@ -17,7 +17,7 @@ from anabranch import bounds, config, create_planner, fetching, python_sandbox
 from anabranch.agents.listing import LISTING_SECONDS
 from anabranch.serving import connections, door, health
 from anabranch.serving.connections import Patience
-from anabranch.serving.service import Limits
+from anabranch.serving.options import Limits
 from anabranch.tools import reading
 from tests.graphs.scripts import CRAIGSLIST
 from tests.openai_server import OpenAIServer, prompt_of

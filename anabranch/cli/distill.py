@@ -184,7 +184,7 @@ def draw(
 
 
 @distill.command()
-@takes(Options, only=("protocol",))
+@takes(Options, only=("protocol",), environment=False)
 def screen(
     ctx: typer.Context,
     questions: Annotated[str, typer.Option(metavar="FILE", help="JSON lines: id, question, answer, meta.steps.")],

@@ -102,7 +102,7 @@ evaluate = typer.Typer(
 
 
 @evaluate.callback()
-@takes(Options, only=("max_sub_questions", "tool", "price", "decomposer_price"))
+@takes(Options, only=("max_sub_questions", "tool", "price", "decomposer_price"), environment=False)
 def run(
     ctx: typer.Context,
     task: Task = "own",

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING
+from dataclasses import MISSING, replace
 from inspect import Parameter
 from typing import Annotated, Any
 
@@ -47,17 +47,22 @@ def takes(
     only: Collection[str] = (),
     without: Collection[str] = (),
     also: Mapping[str, str] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+    environment: bool = True,
 ) -> Callable[[Command], Command]:
     """Gives a command, which takes `ctx` and any keywords, the options that a dataclass declares.
 
     Args:
         kind: the dataclass.
-        only: names of the options to take, which the environment then does not set; all of them if empty.
+        only: names of the options to take; all of them if empty.
         without: names of options to leave out.
         also: second words for some of them.
+        defaults: those of this command that are not the declared ones.
+        environment: whether variables of the environment set them, too.
     """
     wanted = [each for each in declared(kind) if (not only or each.name in only) and each.name not in without]
-    given = [_parameter(each, (also or {}).get(each.name), environment=not only) for each in wanted]
+    wanted = [replace(each, default=(defaults or {}).get(each.name, each.default)) for each in wanted]
+    given = [_parameter(each, (also or {}).get(each.name), environment=environment) for each in wanted]
 
     def give(command: Command) -> Command:
         own = [each for each in inspect.signature(command).parameters.values() if each.kind != Parameter.VAR_KEYWORD]

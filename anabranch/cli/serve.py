@@ -8,6 +8,7 @@ import typer
 from anabranch.cli.failures import guarded
 from anabranch.cli.options import Options
 from anabranch.cli.parameters import Debug, Otel, takes
+from anabranch.serving.options import Access, Limits, Listening
 
 serve = typer.Typer(
     name="serve",
@@ -16,48 +17,14 @@ serve = typer.Typer(
     rich_markup_mode=None,
 )
 
-Host = Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")]
-Port = Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
-KeyFile = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        help="API keys that clients must send, one a line. ANABRANCH_SERVER_KEY sets one, too.",
-        show_default=False,
-    ),
-]
-Insecure = Annotated[
-    bool, typer.Option("--insecure", help="Listen on other than loopback addresses without an API key.")
-]
-AllowedHost = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME",
-        help="Name by which the server may be asked for, besides localhost; * for all. Repeatable. "
-        "[default: all where it listens on other than loopback addresses]",
-        show_default=False,
-    ),
-]
-Rate = Annotated[
-    str | None,
-    typer.Option(metavar="N/UNIT", help="Most requests of one key or address, such as 60/minute.", show_default=False),
-]
-MaxConcurrency = Annotated[int, typer.Option(metavar="N", min=1, help="Most questions worked on at the same time.")]
-MaxQueue = Annotated[int, typer.Option(metavar="N", min=0, help="Most questions waiting; more are refused.")]
-MaxBody = Annotated[int, typer.Option(metavar="BYTES", min=1, help="Largest request body, without images.")]
-MaxImages = Annotated[int, typer.Option(metavar="BYTES", min=0, help="Most images in a request body; 0 for none.")]
-RequestTimeout = Annotated[float, typer.Option(metavar="SECONDS", help="Seconds one request may take.")]
-
 
 @serve.command()
 @takes(Options, without=("review",))
+@takes(Listening, environment=False)
+@takes(Access, environment=False)
+@takes(Limits, environment=False)
 def app(
     ctx: typer.Context,
-    host: Host = "127.0.0.1",
-    port: Port = 8080,
-    api_key_file: KeyFile = None,
-    insecure: Insecure = False,
-    allowed_host: AllowedHost = None,
     cors_origin: Annotated[
         list[str] | None,
         typer.Option(
@@ -77,12 +44,6 @@ def app(
         ),
     ] = None,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page at / as well.")] = True,
-    max_concurrency: MaxConcurrency = 8,
-    max_queue: MaxQueue = 64,
-    rate: Rate = None,
-    max_body: MaxBody = 1_048_576,
-    max_images: MaxImages = 20_971_520,
-    timeout: RequestTimeout = 300.0,
     otel: Otel = False,
     debug: Debug = False,
     **_: Any,
@@ -97,19 +58,12 @@ def app(
 
 @serve.command()
 @takes(Options, without=("review",))
+@takes(Listening, defaults={"port": 8081}, environment=False)
+@takes(Access, without=("max_images",), environment=False)
+@takes(Limits, environment=False)
 def mcp(
     ctx: typer.Context,
     transport: Annotated[str, typer.Option(metavar="NAME", help="stdio, or http (streamable HTTP).")] = "stdio",
-    host: Host = "127.0.0.1",
-    port: Port = 8081,
-    api_key_file: KeyFile = None,
-    insecure: Insecure = False,
-    allowed_host: AllowedHost = None,
-    max_concurrency: MaxConcurrency = 8,
-    max_queue: MaxQueue = 64,
-    rate: Rate = None,
-    max_body: MaxBody = 1_048_576,
-    timeout: RequestTimeout = 300.0,
     otel: Otel = False,
     debug: Debug = False,
     **_: Any,
@@ -123,6 +77,7 @@ def mcp(
 
 
 @serve.command()
+@takes(Listening, defaults={"port": 8000}, environment=False)
 def decomposer(
     ctx: typer.Context,
     arguments: Annotated[
@@ -161,13 +116,11 @@ def decomposer(
             show_default=False,
         ),
     ] = None,
-    host: Host = "127.0.0.1",
-    port: Port = 8000,
-    insecure: Insecure = False,
     start_timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="Seconds that vLLM may take to start.")
     ] = 900.0,
     debug: Debug = False,
+    **_: Any,
 ) -> None:
     """Serves a distilled decomposer with vLLM, and starts it again when it crashes."""
     with guarded(debug=debug):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ try:
     from anabranch.serving.kept import open_store
     from anabranch.serving.mcp import build_mcp, mcp_app
     from anabranch.serving.mcp_sdk import run_stdio
+    from anabranch.serving.options import Access, Limits, Listening
     from anabranch.serving.server import allowed_hosts, check_exposure, serve_app
-    from anabranch.serving.service import Limits, Service, build_parts
+    from anabranch.serving.service import Service, build_parts
 except ImportError as error:
     raise MissingExtraError(f"serving needs: pip install 'anabranch[app]' ({error})") from error
 
@@ -111,17 +113,16 @@ def _service(options: Options, limits: Limits) -> Service:
 
 
 def _limits(values: Mapping[str, Any]) -> Limits:
-    if not values["timeout"] > 0:
-        raise ConfigurationError(f"--timeout is {values['timeout']:g}; it must be more than 0 seconds")
-    return Limits(values["max_concurrency"], values["max_queue"], values["timeout"])
+    return Limits.of(values, attrgetter("flag"))
 
 
 def _rules(values: Mapping[str, Any]) -> DoorRules:
-    keys = read_keys(values["api_key_file"])
-    check_exposure(values["host"], has_key=bool(keys), insecure=values["insecure"])
-    hosts = allowed_hosts(values["host"], values["allowed_host"] or ())
-    images = values.get("max_images", 0)  # MCP's tools take none
-    return DoorRules(keys=keys, rate=values["rate"], max_body=values["max_body"], max_images=images, hosts=hosts)
+    listening, access = Listening.of(values, attrgetter("flag")), Access.of(values, attrgetter("flag"))
+    keys = read_keys(access.api_key_file)
+    check_exposure(listening.host, has_key=bool(keys), insecure=listening.insecure)
+    hosts = allowed_hosts(listening.host, access.allowed_host)
+    images = access.max_images if "max_images" in values else 0  # MCP's tools take none
+    return DoorRules(keys=keys, rate=access.rate, max_body=access.max_body, max_images=images, hosts=hosts)
 
 
 def read_keys(file: str | None) -> tuple[str, ...]:

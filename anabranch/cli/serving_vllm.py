@@ -1,6 +1,7 @@
 """`anabranch serve decomposer`: from options to a vLLM process that is kept up."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from anabranch.cli.failures import complain
 from anabranch.cli.views import View, opened_view
 from anabranch.serving import vllm
+from anabranch.serving.options import Listening
 from anabranch.serving.supervisor import Patience, Supervisor
 
 
@@ -21,14 +23,12 @@ def run(values: Mapping[str, Any]) -> None:
         UserError, BackendError: the options, the weights, vLLM or the address cannot be used, or vLLM keeps crashing.
         KeyboardInterrupt: Ctrl-C, after vLLM has ended.
     """
-    arguments = values["arguments"] or ()
+    arguments, at = values["arguments"] or (), Listening.of(values, attrgetter("flag"))
     with opened_view(quiet=False) as view:
-        port = vllm.check_address(values["host"], values["port"], arguments, insecure=values["insecure"])
+        port = vllm.check_address(at.host, at.port, arguments, insecure=at.insecure)
         found = vllm.find_vllm(values["python"], say=view.status)
         weights = vllm.find_weights(values["adapter"], values["base"], lora=values["lora"], say=view.status)
-        program = vllm.program(
-            weights, found, host=values["host"], port=port, arguments=arguments, engines=values["engines"]
-        )
+        program = vllm.program(weights, found, host=at.host, port=port, arguments=arguments, engines=values["engines"])
         address = f"{program.health.removesuffix('/health')}/v1#{weights.name}"
         supervisor = Supervisor(
             program,

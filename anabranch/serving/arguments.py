@@ -7,18 +7,17 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter
 
 from anabranch.options import PlannerSettings
+from anabranch.serving.options import Limits
 
 
 @dataclass(frozen=True, kw_only=True)
-class AppArguments(PlannerSettings):
+class AppArguments(Limits, PlannerSettings):
     """What the replicas of the HTTP app are built from. API keys come from ANABRANCH_SERVER_KEY on each machine.
 
     Attributes:
         tools: another name of `tool`.
         documents: another name of `docs`, for one folder, at the same place on every machine.
-        max_concurrency: most questions one replica works on.
-        max_queue: most questions that wait in one replica; Ray's own queue is before it.
-        timeout: seconds a question may take.
+        max_concurrency: most questions one replica works on; Ray's own queue is before `max_queue`.
         threads: address of a PostgreSQL database that keeps the plans which wait for tools of clients; without one,
             each replica knows only its own, and a client's next request may reach another.
     """
@@ -28,8 +27,6 @@ class AppArguments(PlannerSettings):
     tools: tuple[str, ...] = ()
     documents: str | None = None
     max_concurrency: int = 16
-    max_queue: int = 64
-    timeout: float = 300.0
     threads: str | None = None
 
     @classmethod

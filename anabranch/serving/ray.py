@@ -5,6 +5,7 @@ health checks and replacing replicas are Ray's. See `docs/scale-out.md`.
 """
 
 import logging
+from dataclasses import asdict
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -98,11 +99,10 @@ def _asgi(given: AppArguments) -> Any:
 
     from anabranch.serving.app import create_app
     from anabranch.serving.door import DoorRules
-    from anabranch.serving.service import Limits, Service, build_parts
+    from anabranch.serving.options import Limits
+    from anabranch.serving.service import Service, build_parts
 
     parts = build_parts(given.settings(), status=logger.info, note=logger.warning)
     key = os.environ.get("ANABRANCH_SERVER_KEY", "").strip()
     rules = DoorRules(keys=(key,) if key else ())
-    return create_app(
-        Service(parts, Limits(given.max_concurrency, given.max_queue, given.timeout)), rules, threads=given.threads
-    )
+    return create_app(Service(parts, Limits.of(asdict(given))), rules, threads=given.threads)

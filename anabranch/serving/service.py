@@ -29,6 +29,7 @@ from anabranch.serving.conversation import Conversation
 from anabranch.serving.final_answer import rest_of
 from anabranch.serving.function_tool import FunctionTool
 from anabranch.serving.metrics import Metrics
+from anabranch.serving.options import Limits
 from anabranch.serving.plan_stream import PlanItem, write_plan
 from anabranch.serving.responses_kept import KeptResponses
 from anabranch.serving.runs import Run, Slots
@@ -79,21 +80,6 @@ def build_parts(settings: PlannerSettings, *, status: Say, note: Say) -> Parts:
         budget=build_budget(settings),
         **settings.common(),
     )
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the service takes on.
-
-    Attributes:
-        max_concurrency: most questions worked on at the same time.
-        max_queue: most questions that wait.
-        timeout: seconds one question may take, the wait included.
-    """
-
-    max_concurrency: int = 8
-    max_queue: int = 64
-    timeout: float = 300.0
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,9 @@ from rich.table import Table
 from anabranch.agents.decomposer import LineDecomposer
 from anabranch.agents.models import RoleModel
 from anabranch.serving.app import create_app
+from anabranch.serving.options import Limits
 from anabranch.serving.server import serve_app
-from anabranch.serving.service import Limits, Service
+from anabranch.serving.service import Service
 from benchmarks.serving.app_time import process
 from tests.fakes import ScriptedChatModel
 from tests.graphs.scripts import search

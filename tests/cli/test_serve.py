@@ -31,6 +31,8 @@ BAD = {
     "MCP rate": (("mcp", "--transport", "http", "--rate", "often"), "the rate 'often' is not N/UNIT"),
     "no time": (("app", "--timeout", "0"), "--timeout is 0"),
     "no time for a sub-question": (("app", "--step-timeout", "0"), "more than 0 seconds"),
+    "no such port": (("app", "--port", "70000"), "--port is 70000; it must be at most 65535"),
+    "nobody at a time": (("mcp", "--max-concurrency", "0"), "--max-concurrency is 0; it must be at least 1"),
     "unknown mode": (("app", "--mode", "quick"), "unknown mode 'quick'"),
     "unknown transport": (("mcp", "--transport", "pigeon"), "unknown transport 'pigeon'; use one of: stdio, http"),
     "unknown tool": (("app", "--tool", "hammer"), "unknown tool 'hammer'"),

@@ -8,7 +8,8 @@ import pytest
 
 from anabranch.serving.app import create_app
 from anabranch.serving.door import DoorRules
-from anabranch.serving.service import Limits, Parts, Service
+from anabranch.serving.options import Limits
+from anabranch.serving.service import Parts, Service
 from tests.serving import live
 
 Serve = Callable[..., str]

@@ -18,8 +18,9 @@ from typing import Any
 import httpx
 
 from anabranch.serving.app import create_app
+from anabranch.serving.options import Limits
 from anabranch.serving.server import serve_app
-from anabranch.serving.service import Limits, Service
+from anabranch.serving.service import Service
 from tests.fakes import ScriptedChatModel
 from tests.graphs.scripts import plan_json, search
 from tests.serving import live

@@ -12,7 +12,8 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from anabranch.serving.door import DoorRules
-from anabranch.serving.service import Limits, Service
+from anabranch.serving.options import Limits
+from anabranch.serving.service import Service
 from tests.fakes import ScriptedChatModel
 from tests.graphs.scripts import plan_json
 from tests.openai_server import OpenAIServer

@@ -7,8 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
+from anabranch.serving.options import Limits
 from anabranch.serving.runs import Run, Slots, Stopped
-from anabranch.serving.service import Limits, Service
+from anabranch.serving.service import Service
 from tests.fakes import ScriptedChatModel
 from tests.graphs.scripts import Step, plan_json
 from tests.serving import live

@@ -14,7 +14,8 @@ from mcp.client.stdio import StdioServerParameters
 
 from anabranch.serving.door import DoorRules
 from anabranch.serving.mcp import build_mcp, mcp_app
-from anabranch.serving.service import Limits, Service
+from anabranch.serving.options import Limits
+from anabranch.serving.service import Service
 from tests.cli import scenario
 from tests.cli.conftest import home, models, server  # noqa: F401 - fixtures
 from tests.fakes import ScriptedChatModel

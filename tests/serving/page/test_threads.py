@@ -10,8 +10,8 @@ import pytest
 from langchain_core.tools import tool
 from langgraph.types import interrupt
 
+from anabranch.serving.options import Limits
 from anabranch.serving.page import threads
-from anabranch.serving.service import Limits
 from tests.fakes import ScriptedChatModel
 from tests.graphs.scripts import plan_json, reader
 from tests.serving import live
