@@ -14,8 +14,9 @@ from anabranch.cli.evaluate import evaluate
 from anabranch.cli.failures import Guard, complain, guarded, leave, quiet_libraries
 from anabranch.cli.options import Options
 from anabranch.cli.parameters import Debug, Otel, Question, Quiet, takes, takes_those_of
-from anabranch.cli.serve import Port, serve
+from anabranch.cli.serve import serve
 from anabranch.errors import ConfigurationError
+from anabranch.serving.options import Listening
 
 app = typer.Typer(
     name="anabranch",
@@ -135,9 +136,9 @@ def plan(
 
 @app.command()
 @takes(Options, without=("docs", "review"))
+@takes(Listening, only=("port",), defaults={"port": 0}, environment=False)
 def demo(
     ctx: typer.Context,
-    port: Port = 0,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
     debug: Debug = False,
     **_: Any,

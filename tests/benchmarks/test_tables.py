@@ -35,7 +35,7 @@ def run(folder: Path, right: dict[str, set[int]], n: int = 4) -> None:
                     reply=f"Answer: {answer}",
                     solving=Tokens(calls=1, input=60, output=40),
                     seconds=1.0,
-                )
+                ).line
             )
     file.close()
     write_report(summarize(made), folder)
