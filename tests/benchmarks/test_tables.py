@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from anabranch.evals.examples import Example
+from anabranch.batch.examples import Example
 from anabranch.evals.records import Described, Manifest, Record, RunFolder, Tokens
 from anabranch.evals.report import write_report
 from anabranch.evals.summary import summarize
@@ -12,7 +12,7 @@ from benchmarks.tables import rows, tables
 def run(folder: Path, right: dict[str, set[int]], n: int = 4) -> None:
     """A run of `n` questions; `right` has each system's right ones."""
     made = RunFolder(folder)
-    systems = [
+    systems = tuple(
         Described(
             name=name,
             label=f"{name} ({'decomposer d, ' if name == 'static:guided' else ''}solver m)",
@@ -20,7 +20,7 @@ def run(folder: Path, right: dict[str, set[int]], n: int = 4) -> None:
             solver="m",
         )
         for name in right
-    ]
+    )
     examples = [Example(id=f"q{number}", question="How many?", answers=(str(number),)) for number in range(n)]
     made.open(Manifest(task="gsm8k", data="q.jsonl", data_hash="x", seed=1, limit=None, systems=systems), examples)
     file = made.appending()
