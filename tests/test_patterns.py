@@ -19,6 +19,9 @@ LENGTHS = {
     "_SIGNED": 80,
     "_UNIT": 80,
     "_ADDED_PERCENT": 1000,
+    "_EMPTY": 1000,
+    "_NAME_INSIDE": 1000,
+    "_REWORDING": 1000,
 }
 """Patterns that are only applied to texts of some length: longer ones are cut, or refused, before."""
 

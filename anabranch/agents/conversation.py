@@ -15,7 +15,18 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from anabranch.agents import prompts
 from anabranch.agents.images import with_stand_ins
-from anabranch.agents.leaning import MARKS, Form, addresses, content_of, form_of, references, says_what_differs
+from anabranch.agents.leaning import (
+    MARKS,
+    Form,
+    addresses,
+    content_of,
+    definite,
+    form_of,
+    new_names,
+    references,
+    says_what_differs,
+    stands_without_opening,
+)
 from anabranch.agents.messages import is_system
 from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import ending
@@ -129,8 +140,11 @@ def own_words(asked: str, turns: Sequence[BaseMessage], form: Form) -> Understoo
 
 def _after_the_last(turns: Sequence[BaseMessage], asked: str) -> str:
     """A message after the question and answer before it, so that both together can be understood."""
-    about = next((str(turn.text) for turn in reversed(turns) if isinstance(turn, HumanMessage)), "")
-    return " ".join((_cut(about, MAX_TURN_CHARS), _cut(str(turns[-1].text), MAX_TURN_CHARS), asked))
+    return " ".join((_cut(_last_asked(turns), MAX_TURN_CHARS), _cut(str(turns[-1].text), MAX_TURN_CHARS), asked))
+
+
+def _last_asked(turns: Sequence[BaseMessage]) -> str:
+    return next((str(turn.text) for turn in reversed(turns) if isinstance(turn, HumanMessage)), "")
 
 
 def read_reply(text: str, asked: str, turns: Sequence[BaseMessage], form: Form) -> Understood:
@@ -154,7 +168,8 @@ def read_reply(text: str, asked: str, turns: Sequence[BaseMessage], form: Form) 
     if question and not _adds(question, words, turns):
         if form == "referring" and addresses(words):
             return Understood(asked, asked, "conversation")
-        return Understood(asked, asked) if form == "question" and not few else own_words(asked, turns, form)
+        alone = (form == "question" and not few) or (form == "referring" and stands_without_opening(words))
+        return Understood(asked, asked) if alone else own_words(asked, turns, form)
     if few and any(_same(question, str(turn.text)) for turn in turns):
         # Nothing could be added to what was said before: most often a remark, or a wish about the last answer.
         asks = says_what_differs(words) or any(mark in words for mark in MARKS) or _NUMBER.search(words)
@@ -162,6 +177,12 @@ def read_reply(text: str, asked: str, turns: Sequence[BaseMessage], form: Form) 
     leans = form != "question" and not pasted  # "this" may be what was pasted
     if not _stands(question, words, turns) or (leans and not _says_it(question, words)):
         return own_words(asked, turns, form)
+    if form == "referring" and not _stems(" ".join(new_names(words)), shortest=2) <= _stems(question, shortest=2):
+        return own_words(asked, turns, form)
+    if form == "reply" and not _keeps(question, _last_asked(turns)):
+        return own_words(asked, turns, form)
+    if form == "question" and not _only_says_which(question, words, turns):
+        return Understood(asked, asked)
     return Understood(asked, f"{question}\n\n{pasted}" if pasted else question)
 
 
@@ -198,11 +219,26 @@ def _adds(question: str, words: str, turns: Sequence[BaseMessage]) -> bool:
     return bool((_stems(question, shortest=2) - _stems(words, shortest=2)) & before)
 
 
+def _only_says_which(question: str, words: str, turns: Sequence[BaseMessage]) -> bool:
+    """Whether a rewritten message says which thing is meant, and changes nothing else: a message that had its own
+    subject may only have "the X" replaced, and one that names something new nothing added.
+    """
+    lost = _stems(content_of(words), shortest=3) - _stems(question, shortest=3)
+    if lost:
+        return lost <= _stems(" ".join(definite(words)), shortest=3)
+    return not new_names(words, " ".join(str(turn.text) for turn in turns))
+
+
 def _says_it(question: str, words: str) -> bool:
     """Whether a rewritten message has at least half of what the message says, and fewer words for earlier turns."""
-    told, pointing = _stems(content_of(words), shortest=3), references(words)
-    kept = len(told & _stems(question, shortest=3)) >= KEPT * len(told)
-    return kept and (not pointing or references(question) < pointing)
+    pointing = references(words)
+    return _keeps(question, words) and (not pointing or references(question) < pointing)
+
+
+def _keeps(question: str, words: str) -> bool:
+    """Whether a rewritten message has at least half of what was said."""
+    told = _stems(content_of(words), shortest=3)
+    return len(told & _stems(question, shortest=3)) >= KEPT * len(told)
 
 
 def _stems(text: str, *, shortest: int = _STEM) -> set[str]:

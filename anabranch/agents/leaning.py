@@ -8,6 +8,7 @@ out. Other languages leave the subject out of whole sentences, so that their mes
 import re
 from typing import Literal
 
+from anabranch.agents.antecedents import NAME, SETTLED, own_names, settle
 from anabranch.agents.small_talk import alternatives, has_question_word, words_of
 from anabranch.tools.terms import UNSPACED
 
@@ -19,7 +20,7 @@ MARKS = "?？؟;；⸮"
 _FEW_WORDS = 3
 _WORDS_OF_A_SENTENCE = 6
 _PRONOUN_WITHIN = 7
-"""A pronoun after more words than these most often stands for one of them."""
+"""Among the first words of a message, pronouns most often stand for something said before."""
 
 
 def form_of(words: str, *, asked_back: bool) -> Form:
@@ -29,6 +30,9 @@ def form_of(words: str, *, asked_back: bool) -> Form:
         words: the message.
         asked_back: whether the assistant's last words were a question.
     """
+    words = _without_preamble(words)
+    if _is_whole_task(words):
+        return "alone"
     if asked_back and not asks_something(words):
         return "reply"
     said = f" {' '.join(words_of(words))} "
@@ -37,13 +41,14 @@ def form_of(words: str, *, asked_back: bool) -> Form:
     opening = _OPENING.match(said)
     rest = said[opening.end() :] if opening else words
     length = _length(rest)
-    begins = asks_something(rest.rstrip(f" {MARKS}"))
-    if length < _FEW_WORDS or (not begins and (opening or length <= _WORDS_OF_A_SENTENCE)):
+    begins = asks_something(rest.rstrip(f" {MARKS}")) or (not opening and _is_task(words))
+    if length < _FEW_WORDS or _PARTIAL.match(rest) or (not begins and (opening or length <= _WORDS_OF_A_SENTENCE)):
         return "fragment"
-    first = words_of(rest)[:_PRONOUN_WITHIN]
+    settled = settle(words)
+    first = words_of(rest if opening else settled)[:_PRONOUN_WITHIN]
     if (opening and begins) or not _PRONOUNS.isdisjoint(first) or _PHRASES.search(rest.lower()):
         return "referring"
-    return "alone" if begins and length > _FEW_WORDS and not _leans(words) else "question"
+    return "alone" if begins and length > _FEW_WORDS and not _leans(settled) else "question"
 
 
 def asks_something(words: str) -> bool:
@@ -58,6 +63,26 @@ def says_what_differs(words: str) -> bool:
     """Whether a message names what is different from the question before: "and in May?", "no, the red one"."""
     said = f" {' '.join(words_of(words))} "
     return bool(_OPENING.match(said) or _CORRECTING.search(said))
+
+
+def stands_without_opening(words: str) -> bool:
+    """Whether a message would stand by itself without the "and" at its beginning."""
+    found = _OPENING.match(f" {' '.join(words_of(words))} ")
+    places = [word.start() for word in _WORD.finditer(words)]
+    opening = len(found[0].split()) if found else 0
+    return len(places) > opening and form_of(words[places[opening] :], asked_back=False) == "alone"
+
+
+def definite(words: str) -> list[str]:
+    """The words that come after "the" in a message, up to three of each place."""
+    return [word for found in _ARTICLE.finditer(words) for word in words_of(words[found.end() :])[:3]]
+
+
+def new_names(words: str, before: str = "") -> list[str]:
+    """The names in a message that were not said before; none in German, where all nouns look like names."""
+    if not _GERMAN.isdisjoint(words_of(words)):
+        return []
+    return [name for name in own_names(words) if name.casefold() not in before.casefold()]
 
 
 def content_of(words: str) -> str:
@@ -82,18 +107,58 @@ def _length(words: str) -> int:
     return sum(max(1, (len(_UNSPACED.findall(word)) + 1) // 2) for word in words_of(words))
 
 
+def _without_preamble(words: str) -> str:
+    """A message without thanks, "something else:" and "tell me" before its question; whole if that leaves few words."""
+    rest = words
+    while found := _PREAMBLE.match(rest):
+        rest = rest[found.end() :]
+    return rest if _length(rest) > _FEW_WORDS else words
+
+
+def _is_whole_task(words: str) -> bool:
+    """Whether a message tells to do something, with an object of its own, and has no word that may lean on earlier
+    turns: "write a poem about rain".
+    """
+    found = _TASK.match(words)
+    return _is_task(words) and not _points(settle(words[found.end() :] if found else words))
+
+
+def _is_task(words: str) -> bool:
+    """Whether a message tells to do something that is no change of the last answer."""
+    if _UNSPACED_TASK.match(words):
+        return True
+    found = _TASK.match(words)
+    return bool(found and _AIMED.search(words, found.end() - 1) and not _REWORDING.search(words))
+
+
 def _leans(words: str) -> bool:
     """Whether a question in English, German or French has a word that may lean on earlier turns, or is in another
     language.
     """
-    said = words_of(words)
-    if said[0] not in _ASKING or not (_PRONOUNS | _POINTING).isdisjoint(said):
+    first, *said = words_of(words)
+    asks = first in _ASKING or (first in _PREPOSITIONS and said[0] in _ASKING)
+    return not asks or _points(words)
+
+
+def _points(words: str) -> bool:
+    """Whether a message has a word that may stand for something said before."""
+    if not (_PRONOUNS | _POINTING).isdisjoint(words_of(words)):
         return True
     # "The company" is one that was named before; "the Golden Gate Bridge" and "the price of bread" need not be.
     articles = _ARTICLE.finditer(words)
     return any(not (_NAMED_IN_GERMAN if found[1] else _NAMED).match(words, found.end()) for found in articles)
 
 
+def _spelt(phrases: str) -> str:
+    """Phrases, of which some may have accents, as a pattern for texts that are not folded."""
+    return alternatives(phrases).replace(" ", r"\s+")
+
+
+_THANKS = """
+thanks|thank you|ok thanks|okay thanks|ok thank you|great|perfect|cool|nice|good morning|good afternoon|good evening|hi
+hi again|hello|hello again|hey|danke|vielen dank|super|guten morgen|guten tag|hallo|merci|merci beaucoup|bonjour|gracias
+muchas gracias|hola|buenos dias
+"""
 _ASKING_WORDS = """
 who whom whose what when where which why how whats wheres whos hows is are was were do does did can could should would
 will shall has have had may might isn aren doesn don didn wer wen wem was wann wo wie warum wieso weshalb wohin woher
@@ -108,7 +173,8 @@ _ADDRESSING_WORDS = "you your du dir dich dein deine kannst tu te toi ton ta vou
 _PREPOSITION_WORDS = """
 about in at on to for since by from with until seit bis von mit fur aus an auf a de en con para por
 """
-_SPANISH_VERBS = "hay es son puedo puede tiene"
+_GERMAN_WORDS = "der die das den dem wer wann wo wie warum ist sind gibt und nicht ein eine ich auf von"
+_SPANISH_VERBS = "hay es son puedo puede tiene quantos quantas quais cuantos cuantas cuales"
 _PRONOUN_WORDS = """
 he she it him her his hers its they them their theirs this that these those there one ones same former latter both else
 er sie ihn ihm ihr ihre ihren ihrem ihrer ihres sein seine seinen seinem seiner seines deren dessen dies diese dieser
@@ -131,12 +197,20 @@ _PHRASES = re.compile(
     r"\b(?:the two|the three|les deux|die beiden|los dos|las dos)\b"
     r"|[他她它这這那此其]|彼女?|[それこあ]れ|その|そこ|그것|거기"
 )
+_GERMAN = frozenset(_GERMAN_WORDS.split())
 _POINTING = frozenset(_POINTING_WORDS.split())
 _CLOSED = _FIRST_WORDS.union(_LITTLE_WORDS.split()) | _PREPOSITIONS | _ADDRESSING | _PRONOUNS | _POINTING
 _ARTICLE = re.compile(r"\b(?:the|le|la|les|du|au|aux|(der|die|das|den|dem|des))\s+", re.IGNORECASE)
 _OF = r"[^\W_]+\s+(?i:of|for|between|von|für|de|des|du)\s"
+# "The speed limit on motorways in France", "the tallest building in the world", "the law that protects data".
+_WORDS = r"(?:[^\W_]+\s+)"
+_SAID_WHICH = (
+    rf"{_WORDS}{{1,4}}(?:in|on|at|from|to|by|about|with|into)\s+{_WORDS}{{0,3}}{NAME}|{_WORDS}{{1,3}}{SETTLED}\s"
+)
+_UNIQUE = "(?i:sun|moon|earth|world|universe|internet|sky|sea|equator|following)\\b"
+_BEST = rf"(?:[^\W_]+est|best|first|most\s+[^\W_]+)\s+{_WORDS}?[^\W_]+\s+(?:in|on|of|to)\s+(?!it|them|there)"
 # All nouns of German have a capital letter.
-_NAMED = re.compile(rf"(?:[^\W_]+[\s-]+){{0,2}}(?:[A-ZÀ-Þ]|{_OF})")
+_NAMED = re.compile(rf"(?:[^\W_]+[\s-]+){{0,2}}(?:[A-ZÀ-Þ]|{_OF})|{_SAID_WHICH}|{_UNIQUE}|{_BEST}")
 _NAMED_IN_GERMAN = re.compile(rf"(?:[^\W_]+[\s-]+){{0,2}}{_OF}")
 _INTERJECTIONS = "oh|ah|well|ok|okay|hm|hmm|ach"
 _OPENINGS = """
@@ -149,9 +223,54 @@ i mean|i meant|i was asking|i asked|i didn t ask|i did not ask|i said|i should h
 ich wollte|je veux dire|je voulais|quise decir|queria decir|me refiero|digo|intendo|volevo dire|quero dizer|bedoel
 bedoelde
 """
-_OPENING = re.compile(f" (?:(?:{alternatives(_INTERJECTIONS)}) ){{0,5}}(?:{alternatives(_OPENINGS)}) ")
+# "Y a-t-il" begins a question in French.
+_OPENING = re.compile(f" (?!y a t il )(?:(?:{alternatives(_INTERJECTIONS)}) ){{0,5}}(?:{alternatives(_OPENINGS)}) ")
 _CORRECTING = re.compile(
     f"(?<= )(?:{alternatives(_CORRECTIONS)})(?= )|(?: (?:actually|instead|stattdessen|oops)|呢) $"
     "|^ 不 |^ 不[是对]|我[问说指]的是|我是说"
 )
+_WORD = re.compile(r"[^\W_]+")
 _UNSPACED = re.compile(f"[{UNSPACED}]")
+_TASK_WORDS = """
+write|draft|compose|translate|convert|calculate|compute|list|name|find|show|give|tell|explain|describe|compare|recommend
+suggest|remind|define|look up|search for|book|order|create|make|plan|schreib|schreibe|ubersetze|berechne|nenne|erklare
+vergleiche|zeig|zeige|such|suche|finde|gib|empfiehl|ecris|traduis|calcule|explique|compare|donne|cite|cherche|trouve
+escribe|traduce|calcula|explica|compara|busca|nombra
+"""
+_TASK = re.compile(
+    rf"\W*(?:(?:can|could|would|will)\s+you\s+)?(?:please\s+|bitte\s+)?(?:{_spelt(_TASK_WORDS)})\s+"
+    r"(?:me\s+|us\s+|mir\s+|moi\s+)?(?!(?:it|this|that|these|those|them|das|dies|es|ça|cela)\b)(?=\S)",
+    re.IGNORECASE,
+)
+_UNSPACED_TASK = re.compile(r"请?(?:帮我)?(?:写|翻译|列出|介绍|推荐|计算)(?!得|成)\w{4}")
+# "How many in 1950?" leaves out of what.
+_PARTIAL = re.compile(
+    r"\W*(?:how\s+(?:many|much)|which)\s+(?:in|at|on|for|from|by|with|during)\s+\S+(?:\s+\S+){0,2}$", re.IGNORECASE
+)
+# What the task is about: a clause, or what comes after a preposition.
+_AIMED = re.compile(
+    r"(?:^|\s)(?:about|of|for|from|to|into|between|with|on|in|who|how|why|what|which|when|where|whether|because|über|von"
+    r"|auf|ins?|sur|de|des|en|sobre|al|con|und|and|et|y|since)\s+(?:an?\s+)?\S*[^\W_]{2}",
+    re.IGNORECASE,
+)
+_REWORDING = re.compile(
+    r"\b(?:answers?|repl(?:y|ies)|summary|version|sentences?|words|points?|bullets?|table|paragraphs?|examples?|details?"
+    r"|steps?|more|less|shorter|longer|simpler|easier|clearer|better|briefly|antwort|satz|sätzen?|worten|beispiele?"
+    r"|stichpunkten?|tabelle|kürzer|einfacher|réponse|phrases?|mots|exemples?|tableau|respuesta|frases?|palabras|ejemplos?"
+    r"|tabla|lista)\b",
+    re.IGNORECASE,
+)
+_PREAMBLES = """
+something else|another question|a different question|different question|one more question|a new question|new question
+other question|on another note|on a different note|another topic|different topic|new topic|another thing|one more thing
+by the way|changing the subject|unrelated|andere frage|eine andere frage|noch eine frage|neue frage|was anderes
+etwas anderes|anderes thema|ubrigens|autre question|autre chose|au fait|otra pregunta|otra cosa|cambiando de tema
+por cierto|never mind|nevermind|forget it|forget that|vergiss es|egal|laisse tomber|peu importe|olvidalo|no importa
+that helps|that helped|that works|got it|good to know|now
+"""
+_PREAMBLE = re.compile(
+    rf"\W*(?:{_spelt(_PREAMBLES)}|(?:{_spelt(_THANKS)})(?=\s*[.,!:]))\b\s*[.,!:;–-]*\s+"
+    r"|\W*(?:please\s+)?(?:(?:can|could) you\s+)?tell me\s+(?=(?:who|what|when|where|which|why|how)\b)"
+    r"|\W*do you know\s+(?=(?:who|what|when|where|which|why|how)\b)",
+    re.IGNORECASE,
+)

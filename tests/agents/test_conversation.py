@@ -8,6 +8,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from anabranch.agents import conversation, examples, prompts
 from anabranch.agents.conversation import Understood, understand
+from anabranch.agents.leaning import form_of
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.models import RoleModel
 from anabranch.config import Budget
@@ -92,7 +93,9 @@ async def test_the_examples_are_of_their_form_and_would_be_taken(
         turns.append(HumanMessage(text) if speaker == "User" else AIMessage(text))
     chat = scripted(meaning)
     found = await understand(RoleModel(chat), [*turns, HumanMessage(message)])
-    assert prompts.STANDALONE_INSTRUCTIONS[form] in chat.prompts[0]
+    # A model must copy what stands by itself, though it is not asked for those that are told by their words.
+    alone = form == "question" and form_of(message, asked_back=False) == "alone"
+    assert alone or prompts.STANDALONE_INSTRUCTIONS[form] in chat.prompts[0]
     if meaning == "CONVERSATION":
         assert found.turn == "conversation"
     else:
@@ -144,7 +147,7 @@ async def test_a_question_that_may_lean_on_earlier_turns_and_was_not_rewritten_s
 
 
 async def test_what_has_many_words_of_its_own_may_be_a_new_topic_and_stays() -> None:
-    asked = "Do people of Lindholm pay their taxes in winter or in spring?"
+    asked = "Do people of Lindholm pay them the same taxes in winter and spring?"
     assert await understood(asked, f"QUESTION: {asked}") == Understood(asked, asked, "follow_up")
 
 
@@ -192,6 +195,42 @@ async def test_with_a_reply_that_cannot_be_the_question_the_own_words_are_put_af
 )
 async def test_a_rewrite_without_what_the_message_says_is_not_taken(asked: str, reply: str) -> None:
     assert await understood(asked, reply) == Understood(asked, f"{SAID} {asked}", "follow_up")
+
+
+@pytest.mark.parametrize(
+    ("asked", "reply", "taken"),
+    [
+        # It names something new, so nothing of before is added.
+        ("What is the weather in Bergen like?", "QUESTION: What is the weather at Lindholm in Bergen like?", False),
+        # It has its own subject, which is not replaced.
+        ("How many ferries does the harbour have?", "QUESTION: How many lighthouses does the harbour have?", False),
+        ("How tall is the building?", "QUESTION: How tall is the Lindholm lighthouse?", True),
+        ("What does the visit cost?", "QUESTION: What does the visit to the Lindholm lighthouse cost?", True),
+    ],
+)
+async def test_what_may_stand_by_itself_is_only_told_what_is_meant_by_the(asked: str, reply: str, taken: bool) -> None:
+    found = await understood(asked, reply)
+    assert found == Understood(asked, reply.removeprefix("QUESTION: ") if taken else asked)
+
+
+async def test_a_rewrite_that_loses_a_name_of_the_message_is_not_taken() -> None:
+    asked = "Did she go to school in Oslo?"
+    found = await understood(asked, "QUESTION: Did Petra Aalto go to school in Lindholm?")
+    assert found == Understood(asked, f"{SAID} {asked}", "follow_up")
+
+
+async def test_a_whole_question_behind_an_and_stays() -> None:
+    asked = "And what is the capital of Mongolia?"
+    assert await understood(asked, "QUESTION: What is the capital of Mongolia?") == Understood(asked, asked)
+
+
+async def test_the_answer_to_a_question_of_the_assistants_keeps_what_was_asked() -> None:
+    turns: list[BaseMessage] = [HumanMessage("How old is the keeper?"), AIMessage("Of which lighthouse?")]
+    assert (await understood("Fårö", "QUESTION: How old is the keeper of Fårö?", turns=turns)).question == (
+        "How old is the keeper of Fårö?"
+    )
+    found = await understood("Fårö", "QUESTION: Which lighthouse is Fårö?", turns=turns)
+    assert found.question == "How old is the keeper? Of which lighthouse? Fårö"
 
 
 ASKED_BACK: list[BaseMessage] = [HumanMessage("Where is the lighthouse?"), AIMessage("Lindholm or Fårö?")]
