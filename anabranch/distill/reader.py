@@ -29,7 +29,8 @@ from anabranch.distill.solving import PASSAGES, Row, row
 from anabranch.distill.sources import Passage
 from anabranch.replies import says_not_found, short_reply
 from anabranch.tools.documents import load_documents, split_passages
-from anabranch.tools.search import PassageIndex, shown
+from anabranch.tools.passage_index import PassageIndex
+from anabranch.tools.search import shown
 
 REWORD = Sampling(n=3, temperature=0.9, top_p=0.95, max_tokens=160, seed=1)
 WRITE = Sampling(n=10, temperature=0.9, top_p=0.95, max_tokens=650, seed=1)

@@ -20,7 +20,8 @@ from anabranch.distill.render import as_messages
 from anabranch.distill.solving import PASSAGES, Row, row
 from anabranch.plan import fill, slots
 from anabranch.tools.documents import load_documents, split_passages
-from anabranch.tools.search import PassageIndex, shown
+from anabranch.tools.passage_index import PassageIndex
+from anabranch.tools.search import shown
 
 ABSENT_SHARE = 1 / 3
 _A_SET = 30

@@ -14,7 +14,7 @@ from anabranch.errors import DocumentError
 from anabranch.tools.markdown import read_markdown
 from anabranch.tools.outline import Heading, Outline
 from anabranch.tools.readers import SUFFIXES
-from anabranch.tools.reading import MAX_BYTES, MAX_SECONDS, Reading
+from anabranch.tools.reading import MAX_BYTES, MAX_SECONDS, KeptReplies, Reading
 
 PASSAGE_WORDS = 120
 OVERLAP_WORDS = 25
@@ -64,7 +64,11 @@ def _reasons(found: Sequence[tuple[Path, str]]) -> str:
 
 
 def load_documents(
-    paths: str | Path | Iterable[str | Path], *, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECONDS
+    paths: str | Path | Iterable[str | Path],
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_seconds: float = MAX_SECONDS,
+    kept: KeptReplies | None = None,
 ) -> LoadReport:
     """Reads files, and folders with all that is below them.
 
@@ -74,6 +78,7 @@ def load_documents(
         paths: files or folders.
         max_bytes: largest file to read.
         max_seconds: longest time for one file; one that takes longer is skipped.
+        kept: what was read of files before, and takes long to read.
 
     Raises:
         DocumentError: a path is missing, a folder has nothing that can be read, or a file given by itself cannot
@@ -83,7 +88,7 @@ def load_documents(
     if not roots:
         raise DocumentError("no documents are given; name a file or a folder")
     report = LoadReport()
-    with Reading(max_bytes, max_seconds) as reading:
+    with Reading(max_bytes, max_seconds, kept) as reading:
         for root in roots:
             if _is_there(root) and root.is_dir():
                 _load_folder(root, report, reading, prefix=f"{root.resolve().name}/" if len(roots) > 1 else "")
@@ -93,6 +98,25 @@ def load_documents(
             except DocumentError as error:
                 raise DocumentError(f"{written_path(root)} cannot be used: {error}") from error
     return report
+
+
+def file_states(paths: Iterable[str | Path]) -> list[tuple[str, int, int]]:
+    """The files that `load_documents` would read: path, size in bytes, and time of the last change in nanoseconds.
+
+    Raises:
+        DocumentError: a path is missing.
+    """
+    found: list[tuple[str, int, int]] = []
+    for root in map(Path, paths):
+        files = _files(root, LoadReport()) if _is_there(root) and root.is_dir() else [root]
+        for file in files:
+            try:
+                status = file.stat()
+            except OSError:  # a link that leads nowhere
+                found.append((str(file), -1, -1))
+            else:
+                found.append((str(file), status.st_size, status.st_mtime_ns))
+    return found
 
 
 def _is_there(path: Path) -> bool:

@@ -14,7 +14,7 @@ import sys
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from anabranch.errors import DocumentError
 from anabranch.tools.outline import Heading
@@ -40,15 +40,29 @@ main(int(sys.argv[2]), float(sys.argv[3]))
 logger = logging.getLogger(__name__)
 
 
+class KeptReplies(Protocol):
+    """What the process said of files, by their name and content."""
+
+    def get(self, name: str, data: bytes) -> bytes | None:
+        """What it said; None if that is not known."""
+
+    def put(self, name: str, data: bytes, reply: bytes) -> None:
+        """Keeps what it said."""
+
+
 class Reading:
     """Reads documents; a context, at whose end its process ends.
 
     Args:
         max_bytes: largest file to read.
         max_seconds: longest time for one file.
+        kept: what was read by the process before, and need not be read again.
     """
 
-    def __init__(self, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECONDS) -> None:
+    def __init__(
+        self, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECONDS, kept: KeptReplies | None = None
+    ) -> None:
+        self._kept = kept
         self._max_bytes = max_bytes
         self._max_seconds = max_seconds
         self._process: subprocess.Popen[bytes] | None = None
@@ -74,6 +88,8 @@ class Reading:
         data = contents(path, self._max_bytes)
         if len(data) <= _AT_ONCE and suffix not in _BINARY:
             return read(path, data)
+        if self._kept and (reply := self._kept.get(path.name, data)):
+            return _content(json.loads(reply))
         process = self._started()
         return self._read_apart(process, path, data) if process else read(path, data)
 
@@ -117,7 +133,10 @@ class Reading:
                 f"its reader ended with {code} (a file that is damaged, or takes more than {MAX_MEMORY / 2**20:.0f} "
                 "MiB of memory); split it, or save it as text"
             )
-        return _content(json.loads(reply))
+        content = _content(json.loads(reply))
+        if self._kept:
+            self._kept.put(path.name, data, reply)
+        return content
 
     @staticmethod
     def _within(seconds: float, process: "subprocess.Popen[bytes]", work: Any) -> bytes | None:

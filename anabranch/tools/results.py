@@ -6,7 +6,7 @@ from anabranch.bounds import MAX_RESULT_CHARS
 from anabranch.errors import DocumentError
 from anabranch.tools.calling import in_daemon_thread
 from anabranch.tools.documents import split_passages
-from anabranch.tools.search import PassageIndex
+from anabranch.tools.passage_index import PassageIndex
 
 MAX_CHARS = 8_000
 """Most characters of a result that go into a prompt, where its tool names no other limit."""

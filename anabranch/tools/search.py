@@ -1,9 +1,7 @@
 """The search tool: BM25 over documents, or any LangChain retriever."""
 
 import logging
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +9,13 @@ from langchain_core.documents import Document
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import BaseModel, Field
 
-from anabranch.errors import ConfigurationError, DocumentError, NotFoundError
+from anabranch.errors import ConfigurationError, NotFoundError
 from anabranch.headings import inset_passage
 from anabranch.tools.catalogue import check_name
 from anabranch.tools.documents import load_documents, split_passages
+from anabranch.tools.kept_index import kept_index
+from anabranch.tools.passage_index import PassageIndex, context
 from anabranch.tools.readers import clean
-from anabranch.tools.terms import STOP_WORDS, tokenize
 
 if TYPE_CHECKING:
     from langchain_core.retrievers import BaseRetriever
@@ -45,6 +44,7 @@ def document_search(
     k: int = 4,
     name: str = "search",
     description: str = DESCRIPTION,
+    keep: str | Path | None = None,
 ) -> BaseTool:
     """A tool that finds passages in documents by their words (BM25).
 
@@ -55,15 +55,17 @@ def document_search(
         k: most passages to return.
         name: the tool's name; two such tools in one planner need two names.
         description: what the planner is told of the tool; name what the documents are about.
+        keep: a folder in which the index is kept for the next start, and made again where a file has changed; for
+            files and folders alone.
 
     Raises:
-        ConfigurationError: `k` is less than 1, or the name cannot be a route.
+        ConfigurationError: `k` is less than 1, the name cannot be a route, or loaded documents are to be kept.
         DocumentError: there is nothing to search in.
     """
     if k < 1:
         raise ConfigurationError(f"k={k} returns nothing; use 1 or more")
     check_name(name)
-    index = PassageIndex(split_passages(_loaded(documents)))
+    index = PassageIndex(split_passages(_loaded(documents))) if keep is None else _kept(documents, keep)
     return _tool(lambda query: _found(query, index.search(query, k)), None, name, description)
 
 
@@ -92,57 +94,11 @@ def retriever_search(
     return _tool(search, asearch, name, description)
 
 
-class PassageIndex:
-    """A BM25 index of passages.
-
-    Source: https://github.com/xhluca/bm25s (Lucene's variant of BM25, its default).
-
-    Raises:
-        DocumentError: no passage has a word in it.
-    """
-
-    def __init__(self, passages: Sequence[Document]) -> None:
-        # Importing it takes 250 to 400 ms (numpy), so programs that search nothing do not pay for it.
-        with _without_jax():
-            from bm25s import BM25
-
-        # On import it sets its own logger to DEBUG, which programs with logging set up would get to see.
-        logging.getLogger("bm25s").setLevel(logging.WARNING)
-        self._passages = list(passages)
-        terms = [tokenize(_indexed(passage), indexing=True) for passage in self._passages]
-        if not any(terms):
-            raise DocumentError("there is no text to search in; give documents with words in them")
-        self._index = BM25()
-        self._index.index(terms, show_progress=False)
-
-    def search(self, query: str, k: int) -> list[Document]:
-        """The `k` passages that fit best, best first; none that shares no word with the query."""
-        terms = tokenize(query)
-        terms = [t for t in terms if t not in STOP_WORDS] or terms
-        terms = [t for t in terms if t in self._index.vocab_dict]
-        if not terms:
-            return []
-        scores = self._index.get_scores(terms)
-        # Only the best are sorted: of 100,000 passages, sorting all takes fifty times as long as scoring them.
-        ranked = scores.copy()
-        cut = max(len(ranked) - k, 0)
-        ranked.partition(cut)
-        places = ((scores >= ranked[cut]) & (scores > 0)).nonzero()[0].tolist()
-        best = sorted(places, key=lambda place: (-scores[place], place))[:k]
-        return [self._passages[place] for place in best]
-
-
-@contextmanager
-def _without_jax() -> Iterator[None]:
-    """Keeps an import from seeing JAX. On import bm25s runs an operation of it, which takes three quarters of a GPU."""
-    hidden = "jax" not in sys.modules
-    if hidden:
-        sys.modules["jax"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if hidden:
-            sys.modules.pop("jax", None)
+def _kept(documents: str | Path | Iterable[str | Path | Document], folder: str | Path) -> PassageIndex:
+    paths = [documents] if isinstance(documents, str | Path) else list(documents)
+    if any(isinstance(path, Document) for path in paths):
+        raise ConfigurationError("keep= is for files and folders; keep loaded documents yourself, or name their files")
+    return kept_index([path for path in paths if not isinstance(path, Document)], folder)
 
 
 def _loaded(documents: str | Path | Iterable[str | Path | Document]) -> list[Document]:
@@ -178,21 +134,8 @@ def _label(passage: Document) -> str:
 def _readable(passage: Document) -> str:
     """The passage under its headings, as far as it does not begin with them itself."""
     text = inset_passage(passage.page_content.strip())
-    context = " ".join(_context(passage).split())
-    return f"{context}\n\n{text}" if context else text
-
-
-def _indexed(passage: Document) -> str:
-    return f"{passage.metadata.get('title') or ''}\n{_context(passage)}\n{passage.page_content}"
-
-
-def _context(passage: Document) -> str:
-    """The headings that a passage stands under and that are not at its own beginning."""
-    section = str(passage.metadata.get("section") or "")
-    if not section:
-        return ""
-    opening = {line.strip(" #>") for line in passage.page_content[:400].split("\n")[:6]}
-    return " > ".join(title for title in section.split(" > ") if title not in opening)
+    above = " ".join(context(passage).split())
+    return f"{above}\n\n{text}" if above else text
 
 
 def _tool(search: object, asearch: object, name: str, description: str) -> BaseTool:

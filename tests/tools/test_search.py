@@ -15,8 +15,9 @@ from langchain_core.tools import ToolException
 
 from anabranch.errors import ConfigurationError, DocumentError
 from anabranch.tools.catalogue import Catalogue
+from anabranch.tools.passage_index import PassageIndex
 from anabranch.tools.readers import SUFFIXES
-from anabranch.tools.search import PassageIndex, document_search, retriever_search
+from anabranch.tools.search import document_search, retriever_search
 from tests.tools.files import write_pdf
 
 VALLEY = Path(__file__).parents[2] / "examples" / "documents"
