@@ -15,12 +15,14 @@ from anabranch.agents.adapters import Role
 from anabranch.agents.decomposer import Decomposer
 from anabranch.agents.models import RoleModel, resolve_model
 from anabranch.agents.resolve import default_decomposer, resolve_decomposer
-from anabranch.config import Budget, Price
+from anabranch.config import Budget, Price, read_settings
 from anabranch.errors import ConfigurationError
 from anabranch.folders import SEARCH, Folder, by_name
 from anabranch.graphs.planner import Planner, create_planner
 from anabranch.options import PlannerSettings, price_of
-from anabranch.tools import McpServers, builtin_tool, document_search, load_documents
+from anabranch.tools import McpServers, builtin_tool
+from anabranch.tools.kept_index import kept_index
+from anabranch.tools.search import index_search
 
 DEFAULT_TOOLS = ("calculator",)
 NO_TOOL = "none"
@@ -103,14 +105,16 @@ def build_tools(settings: PlannerSettings, *, status: Say, note: Say) -> list[Ba
 
 
 def _search(name: str, folders: Sequence[Folder], note: Say) -> BaseTool:
-    report = load_documents([folder.path for folder in folders])
-    if not report.complete:
-        note(f"documents: {report.summary()}")
+    index = kept_index(
+        [folder.path for folder in folders],
+        read_settings().cache_dir / "documents",
+        tell=lambda problem: note(f"documents: {problem}"),
+    )
     told = " ".join(folder.description for folder in folders if folder.description)
     if not told and name == SEARCH:
-        return document_search(report.documents)
+        return index_search(index)
     about = told or f"Looks up facts in the documents on {re.sub(r'[_.-]+', ' ', name)}."
-    return document_search(report.documents, name=name, description=about)
+    return index_search(index, name=name, description=about)
 
 
 def _model(spec: str, role: Role, price: str, *, status: Say) -> RoleModel:

@@ -66,6 +66,22 @@ def document_search(
         raise ConfigurationError(f"k={k} returns nothing; use 1 or more")
     check_name(name)
     index = PassageIndex(split_passages(_loaded(documents))) if keep is None else _kept(documents, keep)
+    return index_search(index, k=k, name=name, description=description)
+
+
+def index_search(index: PassageIndex, *, k: int = 4, name: str = "search", description: str = DESCRIPTION) -> BaseTool:
+    """A tool that finds passages of an index by their words.
+
+    Args:
+        index: the passages.
+        k: most passages to return.
+        name: the tool's name.
+        description: what the planner is told of the tool.
+
+    Raises:
+        ConfigurationError: the name cannot be a route.
+    """
+    check_name(name)
     return _tool(lambda query: _found(query, index.search(query, k)), None, name, description)
 
 
