@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ("tests.browser",)
 CREDENTIALS = ("OPENAI_", "AZURE_OPENAI_", "ANTHROPIC_", "ANABRANCH_", "LANGSMITH_", "LANGCHAIN_", "HF_TOKEN")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 

@@ -18,6 +18,8 @@ from anabranch.agents.listing import LISTING_SECONDS
 from anabranch.serving import connections, door, health
 from anabranch.serving.connections import Patience
 from anabranch.serving.options import Limits
+from anabranch.serving.page import documents as page_documents
+from anabranch.serving.page import threads
 from anabranch.tools import reading
 from tests.graphs.scripts import CRAIGSLIST
 from tests.openai_server import OpenAIServer, prompt_of
@@ -138,5 +140,16 @@ def test_the_page_on_reliability_has_the_numbers_of_the_code() -> None:
         f"| the sandbox | {sandbox['max_memory_mb'].default} MiB, {sandbox['max_output_chars'].default:,} characters",
         f"| the head of a request to `serve app` | {connections.MAX_HEAD_BYTES >> 10} KiB |",
         f"takes {Limits().max_concurrency} questions at a time and lets {Limits().max_queue} wait",
+    ):
+        assert line in page
+
+
+def test_the_page_on_the_page_has_the_numbers_of_the_code() -> None:
+    page = (ROOT / "docs" / "page.md").read_text(encoding="utf-8")
+    for line in (
+        f"| a document | {page_documents.MAX_BYTES >> 20} MiB |",
+        f"| {page_documents.MAX_DOCUMENTS}, and {page_documents.MAX_CHARS:,} characters |",
+        f"| documents of all conversations | {page_documents.MAX_ALL_CHARS:,} characters;",
+        f"| conversations in memory | {threads.MAX_KEPT:,};",
     ):
         assert line in page

@@ -4,6 +4,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +16,9 @@ import pytest
 from anabranch.cli.demonstration import EXAMPLES, documents
 from anabranch.config import Settings
 from anabranch.errors import DocumentError
+from tests.browser import Open
 from tests.cli import scenario
 from tests.serving.page.client import Client
-from tests.serving.page.conftest import Open
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
 
@@ -65,9 +66,8 @@ def test_without_the_documents_it_says_what_to_do(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.slow
 def test_the_documents_are_in_the_wheel(tmp_path: Path) -> None:
-    pytest.importorskip("hatchling")
     root = Path(__file__).parents[2]
-    command = ["python", "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=root, check=True, capture_output=True, timeout=100)
     (wheel,) = tmp_path.glob("*.whl")
     shutil.unpack_archive(wheel, tmp_path / "wheel", "zip")

@@ -75,3 +75,9 @@ def test_nothing_comes_from_another_address() -> None:
         found = set(re.findall(r"https?://[^\s\"'`]+", file.read_text())) - {"http://www.w3.org/2000/svg"}
         # The pattern of links that an answer may have.
         assert not {address for address in found if "\\" not in address}
+
+
+def test_all_modules_are_asked_for_at_once() -> None:
+    """And not each where another is found to import it."""
+    page = (FOLDER / "index.html").read_text()
+    assert {script.name for script in SCRIPTS} == set(re.findall(r'="/page/([a-z]+\.js)"', page))

@@ -28,9 +28,13 @@ export function byId(id) {
   return document.getElementById(id);
 }
 
-/** Tells screen readers what happened. */
+const MOST_SAID = 20;
+
+/** Tells screen readers what happened: each in a line of its own, so that what comes fast is read one after the other. */
 export function announce(text) {
-  byId("status").textContent = text;
+  const status = byId("status");
+  status.append(el("span", {}, text));
+  while (status.childNodes.length > MOST_SAID) status.firstChild.remove();
 }
 
 export function seconds(value) {

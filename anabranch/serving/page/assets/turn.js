@@ -180,7 +180,7 @@ export class Turn {
       this.text = "";
     }
     this.text += event.content;
-    if (event.content) this.answer.replaceChildren(...markdown(this.text));
+    this.longer ||= Boolean(event.content);
     this.phaseIs(event.content ? "writing the answer" : "thinking");
   }
 
@@ -262,7 +262,19 @@ export class Turn {
     write(this.phase, `${text} …`);
   }
 
+  /** Draws what is new, once a frame however many events there are. */
   draw() {
+    if (this.drawing) return;
+    this.drawing = true;
+    requestAnimationFrame(() => {
+      this.drawing = false;
+      this.drawn();
+    });
+  }
+
+  drawn() {
+    if (this.running && this.longer) this.answer.replaceChildren(...markdown(this.text));
+    this.longer = false;
     this.plan.update(this.rows, this.replans);
     this.times.update(this.rows, this.running ? this.now() : this.last ?? 0);
   }
