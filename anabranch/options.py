@@ -114,12 +114,21 @@ class Declared:
 
 def declared(kind: type[Any]) -> Iterator[Declared]:
     """The options that a dataclass declares, its own before those of its bases; fields without an `Option` are none."""
-    hints, known = get_type_hints(kind, include_extras=True), {field.name: field for field in fields(kind)}
+    hints, known = get_type_hints(kind), {field.name: field for field in fields(kind)}
     # `fields` has those of the bases first; what a reader looks for first is the model and its tools.
     for name in dict.fromkeys(name for each in kind.__mro__ for name in inspect.get_annotations(each)):
-        about = [each for each in getattr(hints[name], "__metadata__", ()) if isinstance(each, Option)]
+        about = _about(kind, name)
         if about and name in known:
-            yield Declared(name, _without_none(get_args(hints[name])[0]), known[name].default, about[0])
+            yield Declared(name, _without_none(hints[name]), known[name].default, about)
+
+
+def _about(kind: type[Any], name: str) -> Option | None:
+    """What is said about a field; a class that only has another default for it says nothing."""
+    for each in kind.__mro__:
+        for found in getattr(inspect.get_annotations(each).get(name), "__metadata__", ()):
+            if isinstance(found, Option):
+                return found
+    return None
 
 
 def _without_none(kind: Any) -> Any:

@@ -13,24 +13,17 @@ from anabranch.cli.stages import (
     MODEL,
     Base,
     BaseName,
-    BatchTokens,
     Data,
-    Epochs,
-    Evaluations,
     HeldOut,
-    LearningRate,
     Limit,
-    MaxSeconds,
-    MaxTokens,
     Out,
-    Patience,
     Price,
-    Recompute,
     Replies,
     Seed,
     Work,
     stage,
 )
+from anabranch.distill.recipes import LAYERS, PreferenceRecipe, Recipe
 
 distill = typer.Typer(
     name="distill",
@@ -237,6 +230,7 @@ def screen(
 
 
 @distill.command()
+@takes(Recipe, environment=False)
 def train(
     ctx: typer.Context,
     rows: Annotated[str, typer.Option(metavar="FILE", help="JSON lines: messages, completion.")],
@@ -244,29 +238,10 @@ def train(
     out: Out,
     base: Base = "HuggingFaceTB/SmolLM2-135M-Instruct",
     base_name: BaseName = None,
-    start: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="An adapter to go on from.", show_default=False)
-    ] = None,
-    rank: Annotated[int, typer.Option(metavar="N", min=1, help="LoRA's rank.")] = 16,
-    alpha: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="LoRA's scale. [default: twice the rank]", show_default=False)
-    ] = None,
-    dropout: Annotated[float, typer.Option(metavar="X", min=0, max=1, help="On LoRA's input.")] = 0.0,
-    layers: Annotated[
-        str, typer.Option(metavar="NAMES", help="Linear layers that get an adapter.")
-    ] = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
-    learning_rate: LearningRate = 1e-3,
-    epochs: Epochs = 1,
-    batch_tokens: BatchTokens = 12_288,
-    max_tokens: MaxTokens = 1_536,
-    warmup: Annotated[float, typer.Option(metavar="X", min=0, max=1, help="Share of the steps.")] = 0.03,
-    evaluations: Evaluations = 8,
-    patience: Patience = 3,
-    max_seconds: MaxSeconds = None,
-    recompute: Recompute = False,
-    seed: Seed = 1,
+    layers: Annotated[str, typer.Option(metavar="NAMES", help="Linear layers that get an adapter.")] = ",".join(LAYERS),
     quiet: Quiet = False,
     debug: Debug = False,
+    **_: Any,
 ) -> None:
     """Trains a LoRA adapter on rows, with the loss on completions only."""
     with stage(debug=debug, quiet=quiet):
@@ -276,6 +251,7 @@ def train(
 
 
 @distill.command()
+@takes(PreferenceRecipe, environment=False)
 def prefer(
     ctx: typer.Context,
     adapter: Annotated[str, typer.Option(metavar="FOLDER", help="The adapter to go on with; also the reference.")],
@@ -284,22 +260,9 @@ def prefer(
     out: Out,
     base: Base = "HuggingFaceTB/SmolLM2-135M-Instruct",
     base_name: BaseName = None,
-    beta: Annotated[float, typer.Option(metavar="X", help="How dear it is to leave the reference.")] = 0.1,
-    sft_weight: Annotated[float, typer.Option(metavar="X", min=0, help="Weight of the better plan's own loss.")] = 1.0,
-    normalise: Annotated[bool, typer.Option("--normalise", help="Average over a plan's tokens.")] = False,
-    smoothing: Annotated[float, typer.Option(metavar="X", min=0, max=0.5, help="Share of pairs in doubt.")] = 0.0,
-    learning_rate: LearningRate = 5e-5,
-    epochs: Epochs = 1,
-    batch_tokens: BatchTokens = 12_288,
-    max_tokens: MaxTokens = 1_536,
-    warmup: Annotated[float, typer.Option(metavar="X", min=0, max=1, help="Share of the steps.")] = 0.1,
-    evaluations: Evaluations = 8,
-    patience: Patience = 3,
-    max_seconds: MaxSeconds = None,
-    recompute: Recompute = False,
-    seed: Seed = 1,
     quiet: Quiet = False,
     debug: Debug = False,
+    **_: Any,
 ) -> None:
     """Goes on training an adapter on pairs of a better and a worse plan (DPO)."""
     with stage(debug=debug, quiet=quiet):

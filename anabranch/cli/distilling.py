@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,8 @@ def screen(values: Values) -> None:
 def train(values: Values) -> None:
     """Runs the stage `train`."""
     _need_training()
-    from anabranch.distill.train import Recipe, train
+    from anabranch.distill.recipes import Recipe
+    from anabranch.distill.train import train
 
     layers = tuple(name.strip() for name in values["layers"].split(",") if name.strip())
     recipe = _recipe(Recipe, {**values, "layers": layers})
@@ -123,7 +125,8 @@ def train(values: Values) -> None:
 def prefer(values: Values) -> None:
     """Runs the stage `prefer`."""
     _need_training()
-    from anabranch.distill.preference import PreferenceRecipe, prefer
+    from anabranch.distill.preference import prefer
+    from anabranch.distill.recipes import PreferenceRecipe
 
     recipe = _recipe(PreferenceRecipe, values)
     adapter, pairs, held_out, out = (Path(values[name]) for name in ("adapter", "pairs", "held_out", "out"))
@@ -200,7 +203,9 @@ def _base(values: Values) -> Path:
 
 
 def _recipe(kind: type[Any], values: Values) -> Any:
-    return kind(**{**_of(kind, values), "base": values["base_name"] or values["base"]})
+    recipe = kind(**{**_of(kind, values), "base": values["base_name"] or values["base"]})
+    recipe.check(attrgetter("flag"))
+    return recipe
 
 
 def _of(kind: type[Any], values: Values) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def takes(
 
     def give(command: Command) -> Command:
         own = [each for each in inspect.signature(command).parameters.values() if each.kind != Parameter.VAR_KEYWORD]
-        first = [each for each in own if each.name == "ctx"]
+        first = [each for each in own if each.default is Parameter.empty]
         return _with(command, [*first, *given, *(each for each in own if each not in first)])
 
     return give

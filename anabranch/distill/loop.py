@@ -16,43 +16,12 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from anabranch.batch.files import write_manifest
+from anabranch.distill.recipes import Schedule
 from anabranch.distill.student import Student
 from anabranch.distill.tokens import Batch
 from anabranch.errors import BackendError, ConfigurationError, ModelError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """What both stages are told.
-
-    Attributes:
-        base: name of the base model that the adapter will name.
-        learning_rate: its peak, after the warm-up.
-        epochs: passes over the rows.
-        batch_tokens: most tokens of a batch, padding included.
-        max_tokens: longer rows are left out.
-        warmup: share of the steps in which the learning rate rises.
-        evaluations: how often the held-out loss is taken.
-        patience: evaluations without a better held-out loss before training stops.
-        max_seconds: the learning rate falls so that training ends by then; None for no limit. A run that this cut
-            short is not repeatable to the bit.
-        recompute: keep less of the forward pass in memory, and compute it again (a third slower).
-        seed: of the order, the initial weights and dropout.
-    """
-
-    base: str
-    learning_rate: float = 1e-3
-    epochs: int = 1
-    batch_tokens: int = 12_288
-    max_tokens: int = 1_536
-    warmup: float = 0.03
-    evaluations: int = 8
-    patience: int = 3
-    max_seconds: float | None = None
-    recompute: bool = False
-    seed: int = 1
 
 
 @dataclass

@@ -11,7 +11,7 @@ are installed, `python -m anabranch.distill.preference` runs it.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,32 +21,14 @@ from torch.nn import functional
 
 from anabranch.batch.files import digest
 from anabranch.distill import options
-from anabranch.distill.loop import Loop, Schedule, manifest
+from anabranch.distill.loop import Loop, manifest
+from anabranch.distill.recipes import PreferenceRecipe
 from anabranch.distill.student import Student
 from anabranch.distill.tokens import Batch, Group, batched, on_device, tokenized
 from anabranch.distill.train import check_rows
 from anabranch.errors import ConfigurationError, as_script
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PreferenceRecipe(Schedule):
-    """How to train on preferences, besides what `Schedule` says.
-
-    Attributes:
-        beta: how dear it is to move away from the reference.
-        sft_weight: weight of the better plan's loss per token; 0 is plain DPO.
-        normalise: average log-probabilities over a plan's tokens; beta should then be some 10 times as large.
-        smoothing: share of the pairs that are taken to be the wrong way round (conservative DPO).
-    """
-
-    learning_rate: float = 5e-5
-    warmup: float = 0.1
-    beta: float = 0.1
-    sft_weight: float = 1.0
-    normalise: bool = False
-    smoothing: float = 0.0
 
 
 def prefer(

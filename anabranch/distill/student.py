@@ -22,9 +22,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from anabranch.distill import forward
+from anabranch.distill.recipes import LAYERS
 from anabranch.errors import ConfigurationError, ModelUnavailableError
 
-LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 LOGITS_ROWS = 4_096
 """Tokens whose logits are computed at once: a vocabulary of 150,000 takes 2.5 GB in fp32 for so many."""
 

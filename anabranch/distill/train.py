@@ -5,7 +5,6 @@ messages, as in serving, and the completion ends with the template's end of turn
 peft are installed, `python -m anabranch.distill.train` runs it.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +13,11 @@ from torch import Tensor
 
 from anabranch.batch.files import digest
 from anabranch.distill import options
-from anabranch.distill.loop import Loop, Schedule, manifest
-from anabranch.distill.student import LAYERS, Lora, Student
+from anabranch.distill.loop import Loop, manifest
+from anabranch.distill.recipes import Recipe
+from anabranch.distill.student import Lora, Student
 from anabranch.distill.tokens import Batch, Read, batched, on_device, tokenized
 from anabranch.errors import ConfigurationError, as_script
-
-
-@dataclass(frozen=True)
-class Recipe(Schedule):
-    """How to fine-tune, besides what `Schedule` says.
-
-    Attributes:
-        rank: LoRA's rank.
-        alpha: LoRA's scale, as a multiple of 1 / rank; twice the rank if None.
-        dropout: on LoRA's input; anything but 0 takes a slower forward pass.
-        layers: names of the linear layers that get an adapter.
-        start: folder of an adapter to go on from, whose rank, scale and layers are kept; None for a new one.
-    """
-
-    rank: int = 16
-    alpha: int | None = None
-    dropout: float = 0.0
-    layers: tuple[str, ...] = LAYERS
-    start: str | None = None
 
 
 def train(

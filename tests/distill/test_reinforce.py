@@ -56,8 +56,9 @@ def adapter(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One that has learnt to write either plan, DIRECT more often."""
     from anabranch.agents import prompts
     from anabranch.distill.catalogues import shipped
+    from anabranch.distill.recipes import Recipe
     from anabranch.distill.render import as_messages
-    from anabranch.distill.train import Recipe, train
+    from anabranch.distill.train import train
 
     folder = tmp_path_factory.mktemp("first")
 

@@ -47,14 +47,14 @@ def adapter(model: Path, rows: tuple[Path, Path], tmp_path: Path) -> Path:
 
 
 def recipe(**changes: Any) -> Any:
-    from anabranch.distill.train import Recipe
+    from anabranch.distill.recipes import Recipe
 
     settings = {"rank": 4, "batch_tokens": 256, "learning_rate": 5e-3, "evaluations": 3, "epochs": 2}
     return Recipe(base=BASE, **{**settings, **changes})
 
 
 def preferences(**changes: Any) -> Any:
-    from anabranch.distill.preference import PreferenceRecipe
+    from anabranch.distill.recipes import PreferenceRecipe
 
     settings = {"batch_tokens": 512, "learning_rate": 5e-3, "evaluations": 2, "epochs": 2}
     return PreferenceRecipe(base=BASE, **{**settings, **changes})

@@ -1,0 +1,94 @@
+"""How to train: the options of the training stages, each declared once. Light: the command line imports it."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from anabranch.options import Option, OptionSet
+
+LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""The linear layers of a transformer block, by the names that most models give them."""
+
+
+@dataclass(frozen=True)
+class Schedule(OptionSet):
+    """What both stages are told.
+
+    Attributes:
+        base: name of the base model that the adapter will name.
+    """
+
+    base: str
+    learning_rate: Annotated[float, Option("Its peak.", "After the warm-up.", metavar="X")] = 1e-3
+    epochs: Annotated[int, Option("Passes over the rows.", metavar="N", least=1)] = 1
+    batch_tokens: Annotated[int, Option("Most tokens of a batch.", "Padding included.", metavar="N", least=1)] = 12_288
+    max_tokens: Annotated[int, Option("Longer rows are left out.", metavar="N", least=8)] = 1_536
+    warmup: Annotated[
+        float,
+        Option("Share of the steps.", "In which the learning rate rises.", metavar="X", least=0, most=1),
+    ] = 0.03
+    evaluations: Annotated[int, Option("How often the held-out loss is taken.", metavar="N", least=1)] = 8
+    patience: Annotated[int, Option("Evaluations without a better loss before it stops.", metavar="N", least=1)] = 3
+    max_seconds: Annotated[
+        float | None,
+        Option(
+            "Training ends by then.",
+            "The learning rate falls so. A run that this cut short is not repeatable to the bit.",
+            metavar="SECONDS",
+            above=0,
+        ),
+    ] = None
+    recompute: Annotated[
+        bool, Option("Less memory, a third slower.", "Less of the forward pass is kept, and computed again.")
+    ] = False
+    seed: Annotated[
+        int, Option("Makes it repeatable.", "Of the order, the initial weights and dropout.", metavar="N")
+    ] = 1
+
+
+@dataclass(frozen=True)
+class Recipe(Schedule):
+    """How to fine-tune, besides what `Schedule` says.
+
+    Attributes:
+        layers: names of the linear layers that get an adapter.
+    """
+
+    rank: Annotated[int, Option("LoRA's rank.", metavar="N", least=1)] = 16
+    alpha: Annotated[
+        int | None,
+        Option("LoRA's scale.", "As a multiple of 1 / rank.", metavar="N", least=1, shown="twice the rank"),
+    ] = None
+    dropout: Annotated[
+        float,
+        Option("On LoRA's input.", "Anything but 0 takes a slower forward pass.", metavar="X", least=0, most=1),
+    ] = 0.0
+    layers: tuple[str, ...] = LAYERS
+    start: Annotated[
+        str | None,
+        Option("An adapter to go on from.", "Its rank, scale and layers are kept.", metavar="FOLDER"),
+    ] = None
+
+
+@dataclass(frozen=True)
+class PreferenceRecipe(Schedule):
+    """How to train on preferences, besides what `Schedule` says."""
+
+    beta: Annotated[float, Option("How dear it is to leave the reference.", metavar="X")] = 0.1
+    sft_weight: Annotated[
+        float, Option("Weight of the better plan's own loss.", "Per token; 0 is plain DPO.", metavar="X", least=0)
+    ] = 1.0
+    normalise: Annotated[
+        bool, Option("Average over a plan's tokens.", "Beta should then be some 10 times as large.")
+    ] = False
+    smoothing: Annotated[
+        float,
+        Option(
+            "Share of pairs in doubt.",
+            "They are taken to be the wrong way round (conservative DPO).",
+            metavar="X",
+            least=0,
+            most=0.5,
+        ),
+    ] = 0.0
+    learning_rate: float = 5e-5
+    warmup: float = 0.1
