@@ -17,6 +17,7 @@ from typing import NoReturn
 import typer
 
 from anabranch import background
+from anabranch.bounds import words_of_error
 from anabranch.cli import streams
 from anabranch.cli.text import clean
 from anabranch.errors import AnabranchError, PlanError, UserError
@@ -85,10 +86,9 @@ def complain(text: str) -> None:
 
 def one_line(error: BaseException) -> str:
     """What went wrong, in one line; for an exception nobody foresaw, how to see more of it."""
-    text = " ".join(str(error).split())
     if isinstance(error, AnabranchError):
-        return text or type(error).__name__
-    return f"unexpected {type(error).__name__}: {text[:300]}; run again with --debug to see where"
+        return " ".join(str(error).split()) or type(error).__name__
+    return f"unexpected {type(error).__name__}: {words_of_error(error)}; run again with --debug to see where"
 
 
 def exit_code(error: BaseException) -> int:

@@ -60,6 +60,7 @@ def run(place: Path, *options: str, python: str = str(PYTHON)) -> "subprocess.Co
 
 
 @pytest.mark.loopback
+@pytest.mark.timeout(300)  # three processes
 def test_failures_leave_the_others_and_only_they_are_asked_again(place: Path, server: OpenAIServer) -> None:
     """Samples, requests of different form, a malformed line, a refusal, and a connection that breaks."""
 
