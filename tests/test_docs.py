@@ -20,7 +20,7 @@ from anabranch.serving.connections import Patience
 from anabranch.serving.options import Limits
 from anabranch.serving.page import documents as page_documents
 from anabranch.serving.page import threads
-from anabranch.tools import reading
+from anabranch.tools import mcp_session, reading
 from tests.graphs.scripts import CRAIGSLIST
 from tests.openai_server import OpenAIServer, prompt_of
 
@@ -115,6 +115,17 @@ def test_lines_of_python_run_as_they_are_after_the_install(
         assert done.stdout.splitlines()[1] == "['people', 'people']"
     if "todos" in lines:
         assert "{'content': 'Who founded Craigslist?', 'status': 'completed'}" in done.stdout
+
+
+def test_the_page_on_forms_has_the_numbers_of_the_code() -> None:
+    page = (ROOT / "docs" / "forms.md").read_text(encoding="utf-8")
+    for words in (
+        f"not within {mcp_session.CONNECT_SECONDS:g} s",
+        f"does not answer within {mcp_session.PING_SECONDS:g} s",
+        f"sends more than {bounds.MAX_REPLY_BYTES >> 20} MiB at once",
+        f"longer results than {bounds.MAX_RESULT_CHARS:,} characters",
+    ):
+        assert words in page
 
 
 def test_the_page_on_reliability_has_the_numbers_of_the_code() -> None:

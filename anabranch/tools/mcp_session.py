@@ -17,9 +17,9 @@ from anabranch.tools.mcp_transport import CLOSE_SECONDS, Signs, connected
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
-CONNECT_SECONDS = 30.0
+CONNECT_SECONDS = 60.0
 """Seconds that a server has to start, to introduce itself and to list its tools."""
-PING_SECONDS = 5.0
+PING_SECONDS = 10.0
 """Seconds that a server has to show that it is there."""
 _MAX_PAGES = 100
 _LOST = anyio.ClosedResourceError | anyio.BrokenResourceError | anyio.EndOfStream
