@@ -137,10 +137,11 @@ def prefer(values: Values) -> None:
 def reinforce(values: Values) -> None:
     """Runs the stage `reinforce`."""
     _need_training()
-    from anabranch.distill.reinforce import Inputs, Reinforcement, reinforce
+    from anabranch.distill.recipes import Reinforcement
+    from anabranch.distill.reinforce import Inputs, reinforce
     from anabranch.distill.rewards import reward_named
 
-    how = _recipe(Reinforcement, {**values, "questions": values["questions_a_round"]})
+    how = _recipe(Reinforcement, values)
     reward = reward_named(values["reward"])
     given = {name: tuple(Path(path) for path in values[name] or ()) for name in ("questions", "tune", "corpus")}
     inputs = Inputs(**given, replay=Path(values["replay"]) if values["replay"] is not None else None)

@@ -27,14 +27,6 @@ BaseName = Annotated[
 ]
 Out = Annotated[str, typer.Option(metavar="FOLDER", help="Folder of the adapter and its manifest.")]
 HeldOut = Annotated[str, typer.Option(metavar="FILE", help="JSON lines for the held-out loss.")]
-LearningRate = Annotated[float, typer.Option(metavar="X", help="Its peak.")]
-Epochs = Annotated[int, typer.Option(metavar="N", min=1, help="Passes over the rows.")]
-BatchTokens = Annotated[int, typer.Option(metavar="N", min=1, help="Most tokens of a batch.")]
-MaxTokens = Annotated[int, typer.Option(metavar="N", min=8, help="Longer rows are left out.")]
-Evaluations = Annotated[int, typer.Option(metavar="N", min=1, help="How often the held-out loss is taken.")]
-Patience = Annotated[int, typer.Option(metavar="N", min=1, help="Evaluations without a better loss before it stops.")]
-MaxSeconds = Annotated[float | None, typer.Option(metavar="SECONDS", help="Training ends by then.", show_default=False)]
-Recompute = Annotated[bool, typer.Option("--recompute", help="Less memory, a third slower.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Makes it repeatable.")]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from anabranch.distill.recipes import Updating
 from anabranch.distill.student import Student
 from anabranch.distill.tokens import Batch, Sample, batched, on_device
 from anabranch.errors import ConfigurationError, ModelError
@@ -22,27 +23,6 @@ logger = logging.getLogger(__name__)
 
 LEAST_BATCH = 1_024
 """Passes are not made shorter than so many tokens: about one prompt with its plan."""
-
-
-@dataclass(frozen=True)
-class Updating:
-    """How the weights are changed.
-
-    Attributes:
-        learning_rate: of AdamW, the same in all rounds.
-        clip: largest norm of a step's gradient.
-        kl: weight of the divergence from the first adapter, per token; 0 leaves it out.
-        replay_weight: weight of the replayed rows' loss per token.
-        batch_tokens: most tokens of a forward pass, padding included.
-        recompute: keep less of the forward pass in memory, and compute it again (a third slower).
-    """
-
-    learning_rate: float = 8e-5
-    clip: float = 1.0
-    kl: float = 0.0
-    replay_weight: float = 0.1
-    batch_tokens: int = 16_384
-    recompute: bool = False
 
 
 @dataclass(frozen=True)

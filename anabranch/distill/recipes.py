@@ -92,3 +92,50 @@ class PreferenceRecipe(Schedule):
     ] = 0.0
     learning_rate: float = 5e-5
     warmup: float = 0.1
+
+
+@dataclass(frozen=True)
+class Updating(OptionSet):
+    """How reinforcement changes the weights."""
+
+    learning_rate: Annotated[float, Option("The same in all rounds.", "Of AdamW.", metavar="X", least=0)] = 8e-5
+    clip: Annotated[float, Option("Largest norm of a step's gradient.", metavar="X", above=0)] = 1.0
+    kl: Annotated[
+        float,
+        Option(
+            "How dear it is to leave the first adapter.", "Weight of the divergence per token.", metavar="X", least=0
+        ),
+    ] = 0.0
+    replay_weight: Annotated[float, Option("Of the replayed rows' loss.", "Per token.", metavar="X", least=0)] = 0.1
+    batch_tokens: Annotated[
+        int,
+        Option("Most tokens of a batch.", "Padding included; fewer where memory is short.", metavar="N", least=1),
+    ] = 16_384
+    recompute: Annotated[
+        bool, Option("Less memory, a third slower.", "Less of the forward pass is kept, and computed again.")
+    ] = False
+
+
+@dataclass(frozen=True)
+class Reinforcement(Updating):
+    """How to reinforce, besides what `Updating` says.
+
+    Attributes:
+        base: name of the base model that the adapter will name.
+    """
+
+    base: str = ""
+    rounds: Annotated[int, Option("Steps there are.", metavar="N", least=1)] = 60
+    questions_a_round: Annotated[int, Option("Questions drawn for in a round.", metavar="N", least=1)] = 64
+    samples: Annotated[int, Option("Plans for each of them.", metavar="N", least=2)] = 8
+    temperature: Annotated[float, Option("At which plans are drawn.", metavar="X", above=0)] = 1.0
+    plan_tokens: Annotated[int, Option("Most tokens of a plan.", metavar="N", least=1)] = 320
+    passages: Annotated[int, Option("Passages that a look-up returns.", metavar="N", least=1)] = 4
+    replay_rows: Annotated[int, Option("Rows of the first training in each step.", metavar="N", least=0)] = 8
+    max_tokens: Annotated[int, Option("Longer replayed rows are left out.", metavar="N", least=8)] = 1_536
+    evaluate_every: Annotated[int, Option("Rounds between two runs of the tuning questions.", metavar="N", least=1)] = 5
+    max_seconds: Annotated[float | None, Option("No round begins after so long.", metavar="SECONDS", above=0)] = None
+    seed: Annotated[
+        int,
+        Option("Makes it repeatable.", "Of the questions' order, and of drawing in this process.", metavar="N"),
+    ] = 1

@@ -16,12 +16,12 @@ from typing import Any
 
 from anabranch.agents.models import resolve_model
 from anabranch.batch.chat import Model, name_of, opened
-from anabranch.batch.examples import PASSAGES, Example, Paragraph, search_over
+from anabranch.batch.examples import Example, Paragraph, search_over
 from anabranch.batch.files import digest, write_manifest
-from anabranch.distill.drawing import PLAN_TOKENS
 from anabranch.distill.environment import Asking, Environment, answerable, corpus, read_questions
 from anabranch.distill.plan_source import PlanSource, source_of
-from anabranch.distill.policy import Drawn, Policy, Updating, merged
+from anabranch.distill.policy import Drawn, Policy, merged
+from anabranch.distill.recipes import Reinforcement
 from anabranch.distill.rewards import Outcome, Reward, advantages, found_and_answered, rewards
 from anabranch.distill.rounds import Rounds
 from anabranch.distill.student import Student
@@ -30,39 +30,6 @@ from anabranch.distill.train import check_rows
 from anabranch.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Reinforcement(Updating):
-    """How to reinforce, besides what `Updating` says.
-
-    Attributes:
-        base: name of the base model that the adapter will name.
-        rounds: steps there are.
-        questions: drawn for in a round.
-        samples: plans for each of them.
-        temperature: at which plans are drawn.
-        plan_tokens: most tokens of a plan.
-        passages: that a look-up returns.
-        replay_rows: rows of the first training in each step.
-        evaluate_every: rounds between two runs of the tuning questions.
-        max_tokens: longer replayed rows are left out.
-        max_seconds: no round begins after so long; None for no limit.
-        seed: of the order of the questions, and of drawing in this process.
-    """
-
-    base: str = ""
-    rounds: int = 60
-    questions: int = 64
-    samples: int = 8
-    temperature: float = 1.0
-    plan_tokens: int = PLAN_TOKENS
-    passages: int = PASSAGES
-    replay_rows: int = 8
-    evaluate_every: int = 5
-    max_tokens: int = 1_536
-    max_seconds: float | None = None
-    seed: int = 1
 
 
 @dataclass(frozen=True)
@@ -209,7 +176,7 @@ async def _rounds(trainer: "_Trainer", rounds: Rounds, world: _World, rows: Sequ
             rounds.stopped = "out of time"
             return
         number = rounds.done + 1
-        chosen = questions_of(world.asked, how.questions, number, how.seed)
+        chosen = questions_of(world.asked, how.questions_a_round, number, how.seed)
         random = Random(f"{how.seed}/{number}")  # noqa: S311 - repeatable on purpose
         row = await trainer.round(chosen, random.sample(rows, min(len(rows), how.replay_rows)))
         await trainer.source.take(number)

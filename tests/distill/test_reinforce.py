@@ -81,11 +81,12 @@ def solver(prompt: str) -> str:
 
 
 def reinforced(model: Path, adapter: Path, files: Any, out: Path, **changes: Any) -> dict[str, Any]:
-    from anabranch.distill.reinforce import Reinforcement, reinforce
+    from anabranch.distill.recipes import Reinforcement
+    from anabranch.distill.reinforce import reinforce
 
     more = {name: changes.pop(name) for name in ("reward", "solver") if name in changes}
     settings = {
-        **{"rounds": 6, "questions": 6, "samples": 6, "evaluate_every": 2, "learning_rate": 5e-3},
+        **{"rounds": 6, "questions_a_round": 6, "samples": 6, "evaluate_every": 2, "learning_rate": 5e-3},
         **{"batch_tokens": 2048, "replay_rows": 2, "plan_tokens": 12, "temperature": 0.5},
         **changes,
     }
@@ -142,7 +143,7 @@ def test_groups_whose_reward_fails_are_left_out_and_told(
             raise KeyError("no such town")
         return float("nan") if "Corvo" in outcome.example.question else float(outcome.plan is not None)
 
-    made = reinforced(model, adapter, files, tmp_path / "out", rounds=2, questions=12, samples=2, reward=partly)
+    made = reinforced(model, adapter, files, tmp_path / "out", rounds=2, questions_a_round=12, samples=2, reward=partly)
     rows = curve(tmp_path / "out")
     assert [row["left_out"] for row in rows[1:]] == ["4", "4"], "two towns, two questions each"
     assert [row["plans"] for row in rows[1:]] == ["16", "16"]
@@ -210,7 +211,8 @@ def test_out_of_memory_is_told_and_the_last_round_gone_on_with(
 def test_a_gradient_that_is_no_number_leaves_the_weights(
     model: Path, adapter: Path, files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from anabranch.distill.policy import Drawn, Policy, Updating
+    from anabranch.distill.policy import Drawn, Policy
+    from anabranch.distill.recipes import Updating
     from anabranch.distill.student import Student
 
     student = Student(model, BASE, adapter)
@@ -227,7 +229,8 @@ def test_a_gradient_that_is_no_number_leaves_the_weights(
 
 
 def test_a_step_makes_better_plans_likelier_and_worse_ones_less_so(model: Path, adapter: Path) -> None:
-    from anabranch.distill.policy import Drawn, Policy, Updating
+    from anabranch.distill.policy import Drawn, Policy
+    from anabranch.distill.recipes import Updating
     from anabranch.distill.student import Student
     from anabranch.distill.tokens import on_device
 
@@ -278,7 +281,8 @@ def test_a_server_gets_each_round_s_adapter(model: Path, adapter: Path, tmp_path
 
     from anabranch.batch.chat import Server
     from anabranch.distill.plan_source import Served
-    from anabranch.distill.policy import Policy, Updating
+    from anabranch.distill.policy import Policy
+    from anabranch.distill.recipes import Updating
     from anabranch.distill.student import Student
     from anabranch.errors import EndpointError
 
