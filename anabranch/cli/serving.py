@@ -14,6 +14,7 @@ from anabranch.cli.failures import complain
 from anabranch.cli.options import Options
 from anabranch.cli.streams import need_output
 from anabranch.errors import ConfigurationError, DocumentError, MissingExtraError
+from anabranch.graphs.checkpointers import open_checkpointer
 
 try:
     from anabranch.serving.app import create_app
@@ -68,9 +69,10 @@ def run_app(
 
 
 async def _checked(threads: str) -> None:
-    """Finds out before models are loaded whether plans can be kept."""
+    """Finds out before models are loaded whether plans and conversations can be kept."""
     async with AsyncExitStack() as stack:
         await open_store(stack, threads)
+        await open_checkpointer(stack, threads)
 
 
 def run_mcp(options: Options, values: Mapping[str, Any]) -> None:
