@@ -119,10 +119,16 @@ def handle_failures(app: FastAPI) -> None:
         return JSONResponse(body_of(message, code="invalid_value", param=param), 400)
 
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> JSONResponse:
+    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            # Starlette names the methods of one route alone, and a path may have several.
+            path = getattr(request.scope.get("route"), "path", request.url.path)
+            methods = sorted(map(str.upper, request.app.openapi()["paths"].get(path, ())))
+            headers |= {"Allow": ", ".join(methods)} if methods else {}
         code = error.code if isinstance(error, Failure) else _BY_STATUS.get(error.status_code)
         param = error.param if isinstance(error, Failure) else None
-        return JSONResponse(body_of(str(error.detail), code=code, param=param), error.status_code, error.headers)
+        return JSONResponse(body_of(str(error.detail), code=code, param=param), error.status_code, headers)
 
     @app.exception_handler(AnabranchError)
     async def failed(_: Request, error: AnabranchError) -> JSONResponse:

@@ -245,6 +245,11 @@ def test_the_plan_is_shown_where_it_is_asked_for(serve: Serve) -> None:
     assert "anabranch.plan" in [event.type for event in events]
 
 
+def test_a_path_tells_all_its_methods(serve: Serve) -> None:
+    reply = httpx.options(f"{serve()}/v1/responses/resp_x")
+    assert (reply.status_code, reply.headers["Allow"]) == (405, "DELETE, GET")
+
+
 def test_a_key_is_wanted_as_for_all_else(serve: Serve) -> None:
     url = serve(rules=DoorRules(keys=("sesame",)))
     with pytest.raises(openai.AuthenticationError):
