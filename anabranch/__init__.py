@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from anabranch.plan import Answer, Plan, Source, SubQuestion, Usage
     from anabranch.tools import calculator, document_search, python_sandbox, retriever_search
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "AnabranchError": "anabranch.errors",
