@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -43,8 +44,7 @@ def build_planner(settings: PlannerSettings, *, status: Say, note: Say, checkpoi
         UserError, BackendError: as tools and models do.
     """
     tools = build_tools(settings, status=status, note=note)
-    solver = build_solver(settings, status=status)
-    decomposer = build_decomposer(settings, status=status, note=note, solver=lambda: solver)
+    decomposer, solver = build_models(settings, status=status, note=note)
     return create_planner(
         decomposer=decomposer,
         solver=solver,
@@ -64,6 +64,14 @@ def build_budget(settings: PlannerSettings) -> Budget:
         "max_answer_tokens": settings.max_answer_tokens,
     }
     return Budget.model_validate({name: value for name, value in given.items() if value is not None})
+
+
+def build_models(settings: PlannerSettings, *, status: Say, note: Say) -> tuple[Decomposer, RoleModel]:
+    """The decomposer and the solver, ready; a model in this process comes last, so that a wrong name loads none."""
+    solver = cache(lambda: build_solver(settings, status=status))
+    if not _is_local(settings.solver):
+        solver()
+    return build_decomposer(settings, status=status, note=note, solver=solver), solver()
 
 
 def build_decomposer(
@@ -117,8 +125,12 @@ def _search(name: str, folders: Sequence[Folder], note: Say) -> BaseTool:
     return index_search(index, name=name, description=about)
 
 
+def _is_local(spec: str) -> bool:
+    return spec == "local" or spec.startswith("local:")
+
+
 def _model(spec: str, role: Role, price: str, *, status: Say) -> RoleModel:
-    local = spec == "local" or spec.startswith("local:")
+    local = _is_local(spec)
     status("preparing the local model" if local else f"connecting to {without_login(spec)}")
     known = price_of(price)
     priced = Price(input=known[0], output=known[1]) if known else None

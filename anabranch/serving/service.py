@@ -17,7 +17,7 @@ from anabranch.agents.models import RoleModel
 from anabranch.agents.schemas import AnswerSchema
 from anabranch.config import Budget
 from anabranch.errors import ModelError
-from anabranch.graphs.build import Say, build_budget, build_decomposer, build_solver, build_tools
+from anabranch.graphs.build import Say, build_budget, build_models, build_tools
 from anabranch.graphs.final import MAX_ANSWER_TOKENS, RESPONSE_FORMAT
 from anabranch.graphs.planner import Planner, create_planner
 from anabranch.graphs.protocol import COMPUTE_TOOLS
@@ -72,9 +72,9 @@ def build_parts(settings: PlannerSettings, *, status: Say, note: Say) -> Parts:
         UserError, BackendError: as tools and models do.
     """
     tools = build_tools(settings, status=status, note=note)
-    solver = build_solver(settings, status=status)
+    decomposer, solver = build_models(settings, status=status, note=note)
     return Parts(
-        decomposer=build_decomposer(settings, status=status, note=note, solver=lambda: solver),
+        decomposer=decomposer,
         solver=solver,
         tools=tools,
         budget=build_budget(settings),
