@@ -15,7 +15,7 @@ from anabranch.errors import ConfigurationError
 
 McpConfig = str | Path | Mapping[str, Any]
 """A file that names MCP servers, or what stands in it."""
-_VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_]\w*)(?::-([^}]*))?\}")
+_VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_]\w*)(?::-([^}]{0,1000}))?\}")
 _MAX_BYTES = 1 << 20
 _KINDS = {"streamable-http": "http", "streamable_http": "http", "streamablehttp": "http"}
 
