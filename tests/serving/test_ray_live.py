@@ -156,17 +156,24 @@ async def ask(client: AsyncOpenAI, number: int) -> tuple[int, str, int]:
 
 
 def test_both_replicas_answer(cluster: Cluster) -> None:
-    async def counts() -> set[str]:
+    asked = 0
+
+    async def counts() -> set[float]:
         async with httpx.AsyncClient(base_url=cluster.url, timeout=60) as client:
-            asked = [{"question": f"Double {number}."} for number in range(40)]
-            replies = await asyncio.gather(*(client.post("/v1/plans", json=body) for body in asked))
+            questions = [{"question": f"Double {number}."} for number in range(40)]
+            replies = await asyncio.gather(*(client.post("/v1/plans", json=body) for body in questions))
             assert {reply.status_code for reply in replies} == {200}
             pages = await asyncio.gather(*(client.get("/metrics") for _ in range(40)))
         lines = [line for page in pages for line in page.text.splitlines() if line.startswith(PLANS)]
-        return {line.split()[-1] for line in lines}
+        return {float(line.split()[-1]) for line in lines}
 
-    found = {float(count) for count in asyncio.run(counts())}
-    assert 0 < min(found) < 40
+    def shared() -> bool:
+        nonlocal asked
+        asked += 40
+        return 0 < min(asyncio.run(counts())) < asked
+
+    # The process of a replica is there some seconds before it takes requests.
+    cluster.until(shared, 60)
 
 
 def test_no_request_is_lost_when_a_replica_is_killed_under_load(cluster: Cluster, model: OpenAIServer) -> None:
