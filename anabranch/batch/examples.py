@@ -12,7 +12,7 @@ from langchain_core.documents import Document
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, ConfigDict
 
-from anabranch.batch.files import json_lines
+from anabranch.batch.files import items_of, json_lines
 from anabranch.errors import DocumentError, PlanError
 from anabranch.plan import SOLVE, Plan, SubQuestion, escape
 from anabranch.tools import document_search
@@ -90,16 +90,8 @@ def read_examples(path: Path) -> Reading:
     Raises:
         DocumentError: the file is missing, is not text, or holds no example at all.
     """
-    reading, seen = Reading(), set[str]()
-    for line in json_lines(path):
-        found = line.problem or _example(line.value, line.number)
-        if isinstance(found, str):
-            reading.problems.append(f"line {line.number}: {found}")
-        elif found.id in seen:
-            reading.problems.append(f"line {line.number}: the id {found.id!r} was used before")
-        else:
-            seen.add(found.id)
-            reading.examples.append(found)
+    reading = Reading()
+    reading.examples += items_of(json_lines(path), _example, reading.problems)
     if not reading.examples:
         what = (
             f"none of its {len(reading.problems)} lines is one; {reading.problems[0]}" if reading.problems else "empty"

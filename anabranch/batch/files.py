@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from anabranch.characters import whole_data
 from anabranch.errors import BackendError, DocumentError
@@ -68,6 +68,37 @@ def json_lines(path: Path, *, most: int | None = None) -> Iterator[Line]:
     except (OSError, EOFError, zlib.error) as error:
         told = getattr(error, "strerror", None) or error
         raise DocumentError(f"{path} cannot be read ({told}); check the path") from error
+
+
+class Named(Protocol):
+    """What has a name of its own in a file."""
+
+    @property
+    def id(self) -> str | int:
+        """The name."""
+
+
+T = TypeVar("T", bound=Named)
+
+
+def items_of(lines: Iterable[Line], make: Callable[[Any, int], T | str], problems: list[str]) -> list[T]:
+    """What stands on the lines of a file, each id once.
+
+    Args:
+        lines: the lines.
+        make: makes an item of a line's value and number, or tells what is wrong with it.
+        problems: takes what is wrong, a line each.
+    """
+    found: dict[str | int, T] = {}
+    for line in lines:
+        item = line.problem or make(line.value, line.number)
+        if isinstance(item, str):
+            problems.append(f"line {line.number}: {item}")
+        elif item.id in found:
+            problems.append(f"line {line.number}: the id {item.id!r} was used before")
+        else:
+            found[item.id] = item
+    return list(found.values())
 
 
 def _parsed(number: int, text: str) -> Line:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import typer
 from langchain_core.messages import HumanMessage
 
-from anabranch.batch.files import LineFile, json_lines
+from anabranch.batch.files import LineFile, items_of, json_lines
 from anabranch.batch.jobs import Streak, each, is_unwell
 from anabranch.bounds import MAX_LINE_CHARS
 from anabranch.characters import whole_data
@@ -54,16 +54,7 @@ def read_questions(path: Path) -> Questions:
         DocumentError: the file is missing or not text.
     """
     questions = Questions()
-    seen: set[str | int] = set()
-    for line in json_lines(path, most=MAX_LINE_CHARS):
-        item = line.problem or _item(line.value, line.number)
-        if isinstance(item, str):
-            questions.problems.append(f"line {line.number}: {item}")
-        elif item.id in seen:
-            questions.problems.append(f"line {line.number}: the id {item.id!r} was used before")
-        else:
-            seen.add(item.id)
-            questions.items.append(item)
+    questions.items += items_of(json_lines(path, most=MAX_LINE_CHARS), _item, questions.problems)
     return questions
 
 

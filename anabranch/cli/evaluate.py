@@ -52,7 +52,7 @@ Decomposer = Annotated[
     typer.Option(
         metavar="MODEL",
         help="Models that plan; lines: for a distilled one on a server, examples: for one that is shown worked "
-        "examples. Repeatable. [default: local]",
+        "examples. Repeatable. [default: local; the first solver where local is not installed]",
         show_default=False,
     ),
 ]

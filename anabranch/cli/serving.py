@@ -17,6 +17,7 @@ from anabranch.errors import ConfigurationError, DocumentError, MissingExtraErro
 from anabranch.graphs.checkpointers import open_checkpointer
 
 try:
+    from anabranch.graphs.build import build_parts
     from anabranch.serving.app import create_app
     from anabranch.serving.door import DoorRules
     from anabranch.serving.kept import open_store
@@ -24,7 +25,7 @@ try:
     from anabranch.serving.mcp_sdk import run_stdio
     from anabranch.serving.options import Access, Limits, Listening
     from anabranch.serving.server import allowed_hosts, check_exposure, serve_app
-    from anabranch.serving.service import Service, build_parts
+    from anabranch.serving.service import Parts, Service
 except ImportError as error:
     raise MissingExtraError(f"serving needs: pip install 'anabranch[app]' ({error})") from error
 
@@ -111,7 +112,7 @@ def _service(options: Options, limits: Limits) -> Service:
         # Imported by the client's first call otherwise: two seconds in which nobody would be served.
         with suppress(ImportError):
             import_module("openai.resources.beta.beta")
-    return Service(build_parts(options, status=complain, note=complain), limits)
+    return Service(Parts(**build_parts(options, status=complain, note=complain)), limits)
 
 
 def _limits(values: Mapping[str, Any]) -> Limits:

@@ -43,16 +43,24 @@ def build_planner(settings: PlannerSettings, *, status: Say, note: Say, checkpoi
     Raises:
         UserError, BackendError: as tools and models do.
     """
+    return create_planner(**build_parts(settings, status=status, note=note), checkpointer=checkpointer)
+
+
+def build_parts(settings: PlannerSettings, *, status: Say, note: Say) -> dict[str, Any]:
+    """What `create_planner` takes, by keyword: models and tools that settings name, loaded, and their options.
+
+    Args:
+        settings: what to build from.
+        status: told what is happening.
+        note: told what the user should know afterwards.
+
+    Raises:
+        UserError, BackendError: as tools and models do.
+    """
     tools = build_tools(settings, status=status, note=note)
     decomposer, solver = build_models(settings, status=status, note=note)
-    return create_planner(
-        decomposer=decomposer,
-        solver=solver,
-        tools=tools,
-        budget=build_budget(settings),
-        checkpointer=checkpointer,
-        **settings.common(),
-    )
+    parts = {"decomposer": decomposer, "solver": solver, "tools": tools, "budget": build_budget(settings)}
+    return parts | dict(settings.common())
 
 
 def build_budget(settings: PlannerSettings) -> Budget:

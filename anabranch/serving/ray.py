@@ -97,12 +97,13 @@ def _asgi(given: AppArguments) -> Any:
     """The app of one replica; runs in the replica's process."""
     import os
 
+    from anabranch.graphs.build import build_parts
     from anabranch.serving.app import create_app
     from anabranch.serving.door import DoorRules
     from anabranch.serving.options import Limits
-    from anabranch.serving.service import Service, build_parts
+    from anabranch.serving.service import Parts, Service
 
-    parts = build_parts(given.settings(), status=logger.info, note=logger.warning)
+    parts = Parts(**build_parts(given.settings(), status=logger.info, note=logger.warning))
     key = os.environ.get("ANABRANCH_SERVER_KEY", "").strip()
     rules = DoorRules(keys=(key,) if key else ())
     return create_app(Service(parts, Limits.of(asdict(given))), rules, threads=given.threads)

@@ -17,12 +17,11 @@ from anabranch.agents.models import RoleModel
 from anabranch.agents.schemas import AnswerSchema
 from anabranch.config import Budget
 from anabranch.errors import ModelError
-from anabranch.graphs.build import Say, build_budget, build_models, build_tools
 from anabranch.graphs.final import MAX_ANSWER_TOKENS, RESPONSE_FORMAT
 from anabranch.graphs.planner import Planner, create_planner
 from anabranch.graphs.protocol import COMPUTE_TOOLS
 from anabranch.graphs.step import by_route
-from anabranch.options import PlannerOptions, PlannerSettings
+from anabranch.options import PlannerOptions
 from anabranch.plan import Answer, Plan, Source, Status, Usage
 from anabranch.serving.client_tools import Call, Calling, ClientTools, Deferred, Recalled, as_tool, not_offered
 from anabranch.serving.conversation import Conversation
@@ -58,28 +57,6 @@ class Parts(PlannerOptions):
         """A planner, with some of its options changed."""
         options = {field.name: getattr(self, field.name) for field in fields(self)}
         return create_planner(**(options | changes))
-
-
-def build_parts(settings: PlannerSettings, *, status: Say, note: Say) -> Parts:
-    """The models and tools that settings name, loaded.
-
-    Args:
-        settings: what to build from.
-        status: told what is happening.
-        note: told what the user should know afterwards.
-
-    Raises:
-        UserError, BackendError: as tools and models do.
-    """
-    tools = build_tools(settings, status=status, note=note)
-    decomposer, solver = build_models(settings, status=status, note=note)
-    return Parts(
-        decomposer=decomposer,
-        solver=solver,
-        tools=tools,
-        budget=build_budget(settings),
-        **settings.common(),
-    )
 
 
 @dataclass(frozen=True)
