@@ -27,7 +27,8 @@ def commands(script: str, arguments: tuple[str, ...], folder: Path) -> list[list
     """The commands that a script runs, in programs that only note down how they were called."""
     for program in PROGRAMS:
         path = folder / program
-        path.write_text(f'#!/bin/bash\n{{ printf "%q " {program} "$@"; echo; }} >> {folder}/called\n')
+        # One write a line: a run may call several programs at the same time.
+        path.write_text(f'#!/bin/bash\necho "$(printf "%q " {program} "$@")" >> {folder}/called\n')
         path.chmod(0o755)
     done = subprocess.run(
         ["bash", f"runs/{script}.sh", *arguments],
