@@ -6,7 +6,7 @@ import os
 import time
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from anabranch.bounds import CALL_SECONDS
 from anabranch.characters import whole_characters
 from anabranch.errors import BudgetExceededError, ConfigurationError, QuestionError
-from anabranch.options import PlannerSettings, declared
+from anabranch.options import PlannerSettings, declared, price_of
 from anabranch.plan import Usage
 
 Fallback = Literal["local", "direct"]
@@ -108,6 +108,16 @@ class Price(BaseModel):
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
+
+    @classmethod
+    def read(cls, text: str) -> Self | None:
+        """The price in a text, `IN,OUT`; None for an empty one.
+
+        Raises:
+            ConfigurationError: it has another form.
+        """
+        price = price_of(text)
+        return cls(input=price[0], output=price[1]) if price else None
 
     def of(self, usage: Usage) -> float:
         """Cost in US dollars of the tokens in `usage`."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import wraps
 from operator import attrgetter
+from pathlib import Path
 from typing import Annotated, Any, Literal, ParamSpec, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from anabranch.bounds import ANSWER_TOKENS, CALL_SECONDS
@@ -22,6 +23,8 @@ Protocol = Literal["auto", "guided", "per_node"]
 AnswerForm = Literal["whole", "short"]
 """What the user gets: the model's whole answer, or the short one at its end, as graders want it."""
 MODEL_NAMES = "local, local:FOLDER, http://host:8000/v1[#MODEL], openai:MODEL or PROVIDER:MODEL"
+PRICE = "IN,OUT"
+"""What stands for a price, in dollars per million tokens, in a command's help; values of such options are checked."""
 _WIDTH = 120
 
 P = ParamSpec("P")
@@ -88,6 +91,12 @@ class Declared:
         """Its word on the command line."""
         return f"--{self.name.replace('_', '-')}"
 
+    def read(self, value: Any) -> Any:
+        """A value as its field has it: a list as a tuple, the text of a path as a path."""
+        kind = get_args(self.kind)[0] if self.many else self.kind
+        made = [Path(each) if kind is Path else each for each in (value if self.many else [value])]
+        return tuple(made) if self.many else made[0]
+
     def check(self, value: Any, said: str = "") -> None:
         """Refuses a value that is out of range.
 
@@ -96,11 +105,13 @@ class Declared:
             said: what the error calls the option; its name if empty.
 
         Raises:
-            ConfigurationError: the value is out of range.
+            ConfigurationError: the value is out of range, or a price of another form.
         """
         said, about = said or self.name, self.about
         if value is None:
             return
+        if about.metavar == PRICE:
+            price_of(value)
         if self.choices and value not in self.choices:
             raise ConfigurationError(f"unknown {self.name} {value!r}; use one of: {', '.join(self.choices)}")
         if about.least is not None and value < about.least:
@@ -141,7 +152,9 @@ class OptionSet:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], said: Callable[[Declared], str] = attrgetter("name")) -> Self:
-        """Options out of a mapping that may hold other things too; values that are None keep the default.
+        """Options out of a mapping that may hold other things too; None and an empty list keep the default.
+
+        Texts become paths where the option is one.
 
         Args:
             values: the values by name.
@@ -150,11 +163,10 @@ class OptionSet:
         Raises:
             ConfigurationError: a value that does not fit.
         """
-        known = {option.name for option in declared(cls)}
-        taken = {name: value for name, value in values.items() if name in known and value is not None}
-        lists = {name: tuple(value) for name, value in taken.items() if isinstance(value, list)}
+        known = {option.name: option for option in declared(cls)}
+        given = {name: value for name, value in values.items() if name in known and value not in (None, [], ())}
         make: Any = cls
-        made: Self = make(**(taken | lists))
+        made: Self = make(**{name: known[name].read(value) for name, value in given.items()})
         made.check(said)
         return made
 
@@ -165,7 +177,7 @@ class OptionSet:
             said: what an error calls an option.
 
         Raises:
-            ConfigurationError: an unknown word, or a number out of range.
+            ConfigurationError: an unknown word, a number out of range, or a price that is not IN,OUT.
         """
         for option in declared(type(self)):
             option.check(getattr(self, option.name), said(option))
@@ -268,18 +280,8 @@ class PlannerSettings(PlannerOptions):
         int | None,
         Option("Most tokens of one reply.", metavar="N", least=1, shown=f"the model's own limit, else {ANSWER_TOKENS}"),
     ] = None
-    price: Annotated[str, Option("Solver's price, $ per million tokens.", metavar="IN,OUT")] = ""
-    decomposer_price: Annotated[str, Option("Decomposer's price, $ per million tokens.", metavar="IN,OUT")] = ""
-
-    def check(self, said: Callable[[Declared], str] = attrgetter("name")) -> None:
-        """Refuses what can be seen to be wrong before any model is loaded.
-
-        Raises:
-            ConfigurationError: an unknown word, a number out of range, or a price that is not IN,OUT.
-        """
-        super().check(said)
-        for price in (self.price, self.decomposer_price):
-            price_of(price)
+    price: Annotated[str, Option("Solver's price, $ per million tokens.", metavar=PRICE)] = ""
+    decomposer_price: Annotated[str, Option("Decomposer's price, $ per million tokens.", metavar=PRICE)] = ""
 
 
 def price_of(text: str) -> tuple[float, float] | None:

@@ -2,7 +2,7 @@
 
 import importlib.util
 import inspect
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 from anabranch import create_planner
 from anabranch.cli.commands import app
 from anabranch.config import planner_settings
+from anabranch.distill import options as stage_options
 from anabranch.errors import ConfigurationError
 from anabranch.graphs.options import PlannerArguments
-from anabranch.options import PlannerOptions, PlannerSettings, declared
+from anabranch.options import Option, PlannerOptions, PlannerSettings, declared
 from anabranch.serving.arguments import AppArguments
 from anabranch.serving.service import Parts
 from tests.fakes import ScriptedChatModel
@@ -27,7 +28,8 @@ COMMON = [option.name for option in declared(PlannerOptions)]
 
 
 def test_every_field_is_a_declared_option() -> None:
-    for kind in (PlannerOptions, PlannerSettings, PlannerArguments):
+    stages: list[Any] = [each for each in vars(stage_options).values() if is_dataclass(each) and each is not Option]
+    for kind in (PlannerOptions, PlannerSettings, PlannerArguments, *stages):
         assert {option.name for option in declared(kind)} == {field.name for field in fields(kind)}
         assert all(option.about.help.endswith(".") for option in declared(kind))
 

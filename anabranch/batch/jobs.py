@@ -102,6 +102,13 @@ class Sampling:
     top_p: float | None = None
     seed: int | None = None
 
+    @classmethod
+    def of(cls, n: int, temperature: float, max_tokens: int, seed: int) -> "Sampling":
+        """Several samples at a temperature; a single one is greedy."""
+        if n == 1:
+            return cls(max_tokens=max_tokens)
+        return cls(n, temperature, max_tokens, top_p=0.95, seed=seed)
+
     @property
     def fields(self) -> dict[str, Any]:
         """The fields of a request."""

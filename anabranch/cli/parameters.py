@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, replace
 from inspect import Parameter
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -49,6 +50,7 @@ def takes(
     also: Mapping[str, str] | None = None,
     defaults: Mapping[str, Any] | None = None,
     environment: bool = True,
+    ranges: bool = False,
 ) -> Callable[[Command], Command]:
     """Gives a command, which takes `ctx` and any keywords, the options that a dataclass declares.
 
@@ -59,10 +61,11 @@ def takes(
         also: second words for some of them.
         defaults: those of this command that are not the declared ones.
         environment: whether variables of the environment set them, too.
+        ranges: whether the help tells the ranges of numbers.
     """
     wanted = [each for each in declared(kind) if (not only or each.name in only) and each.name not in without]
     wanted = [replace(each, default=(defaults or {}).get(each.name, each.default)) for each in wanted]
-    given = [_parameter(each, (also or {}).get(each.name), environment=environment) for each in wanted]
+    given = [_parameter(each, (also or {}).get(each.name), environment=environment, ranges=ranges) for each in wanted]
 
     def give(command: Command) -> Command:
         own = [each for each in inspect.signature(command).parameters.values() if each.kind != Parameter.VAR_KEYWORD]
@@ -86,9 +89,10 @@ def _with(command: Command, parameters: list[Parameter]) -> Command:
     return command
 
 
-def _parameter(option: Declared, also: str | None, *, environment: bool) -> Parameter:
+def _parameter(option: Declared, also: str | None, *, environment: bool, ranges: bool) -> Parameter:
     about = option.about
-    words = [option.flag, *([also] if also else [])]
+    word = f"{option.flag}/--no-{option.flag[2:]}" if option.default is True else option.flag
+    words = [word, *([also] if also else [])]
     text = f"{about.help} Repeatable." if option.many else about.help
     told = typer.Option(
         *words,
@@ -96,11 +100,14 @@ def _parameter(option: Declared, also: str | None, *, environment: bool) -> Para
         help=f"{text} [default: {about.shown}]" if about.shown else text,
         envvar=option.variable if environment and not option.many else None,
         show_default=option.default not in (None, "", ()),
+        min=about.least if ranges else None,
+        max=about.most if ranges else None,
     )
-    kind = str if option.choices else option.kind
-    default = None if option.many or option.default is MISSING else option.default
+    # What is given becomes a path where the options are made of it.
+    kind = str if option.choices or option.kind is Path else option.kind
+    default = Parameter.empty if option.default is MISSING else None if option.many else option.default
     if option.many:
-        kind = list[str] | None
-    elif option.default is None:
+        kind = list[str]
+    if default is None:
         kind = kind | None
     return Parameter(option.name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, told])

@@ -1,42 +1,75 @@
-"""What the commands of `anabranch distill` share: options, and how a stage runs."""
+"""What the commands of `anabranch distill` share: how a stage gets its options, runs, and tells what it made. Light."""
 
-from collections.abc import Iterator
+import json
+import logging
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from operator import attrgetter
+from typing import Any, TypeVar
 
 import typer
 
 from anabranch.cli.failures import guarded, quiet_libraries
+from anabranch.cli.parameters import Command, Debug, Quiet, takes
+from anabranch.options import OptionSet
 
-MODEL = "local, http://host:8000/v1#MODEL, openai:MODEL or PROVIDER:MODEL"
-Work = Annotated[str, typer.Option(metavar="FOLDER", help="Where what the stages make is kept.")]
-ASKED = f"{MODEL}, or batch:NAME to write the prompts to a file, to be answered elsewhere"
-Data = Annotated[str, typer.Option(metavar="FOLDER", help="The data sets' folder.")]
-Replies = Annotated[
-    str | None,
-    typer.Option(metavar="FILE", help="What batch:NAME answered to the prompts, elsewhere.", show_default=False),
-]
-Limit = Annotated[int | None, typer.Option(metavar="N", help="Only so many rows of each kind.", show_default=False)]
-Price = Annotated[
-    str, typer.Option(metavar="IN,OUT", help="The model's price, $ per million tokens.", show_default=False)
-]
-Base = Annotated[str, typer.Option(metavar="MODEL", help="Hub id or folder of the base model.")]
-BaseName = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="What the adapter calls its base. [default: --base]", show_default=False),
-]
-Out = Annotated[str, typer.Option(metavar="FOLDER", help="Folder of the adapter and its manifest.")]
-HeldOut = Annotated[str, typer.Option(metavar="FILE", help="JSON lines for the held-out loss.")]
-Seed = Annotated[int, typer.Option(metavar="N", help="Makes it repeatable.")]
+S = TypeVar("S", bound=OptionSet)
+Made = dict[str, Any]
+
+
+def stage(kind: type[S]) -> Callable[[Callable[[S], Made | Coroutine[Any, Any, Made]]], Command]:
+    """Makes a command of a function from a stage's options to its manifest, which it prints as JSON.
+
+    Args:
+        kind: the dataclass of the options.
+    """
+
+    def give(run: Callable[[S], Made | Coroutine[Any, Any, Made]]) -> Command:
+        @takes(kind, environment=False, ranges=True)
+        def command(ctx: typer.Context, quiet: Quiet = False, debug: Debug = False, **_: Any) -> None:
+            with at_work(debug=debug, quiet=quiet):
+                tell(run(kind.of(ctx.params, attrgetter("flag"))))
+
+        command.__name__, command.__doc__ = run.__name__, run.__doc__
+        return command
+
+    return give
+
+
+def tell(made: Made | Coroutine[Any, Any, Made]) -> None:
+    """Prints what a stage made, after it ran if it is still to."""
+    if isinstance(made, Coroutine):
+        import asyncio
+
+        made = asyncio.run(made)
+    typer.echo(json.dumps(made, ensure_ascii=False))
 
 
 @contextmanager
-def stage(*, debug: bool, quiet: bool) -> Iterator[None]:
+def at_work(*, debug: bool, quiet: bool) -> Iterator[None]:
     """A stage at work: its errors are told in one line, with its progress above."""
     with guarded(debug=debug) as guard:
         quiet_libraries(debug=debug)
         guard.hint = "run the same command again to go on"
-        from anabranch.cli.distilling import progress_shown
-
-        with progress_shown(quiet=quiet):
+        with _progress_shown(quiet=quiet):
             yield
+
+
+@contextmanager
+def _progress_shown(*, quiet: bool) -> Iterator[None]:
+    """Shows what the stages log on standard error."""
+    loggers = [] if quiet else [logging.getLogger(f"anabranch.{name}") for name in ("distill", "batch")]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger, (level, propagate) in zip(loggers, before, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+            logger.propagate = propagate

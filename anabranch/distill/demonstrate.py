@@ -18,6 +18,7 @@ from anabranch.config import Price
 from anabranch.distill import datasets, teacher
 from anabranch.distill.catalogues import shipped
 from anabranch.distill.datasets import Skipped, Solved
+from anabranch.distill.options import DemonstrateOptions
 from anabranch.distill.records import Demonstration
 from anabranch.distill.render import as_messages, plan_over
 from anabranch.distill.sources import GSM8K, STRATEGYQA, Sources, chat_questions
@@ -29,27 +30,11 @@ TeachersReplies = dict[str, list[tuple[str, str]]]
 """By question: teachers' names with what each wrote."""
 
 
-async def demonstrate(
-    data: Path,
-    work: Path,
-    teachers: Sequence[Model],
-    *,
-    samples: int = 4,
-    limit: int | None = None,
-    price: Price | None = None,
-    replies: Path | None = None,
-) -> dict[str, Any]:
+async def demonstrate(how: DemonstrateOptions) -> dict[str, Any]:
     """Asks the teachers; a run that was stopped goes on where it was.
 
     Args:
-        data: folder of the data sets.
-        work: folder for the replies, `plans.jsonl` and `demonstrate.json`.
-        teachers: models' names or chat models: all write plans, the first one everything else, too. A single
-            `batch:NAME` is asked elsewhere.
-        samples: plans that each draws for a question.
-        limit: only so many rows of each kind.
-        price: of the teachers' tokens.
-        replies: to the prompts in `work/teacher_requests.jsonl`, which a call for `batch:NAME` without them writes.
+        how: whom to ask about what. The replies, `plans.jsonl` and `demonstrate.json` go into `how.work`.
 
     Returns:
         The manifest, which is also in `work/demonstrate.json`.
@@ -61,18 +46,19 @@ async def demonstrate(
         EndpointError: a teacher failed; what it wrote before is kept.
         BackendError: a file cannot be written.
     """
+    work, teachers, price = how.work, how.teacher, Price.read(how.price)
     if len(teachers) > 1 and any(map(elsewhere, teachers)):
         raise ConfigurationError("batch:NAME is a teacher by itself; run the stage once for each teacher")
-    sources, skipped = Sources(data), Skipped()
-    solved = list(datasets.solved(sources.rows(GSM8K, skipped), limit, skipped))
-    asked = _asked(sources, solved, teachers, samples, limit, skipped)
-    if elsewhere(teachers[0]) and replies is None:
+    sources, skipped = Sources(how.data), Skipped()
+    solved = list(datasets.solved(sources.rows(GSM8K, skipped), how.limit, skipped))
+    asked = _asked(sources, solved, how, skipped)
+    if elsewhere(teachers[0]) and how.replies is None:
         batches = [(jobs, sampling) for _, jobs, sampling in asked.values()]
         return {"requests": write_jobs(work / "teacher_requests.jsonl", batches, name_of(teachers[0]))}
     took = {}
     for name, (model, jobs, sampling) in asked.items():
         out = work / f"teacher_{name}.jsonl"
-        got = await answered(jobs, out, model, role="teacher", sampling=sampling, replies=replies)
+        got = await answered(jobs, out, model, role="teacher", sampling=sampling, replies=how.replies)
         took[name] = {**spent(got, price), "sampling": sampling.fields}
     candidates = list(plan_rows(solved, teachers_replies(work)))
     manifest = {
@@ -80,7 +66,7 @@ async def demonstrate(
         "teachers": [name_of(model) for model in teachers],
         "prompts": prompts.version(),
         "instructions": teacher.version(),
-        "limit": limit,
+        "limit": how.limit,
         "inputs": sources.inputs,
         "took": took,
         "plans": write_jsonl(work / "plans.jsonl", candidates),
@@ -92,26 +78,21 @@ async def demonstrate(
 
 
 def _asked(
-    sources: Sources,
-    solved: Sequence[Solved],
-    teachers: Sequence[Model],
-    samples: int,
-    limit: int | None,
-    skipped: Skipped,
+    sources: Sources, solved: Sequence[Solved], how: DemonstrateOptions, skipped: Skipped
 ) -> dict[str, tuple[Model, list[Job], Sampling]]:
     """By file: who is asked what, and how replies are drawn."""
     plans = [Job(id=str(row["id"]), messages=teacher.step_prompt(row["question"], steps)) for row, steps, _ in solved]
-    draws = Sampling(n=samples, temperature=0.6, top_p=0.95, max_tokens=400, seed=1)
-    shown = sources.passages(skipped)[:limit]
+    draws = Sampling(n=how.samples, temperature=0.6, top_p=0.95, max_tokens=400, seed=1)
+    shown = sources.passages(skipped)[: how.limit]
     quizzes = [Job(id=f"quiz/{n}", messages=teacher.quiz_prompt(p["title"], p["text"])) for n, p in enumerate(shown)]
     chat = []
-    for number, (kind, text) in enumerate(chat_questions(datasets.strategyqa(sources.rows(STRATEGYQA)), limit)):
+    for number, (kind, text) in enumerate(chat_questions(datasets.strategyqa(sources.rows(STRATEGYQA)), how.limit)):
         messages = prompts.direct_messages(text) if kind == "direct" else prompts.step_messages(text)
         chat.append(Job(id=f"chat/{number}", messages=as_messages(messages)))
     return {
-        **{f"plans-{_slug(name_of(model))}": (model, plans, draws) for model in teachers},
-        "quiz": (teachers[0], quizzes, QUIZ),
-        "chat": (teachers[0], chat, CHAT),
+        **{f"plans-{_slug(name_of(model))}": (model, plans, draws) for model in how.teacher},
+        "quiz": (how.teacher[0], quizzes, QUIZ),
+        "chat": (how.teacher[0], chat, CHAT),
     }
 
 

@@ -5,19 +5,18 @@ drawn with, and pairs are made over that prompt.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from anabranch.agents import prompts
-from anabranch.batch.chat import Model, answered, elsewhere, name_of, spent
+from anabranch.batch.chat import answered, elsewhere, name_of, spent
 from anabranch.batch.files import digest, write_jsonl, write_manifest
 from anabranch.batch.jobs import Job, Replies, Sampling, write_jobs
 from anabranch.codecs import LineGrammar
 from anabranch.config import Price
 from anabranch.distill.catalogues import shipped
 from anabranch.distill.datasets import Skipped
+from anabranch.distill.options import DrawOptions
 from anabranch.distill.records import MAX_SUB_QUESTIONS
 from anabranch.distill.render import as_messages
 from anabranch.distill.screen import TOOLS, read_questions
@@ -28,55 +27,12 @@ logger = logging.getLogger(__name__)
 PLAN_TOKENS = 320
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """How to draw.
-
-    Attributes:
-        samples: plans for each question.
-        temperature: of the samples; a single one is greedy.
-        tools: the library's own tools in the catalogue.
-        examples: whether the prompt has worked examples, for a model that was not trained on the codec.
-        grammar: whether a model that can be is held to the grammar. A busy server writes about twice as many plans
-            without it, and screening leaves out what is none.
-        seed: makes it repeatable, as far as the model's server does.
-        price: of the decomposer's tokens.
-    """
-
-    samples: int = 4
-    temperature: float = 0.8
-    tools: tuple[str, ...] = ("calculator",)
-    examples: bool = False
-    grammar: bool = True
-    seed: int = 1
-    price: Price | None = None
-
-    @property
-    def sampling(self) -> Sampling:
-        """Greedy for one sample, else at the temperature."""
-        if self.samples == 1:
-            return Sampling(max_tokens=PLAN_TOKENS)
-        return Sampling(self.samples, self.temperature, PLAN_TOKENS, top_p=0.95, seed=self.seed)
-
-
-async def draw(
-    questions: Path,
-    work: Path,
-    decomposer: Model,
-    how: Drawing,
-    *,
-    limit: int | None = None,
-    replies: Path | None = None,
-) -> dict[str, Any]:
+async def draw(how: DrawOptions) -> dict[str, Any]:
     """Draws plans; a run that was stopped goes on where it was.
 
     Args:
-        questions: JSON lines with `id`, `question` and `answer`.
-        work: folder for `drawn_plans.jsonl` (what `screen` takes), the replies, and `draw.json`.
-        decomposer: who writes the plans; `batch:NAME` to have them written elsewhere.
-        how: how to draw.
-        limit: only so many questions.
-        replies: to the prompts in `work/decomposer_requests.jsonl`, which a call for `batch:NAME` without them writes.
+        how: how to draw for what. `drawn_plans.jsonl` (what `screen` takes), the replies, and `draw.json` go into
+            `how.work`.
 
     Returns:
         The manifest, which is also in `work/draw.json`.
@@ -88,27 +44,33 @@ async def draw(
         EndpointError: the decomposer failed; what it wrote before is kept.
         BackendError: a file cannot be written.
     """
+    work, decomposer, price = how.work, how.decomposer, Price.read(how.price)
+    sampling = Sampling.of(how.samples, how.temperature, PLAN_TOKENS, how.seed)
     if unknown := [name for name in how.tools if name not in TOOLS]:
         raise ConfigurationError(f"unknown tool {unknown[0]!r}; plans are drawn with {', '.join(TOOLS)}")
     skipped = Skipped()
-    asked = list(read_questions(questions, skipped.reasons).values())[:limit]
+    asked = list(read_questions(how.questions, skipped.reasons).values())[: how.limit]
     if not asked:
-        raise ConfigurationError(f"there is no question in {questions}; it wants id, question and answer in each line")
+        raise ConfigurationError(
+            f"there is no question in {how.questions}; it wants id, question and answer in each line"
+        )
     jobs = [plan_job(q.id, q.question, how.tools, examples=how.examples, grammar=how.grammar) for q in asked]
-    if elsewhere(decomposer) and replies is None:
+    if elsewhere(decomposer) and how.replies is None:
         file = work / "decomposer_requests.jsonl"
-        return {"requests": write_jobs(file, [(jobs, how.sampling)], name_of(decomposer))}
-    drawn = await answered(
-        jobs, work / "decomposer_drawn.jsonl", decomposer, role="decomposer", sampling=how.sampling, replies=replies
-    )
+        return {"requests": write_jobs(file, [(jobs, sampling)], name_of(decomposer))}
+    out = work / "decomposer_drawn.jsonl"
+    drawn = await answered(jobs, out, decomposer, role="decomposer", sampling=sampling, replies=how.replies)
     kept = write_jsonl(work / "drawn_plans.jsonl", _plans(jobs, drawn, name_of(decomposer), how))
     manifest = {
         "stage": "draw",
         "decomposer": name_of(decomposer),
         "prompts": prompts.version(),
-        "settings": {**asdict(how), "price": how.price.model_dump() if how.price else None},
-        "inputs": {"questions": digest(questions)},
-        "decomposer_took": spent(drawn, how.price),
+        "settings": {
+            **{name: getattr(how, name) for name in ("samples", "temperature", "tools", "examples", "grammar", "seed")},
+            "price": price and price.model_dump(),
+        },
+        "inputs": {"questions": digest(how.questions)},
+        "decomposer_took": spent(drawn, price),
         "questions": len(asked),
         "plans": kept,
         "repeated": sum(len(reply.texts) for reply in drawn) - kept,
@@ -134,7 +96,7 @@ def plan_job(id_: str, question: str, tools: Sequence[str], *, examples: bool = 
     return Job(id=id_, messages=messages, pattern=pattern)
 
 
-def _plans(jobs: Sequence[Job], replies: Sequence[Replies], source: str, how: Drawing) -> Iterator[Mapping[str, Any]]:
+def _plans(jobs: Sequence[Job], replies: Sequence[Replies], source: str, how: DrawOptions) -> Iterator[dict[str, Any]]:
     """Each plan of a question once, in the order they were drawn."""
     tools = {} if how.examples else {"tools": how.tools}
     for job, reply in zip(jobs, replies, strict=True):

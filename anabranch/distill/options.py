@@ -1,37 +1,268 @@
-"""Command lines of the training stages for machines that have torch, transformers and peft, and nothing else."""
+"""The options of the stages of `anabranch distill`, each declared once. Light: the command line imports it.
 
-import argparse
-from collections.abc import Sequence
-from dataclasses import fields
+How to train is in `recipes`. A stage is a function of its options, and its command takes them as they are declared.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Literal
 
-R = TypeVar("R")
+from anabranch.options import Option, OptionSet, Protocol
+
+if TYPE_CHECKING:
+    from anabranch.batch.chat import Model
+else:
+    # Python may give a chat model; the command line reads a name, and imports no LangChain for it.
+    Model = str
+
+MODEL = "local, http://host:8000/v1#MODEL, openai:MODEL or PROVIDER:MODEL"
+ASKED = f"{MODEL}, or batch:NAME to write the prompts to a file, to be answered elsewhere"
+
+Data = Annotated[Path, Option("The data sets' folder.", metavar="FOLDER")]
+Work = Annotated[Path, Option("Where what the stages make is kept.", metavar="FOLDER")]
+AnswersElsewhere = Annotated[
+    Path | None,
+    Option(
+        "What batch:NAME answered to the prompts, elsewhere.",
+        "A stage for `batch:NAME` without them writes the prompts to `work/..._requests.jsonl`.",
+        metavar="FILE",
+    ),
+]
+Limit = Annotated[int | None, Option("Only so many rows of each kind.", metavar="N")]
+TokenPrice = Annotated[str, Option("The model's price, $ per million tokens.", metavar="IN,OUT")]
+Seed = Annotated[int, Option("Makes it repeatable.", "As far as a model's server does.", metavar="N")]
 
 
-def parser(recipe: type[Any], about: str, paths: Sequence[str]) -> argparse.ArgumentParser:
-    """A parser with paths by place and an option for each field of a recipe."""
-    made = argparse.ArgumentParser(description=about.splitlines()[0] if about else None)
-    for path in paths:
-        made.add_argument(path, type=Path)
-    hints = get_type_hints(recipe)
-    for field in fields(recipe):
-        kinds = [kind for kind in get_args(hints[field.name]) if kind is not type(None)] or [hints[field.name]]
-        name = f"--{field.name.replace('_', '-')}"
-        if field.name == "layers":
-            made.add_argument(name, type=lambda text: tuple(text.split(",")), default=field.default)
-        elif kinds[0] is bool:
-            made.add_argument(name, action="store_true")
-        else:
-            made.add_argument(name, type=kinds[0], required=field.name == "base", default=field.default)
-    made.add_argument("--note", action="append", default=[], metavar="NAME=TEXT", help="more for the manifest")
-    return made
+@dataclass(frozen=True, kw_only=True)
+class DemonstrateOptions(OptionSet):
+    """What `demonstrate` is told."""
+
+    data: Data
+    work: Work
+    teacher: Annotated[
+        tuple[Model, ...],
+        Option(
+            f"Model that writes plans: {ASKED}.",
+            "All write plans, the first one everything else, too; `batch:NAME` is a teacher by itself.",
+            metavar="MODEL",
+            shown="local",
+        ),
+    ] = ("local",)
+    replies: AnswersElsewhere = None
+    samples: Annotated[int, Option("Plans to draw for each question.", "By each teacher.", metavar="N", least=1)] = 4
+    limit: Limit = None
+    price: TokenPrice = ""
 
 
-def read(made: argparse.ArgumentParser, recipe: type[R]) -> tuple[list[Path], R, dict[str, str]]:
-    """The paths, the recipe and the notes of the process's command line."""
-    values = vars(made.parse_args())
-    notes = dict(note.partition("=")[::2] for note in values.pop("note"))
-    names = {field.name for field in fields(recipe)}  # type: ignore[arg-type]
-    paths = [value for name, value in values.items() if name not in names]
-    return paths, recipe(**{name: values[name] for name in names}), notes
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions(OptionSet):
+    """What `build` is told."""
+
+    data: Data
+    work: Work
+    seed: Seed = 1
+    written: Annotated[
+        int, Option("Demonstrations written from templates.", "For each pass over them.", metavar="N", least=0)
+    ] = 5000
+    leave_out: Annotated[
+        tuple[str, ...],
+        Option(
+            "Source that the decomposer is not trained on: gsm8k, strategyqa, musique, written_sum or written_other.",
+            "Its route test and the solver's rows have all of them.",
+            metavar="SOURCE",
+        ),
+    ] = ()
+    include: Annotated[
+        tuple[str, ...],
+        Option("Source that it is trained on besides: qdmr (human plans over databases).", metavar="SOURCE"),
+    ] = ()
+    plans: Annotated[
+        Path | None,
+        Option("Plans of an earlier build, by row id (JSON lines, also .gz): no teacher is needed.", metavar="FILE"),
+    ] = None
+    limit: Limit = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions(OptionSet):
+    """What `read` is told."""
+
+    data: Data
+    work: Work
+    teacher: Annotated[
+        Model | None,
+        Option(
+            f"Model that writes pages and questions: {MODEL}.",
+            "None: rows over made-up pages and the data sets' paragraphs alone.",
+            metavar="MODEL",
+        ),
+    ] = None
+    rows: Annotated[int, Option("Questions about made-up pages.", metavar="N", least=1)] = 44_000
+    seed: Seed = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolutionsOptions(OptionSet):
+    """What `solutions` is told."""
+
+    questions: Annotated[
+        tuple[Path, ...],
+        Option(
+            "JSON lines: id, question, answer, [meta.steps].",
+            "Questions with a context, and rows of a test split, are left out.",
+            metavar="FILE",
+        ),
+    ]
+    work: Work
+    teacher: Annotated[Model | None, Option(f"Model that solves the questions, too: {MODEL}.", metavar="MODEL")] = None
+    limit: Limit = None
+    price: TokenPrice = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawOptions(OptionSet):
+    """What `draw` is told."""
+
+    questions: Annotated[Path, Option("JSON lines: id, question, answer.", metavar="FILE")]
+    work: Work
+    decomposer: Annotated[Model, Option(f"Model that writes plans: {ASKED}.", metavar="MODEL")] = "local"
+    replies: AnswersElsewhere = None
+    samples: Annotated[int, Option("Plans to draw for each question.", metavar="N", least=1)] = 4
+    temperature: Annotated[float, Option("Of several plans; one is greedy.", metavar="X", least=0)] = 0.8
+    tool: Annotated[
+        tuple[str, ...],
+        Option("Tool to plan with, or none.", "Of the library's own.", metavar="NAME", shown="calculator"),
+    ] = ("calculator",)
+    examples: Annotated[bool, Option("Show worked examples, to an untrained model.")] = False
+    grammar: Annotated[
+        bool,
+        Option(
+            "Hold plans to the grammar, which slows a busy server.",
+            "It writes about twice as many plans without, and screening leaves out what is none.",
+        ),
+    ] = True
+    limit: Limit = None
+    seed: Seed = 1
+    price: TokenPrice = ""
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The tools in the catalogue."""
+        return tuple(name for name in self.tool if name != "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection(OptionSet):
+    """What to take of the plans that were screened."""
+
+    plans_kept: Annotated[int, Option("Most right plans of a question to keep.", "In S_D-R.", metavar="N", least=1)] = 2
+    pairs: Annotated[
+        int,
+        Option(
+            "Most pairs of a question.",
+            "Those with DIRECT and with a plan that repeats itself are not counted.",
+            metavar="N",
+            least=0,
+        ),
+    ] = 2
+    margin: Annotated[
+        float, Option("How much more often right a pair's better plan is.", "At least.", metavar="X", least=0)
+    ] = 0.5
+    direct: Annotated[
+        bool,
+        Option("Teach when not to plan.", "DIRECT comes into S_D-R and pairs where the solver alone does as well."),
+    ] = True
+    direct_least: Annotated[
+        float, Option("Share right that the solver must reach without a plan for that.", metavar="X")
+    ] = 0.5
+    held_out: Annotated[
+        float,
+        Option("Share of questions held out.", "In files of their own.", metavar="X", least=0, most=1),
+    ] = 0.05
+    seed: Annotated[int, Option("Makes it repeatable.", "Of the tool catalogues.", metavar="N")] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Priced(OptionSet):
+    price: TokenPrice = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScreenOptions(Selection, _Priced):
+    """What `screen` is told, besides what `Selection` says."""
+
+    questions: Annotated[Path, Option("JSON lines: id, question, answer, meta.steps.", metavar="FILE")]
+    work: Work
+    protocol: Annotated[
+        Protocol,
+        Option(
+            "How plans run: auto, guided (one call) or per_node (one each).",
+            "`auto` guides unless the solver is the in-process model.",
+            metavar="NAME",
+        ),
+    ] = "auto"
+    plans: Annotated[
+        Path | None,
+        Option("JSON lines: id, sample, plan (as lines).", "`messages`: the prompt, if it had one.", metavar="FILE"),
+    ] = None
+    screened: Annotated[
+        Path | None,
+        Option("An earlier screened.jsonl (also .gz) in place of plans and solver.", metavar="FILE"),
+    ] = None
+    solver: Annotated[
+        Model | None,
+        Option(f"Model that answers: {ASKED}. Left out, it is batch:solver.", metavar="MODEL"),
+    ] = None
+    replies: AnswersElsewhere = None
+    samples: Annotated[int, Option("The solver's answers along each plan.", metavar="N", least=1)] = 1
+    alone: Annotated[
+        int, Option("Its answers without a plan.", "0 leaves out when not to plan.", metavar="N", least=0)
+    ] = 4
+    temperature: Annotated[float, Option("Of several answers; one is greedy.", metavar="X", least=0)] = 0.7
+    max_tokens: Annotated[int, Option("Most tokens of an answer.", metavar="N", least=1)] = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(OptionSet):
+    """What `export` is told."""
+
+    adapter: Annotated[Path, Option("The trained adapter.", metavar="FOLDER")]
+    out: Annotated[Path, Option("Folder to write to; must not exist.", metavar="FOLDER")]
+    base: Annotated[str | None, Option("Hub id or folder.", metavar="MODEL", shown="what the adapter names")] = None
+    format: Annotated[
+        Literal["merged", "gguf"], Option("merged (vLLM, transformers), or gguf (llama.cpp, Ollama).", metavar="NAME")
+    ] = "merged"
+    weights: Annotated[str, Option("Of a GGUF file: f16, q8_0 or f32.", metavar="NAME")] = "q8_0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorePlansOptions(OptionSet):
+    """What `score plans` is told."""
+
+    data: Annotated[Path, Option("GSM8K rows.", metavar="FILE")]
+    out: Work
+    name: Annotated[str, Option("Of the row in the table, and of the files.", metavar="NAME")]
+    decomposer: Annotated[
+        str | None, Option("Who plans, or demonstrations.jsonl.", metavar="MODEL", shown="nobody")
+    ] = None
+    solver: Annotated[Model, Option(f"Who answers: {MODEL}.", metavar="MODEL")] = "local"
+    examples: Annotated[bool, Option("Show the decomposer worked examples.")] = False
+    limit: Annotated[int | None, Option("The first N rows, or the last if negative.", metavar="N")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRoutesOptions(OptionSet):
+    """What `score routes` is told."""
+
+    rows: Annotated[Path, Option("routes_test.jsonl of build.", metavar="FILE")]
+    out: Work
+    decomposer: Annotated[Model, Option(f"Who plans: {MODEL}.", metavar="MODEL")] = "local"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSolverOptions(OptionSet):
+    """What `score solver` is told."""
+
+    rows: Annotated[Path, Option("solver_tune.jsonl of build.", metavar="FILE")]
+    out: Work
+    solver: Annotated[Model, Option(f"Who answers: {MODEL}.", metavar="MODEL")] = "local"

@@ -15,6 +15,7 @@ from anabranch.batch.files import digest, read_jsonl, write_jsonl, write_manifes
 from anabranch.distill import datasets, solving, teacher, templates
 from anabranch.distill.datasets import Skipped
 from anabranch.distill.demonstrate import taught, teachers_replies
+from anabranch.distill.options import BuildOptions
 from anabranch.distill.records import Demonstration
 from anabranch.distill.render import route_rows, training_rows
 from anabranch.distill.sources import GSM8K, MUSIQUE, QDMR, STRATEGYQA, Passage, Sources, chat_questions
@@ -53,29 +54,11 @@ class Material:
     faults: dict[str, int] = field(default_factory=dict)
 
 
-def build(
-    data: Path,
-    work: Path,
-    *,
-    seed: int = 1,
-    written: int = 5000,
-    limit: int | None = None,
-    leave_out: Sequence[str] = (),
-    include: Sequence[str] = (),
-    given: Path | None = None,
-) -> dict[str, Any]:
+def build(how: BuildOptions) -> dict[str, Any]:
     """Turns data sets and the teachers' replies into rows for training, tuning and tests.
 
     Args:
-        data: folder of the data sets.
-        work: folder of the teacher's replies; the rows go there, too.
-        seed: source of chance.
-        written: written demonstrations a pass.
-        limit: as for `demonstrate`.
-        leave_out: sources (of `SOURCES`) that the decomposer is not trained on; its route test and the solver's rows
-            have all of them.
-        include: sources (of `OPTIONAL`) that it is trained on besides.
-        given: plans of an earlier build (its `demonstrations.jsonl`, also as `.gz`), to repeat it without a teacher.
+        how: what to build of what. `how.work` is the folder of the teacher's replies; the rows go there, too.
 
     Returns:
         The manifest with the counts, which is also in `work/build.json`.
@@ -85,27 +68,28 @@ def build(
         DocumentError: there is no data set, or replies that cannot be read.
         BackendError: a file cannot be written.
     """
-    _check(leave_out, SOURCES, "leave out")
-    _check(include, OPTIONAL, "include")
-    sources, skipped = Sources(data), Skipped()
-    found = _material(sources, work, limit, include, given, skipped)
-    more = {QDMR: digest(data / QDMR)} if found.databases else {}
+    work, given = how.work, how.plans
+    _check(how.leave_out, SOURCES, "leave out")
+    _check(how.include, OPTIONAL, "include")
+    sources, skipped = Sources(how.data), Skipped()
+    found = _material(sources, how, skipped)
+    more = {QDMR: digest(how.data / QDMR)} if found.databases else {}
     manifest = {
         "stage": "build",
         "prompts": prompts.version(),
-        "seed": seed,
-        "limit": limit,
-        "without": sorted(leave_out),
+        "seed": how.seed,
+        "limit": how.limit,
+        "without": sorted(how.leave_out),
         "inputs": sources.inputs | ({given.name: digest(given)} if given else {}) | more,
         "plans": sum(d.split == "train" for d in found.plans),
         "tune_plans": sum(d.split == "tune" for d in found.plans),
         "strategyqa": len(found.strategy),
         "musique": len(found.chains),
-        "written": written * PASSES,
-        **({"qdmr": len(found.databases)} if include else {}),
+        "written": how.written * PASSES,
+        **({"qdmr": len(found.databases)} if how.include else {}),
         "teacher_faults": found.faults,
-        **_decomposer(work, found, leave_out, written, seed),
-        **_solver(work, found, written, Random(seed + 3)),  # noqa: S311
+        **_decomposer(found, how),
+        **_solver(found, how),
         "left_out": skipped.described,
     }
     write_jsonl(work / "demonstrations.jsonl", map(_without_question, found.plans))
@@ -118,10 +102,9 @@ def _check(names: Sequence[str], known: Sequence[str], what: str) -> None:
         raise ConfigurationError(f"unknown source {unknown[0]!r} to {what}; use: {', '.join(known)}")
 
 
-def _material(
-    sources: Sources, work: Path, limit: int | None, include: Sequence[str], given: Path | None, skipped: Skipped
-) -> Material:
-    replies = teachers_replies(work, given, skipped)
+def _material(sources: Sources, how: BuildOptions, skipped: Skipped) -> Material:
+    work, limit = how.work, how.limit
+    replies = teachers_replies(work, how.plans, skipped)
     plans, faults = taught(datasets.solved(sources.rows(GSM8K, skipped), limit, skipped), replies)
     strategy = list(datasets.strategyqa(sources.rows(STRATEGYQA, skipped), skipped))
     chains = sources.rows(MUSIQUE, skipped)
@@ -131,7 +114,7 @@ def _material(
         plans=plans,
         strategy=strategy[:limit],
         chains=list(datasets.musique(chains, skipped))[:limit],
-        databases=list(datasets.qdmr(sources.rows(QDMR, skipped), skipped))[:limit] if "qdmr" in include else [],
+        databases=list(datasets.qdmr(sources.rows(QDMR, skipped), skipped))[:limit] if "qdmr" in how.include else [],
         passages=passages,
         readings=[*readings, *_quizzed(work, passages[:limit])],
         chat=list(_answered(work, chat_questions(strategy, limit))),
@@ -162,8 +145,9 @@ def _replies(path: Path) -> Iterator[dict[str, Any]]:
     return read_jsonl(path) if path.is_file() else iter(())
 
 
-def _decomposer(work: Path, found: Material, leave_out: Sequence[str], written: int, seed: int) -> dict[str, int]:
+def _decomposer(found: Material, how: BuildOptions) -> dict[str, int]:
     """Writes the decomposer's rows; returns their numbers."""
+    work, written, seed = how.work, how.written, how.seed
     random = Random(seed)  # noqa: S311
     train, tune = ([d for d in found.plans if d.split == split] for split in ("train", "tune"))
     kept = len(found.strategy) - min(60, len(found.strategy) // 10)
@@ -176,7 +160,7 @@ def _decomposer(work: Path, found: Material, leave_out: Sequence[str], written: 
     shown += [*found.databases] * PASSES
     counts = {}
     for name, demonstrations, chance in (("train", shown, random), ("tune", unseen, Random(seed + 1))):  # noqa: S311
-        taken = [d for d in demonstrations if _domain(d.source) not in leave_out]
+        taken = [d for d in demonstrations if _domain(d.source) not in how.leave_out]
         rows = training_rows(taken, chance, found.passages)
         counts[f"decomposer_{name}"] = write_jsonl(work / f"decomposer_{name}.jsonl", rows)
     tested = route_rows(unseen, Random(seed + 2))  # noqa: S311
@@ -187,8 +171,9 @@ def _domain(source: str) -> str:
     return "written_other" if source.startswith("written_") and source not in SOURCES else source
 
 
-def _solver(work: Path, found: Material, written: int, random: Random) -> dict[str, int]:
+def _solver(found: Material, how: BuildOptions) -> dict[str, int]:
     """Writes the solver's rows; returns their numbers."""
+    work, written, random = how.work, how.written, Random(how.seed + 3)  # noqa: S311
     made = list(templates.written(random, written))
     unseen = list(templates.written(Random(77), max(10, written // 20)))  # noqa: S311
     # Which of two numbers is larger takes a small model many examples.

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from anabranch.batch.files import digest
-from anabranch.distill import options
+from anabranch.distill import bare
 from anabranch.distill.loop import Loop, manifest
 from anabranch.distill.recipes import PreferenceRecipe
 from anabranch.distill.student import Student
@@ -140,8 +140,8 @@ class _Judge:
 
 def main() -> None:
     """Reads a command line: `... MODEL ADAPTER PAIRS HELD_OUT OUT --base NAME`, and options of the recipe."""
-    parser = options.parser(PreferenceRecipe, prefer.__doc__ or "", ("model", "adapter", "pairs", "held_out", "out"))
-    (model, adapter, pairs, held_out, out), recipe, notes = options.read(parser, PreferenceRecipe)
+    parser = bare.parser(PreferenceRecipe, prefer.__doc__ or "", ("model", "adapter", "pairs", "held_out", "out"))
+    (model, adapter, pairs, held_out, out), recipe, notes = bare.read(parser, PreferenceRecipe)
     as_script(lambda: prefer(model, adapter, pairs, held_out, out, recipe, notes))
 
 

@@ -6,9 +6,10 @@ from random import Random
 from typing import Any
 
 from anabranch.agents import prompts
-from anabranch.batch.chat import Model, name_of
+from anabranch.batch.chat import name_of
 from anabranch.batch.files import read_jsonl, write_jsonl, write_manifest
 from anabranch.distill import reader
+from anabranch.distill.options import ReadOptions
 from anabranch.distill.solving import Row
 from anabranch.distill.sources import MUSIQUE, Sources
 
@@ -18,19 +19,13 @@ _PROSE_HELD_OUT = 80
 _TAUGHT_HELD_OUT = 120
 
 
-async def read(
-    data: Path, work: Path, teacher: Model | None = None, *, rows: int = 44_000, seed: int = 1
-) -> dict[str, Any]:
+async def read(how: ReadOptions) -> dict[str, Any]:
     """Writes `reader_train.jsonl` and `reader_tune.jsonl`.
 
     The solver's rows that `build` left in the folder are taken in, so that the reader goes on to do what they teach.
 
     Args:
-        data: folder of the data sets.
-        work: folder for the rows.
-        teacher: who words questions, writes pages and asks about them; None for made-up pages and paragraphs alone.
-        rows: how many over made-up pages.
-        seed: source of chance.
+        how: how many rows of what; they go into `how.work`.
 
     Returns:
         The manifest, which is also in `work/read.json`.
@@ -40,7 +35,8 @@ async def read(
         EndpointError: the teacher failed; what it wrote before is kept.
         BackendError: a file cannot be written.
     """
-    random, sources = Random(seed), Sources(data)  # noqa: S311
+    work, teacher, seed = how.work, how.teacher, how.seed
+    random, sources = Random(seed), Sources(how.data)  # noqa: S311
     paragraphs = [*sources.passages(), *sources.more_passages()]
     taught: list[Row] = []
     wordings: dict[str, Sequence[str]] = {}
@@ -49,8 +45,8 @@ async def read(
         counts = {"teacher": name_of(teacher), "taught": await reader.taught_rows(paragraphs, work, teacher, seed=seed)}
         taught = _shuffled(work / "taught.jsonl", random)
         wordings = {each["question"]: each["ways"] for each in read_jsonl(work / "wordings.jsonl")}
-    made = reader.drawn(work, rows, seed=seed, name="drawn", wordings=wordings)
-    tune = reader.drawn(work, min(rows, HELD_OUT), seed=seed + 1, name="drawn_tune")
+    made = reader.drawn(work, how.rows, seed=seed, name="drawn", wordings=wordings)
+    tune = reader.drawn(work, min(how.rows, HELD_OUT), seed=seed + 1, name="drawn_tune")
     prose = reader.fact_rows(paragraphs, sources.rows(MUSIQUE), random)
     random.shuffle(prose)
     kept, known = len(prose) // 20, [work / f"solver_{name}.jsonl" for name in ("train", "tune")]

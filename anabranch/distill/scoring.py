@@ -14,6 +14,7 @@ from anabranch.batch.files import read_jsonl, write_manifest
 from anabranch.batch.jobs import Job, Replies, Sampling
 from anabranch.codecs import LineGrammar, decode_lines
 from anabranch.distill.drawing import PLAN_TOKENS, plan_job
+from anabranch.distill.options import ScorePlansOptions, ScoreRoutesOptions, ScoreSolverOptions
 from anabranch.distill.records import MAX_SUB_QUESTIONS
 from anabranch.distill.render import as_messages
 from anabranch.errors import PlanError
@@ -98,14 +99,14 @@ async def guided(
     }
 
 
-async def routes(path: Path, decomposer: Model, out: Path) -> dict[str, Any]:
-    """Route accuracy on catalogues that training never showed."""
-    rows = list(read_jsonl(path))
+async def routes(how: ScoreRoutesOptions) -> dict[str, Any]:
+    """Route accuracy on catalogues that training never showed; keeps the result in `how.out/routes.json`."""
+    rows, out = list(read_jsonl(how.rows)), how.out / "routes_replies.jsonl"
     jobs = [
         Job(id=row["id"], messages=row["messages"], pattern=LineGrammar(row["routes"], MAX_SUB_QUESTIONS).pattern)
         for row in rows
     ]
-    replies = await answered(jobs, out, decomposer, role="decomposer", sampling=Sampling(max_tokens=PLAN_TOKENS))
+    replies = await answered(jobs, out, how.decomposer, role="decomposer", sampling=Sampling(max_tokens=PLAN_TOKENS))
     steps = total = whole = valid = aligned = 0
     for row, reply in zip(rows, replies, strict=True):
         plan, wanted = read_plan(reply.texts[0], row["routes"], MAX_SUB_QUESTIONS), Plan(**row["plan"])
@@ -115,24 +116,28 @@ async def routes(path: Path, decomposer: Model, out: Path) -> dict[str, Any]:
         whole += plan is not None and kinds == {q.route for q in wanted.sub_questions}
         if plan is not None and len(plan.sub_questions) == len(wanted.sub_questions):
             steps, total, aligned = steps + right, total + of, aligned + 1
-    return {
+    result = {
         "valid": str(Score(valid, len(rows))),
         "same_set_of_routes": str(Score(whole, len(rows))),
         "same_length": str(Score(aligned, len(rows))),
         "steps_routed_right_where_same_length": str(Score(steps, total)),
     }
+    write_manifest(how.out / "routes.json", result)
+    return result
 
 
-async def small_solver(path: Path, solver: Model, out: Path) -> dict[str, str]:
-    """Shares of right replies of a small solver, by kind of prompt; free decoding."""
-    rows = [{**row, "id": str(n)} for n, row in enumerate(read_jsonl(path))]
+async def small_solver(how: ScoreSolverOptions) -> dict[str, str]:
+    """Shares of right replies of a small solver, by kind of prompt; keeps them in `how.out/solver.json`."""
+    rows, out = [{**row, "id": str(n)} for n, row in enumerate(read_jsonl(how.rows))], how.out / "solver_replies.jsonl"
     jobs = [Job(id=row["id"], messages=row["messages"]) for row in rows]
-    replies = await answered(jobs, out, solver, role="solver", sampling=Sampling(max_tokens=96))
+    replies = await answered(jobs, out, how.solver, role="solver", sampling=Sampling(max_tokens=96))
     right: dict[str, list[bool]] = {}
     for row, reply in zip(rows, replies, strict=True):
         good = solver_right(row["source"], reply.texts[0].strip(), row["completion"], calculate)
         right.setdefault(row["source"], []).append(good)
-    return {source: str(score(values)) for source, values in right.items()}
+    result = {source: str(score(values)) for source, values in right.items()}
+    write_manifest(how.out / "solver.json", result)
+    return result
 
 
 def teacher_plans(path: Path) -> dict[str, Plan | None]:
@@ -144,21 +149,10 @@ def teacher_plans(path: Path) -> dict[str, Plan | None]:
     return plans
 
 
-async def plans(
-    name: str, data: Path, out: Path, *, decomposer: str | None, solver: Model, examples: bool, limit: int | None
-) -> dict[str, Any]:
-    """Scores a decomposer's plans on GSM8K rows by what a solver makes of them; keeps the result in `out/NAME.json`.
-
-    Args:
-        name: of the row in the table, and of the files.
-        data: GSM8K rows.
-        out: folder for replies and the result.
-        decomposer: a model's name, a `demonstrations.jsonl` of the teacher's plans, or None for no plans.
-        solver: who answers.
-        examples: whether the decomposer's prompt has worked examples.
-        limit: only the first rows; if negative, only the last ones.
-    """
-    rows = list(read_jsonl(data))
+async def plans(how: ScorePlansOptions) -> dict[str, Any]:
+    """Scores a decomposer's plans on GSM8K rows by what a solver makes of them; keeps the result in `out/NAME.json`."""
+    name, out, limit, decomposer = how.name, how.out, how.limit, how.decomposer
+    rows = list(read_jsonl(how.data))
     rows = rows[:limit] if limit is None or limit >= 0 else rows[limit:]
     made: dict[str, Plan | None] = {}
     if decomposer is not None and decomposer.endswith(".jsonl"):
@@ -166,8 +160,8 @@ async def plans(
         rows = [row for row in rows if row["id"] in known]
         made = {row["id"]: known[row["id"]] for row in rows}
     elif decomposer is not None:
-        made, _ = await plans_of(rows, decomposer, out / f"{name}_plans.jsonl", examples=examples)
-    result = await guided(name, rows, made, solver, out / f"{name}_answers.jsonl")
+        made, _ = await plans_of(rows, decomposer, out / f"{name}_plans.jsonl", examples=how.examples)
+    result = await guided(name, rows, made, how.solver, out / f"{name}_answers.jsonl")
     write_manifest(out / f"{name}.json", result)
     return result
 

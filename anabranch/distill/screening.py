@@ -1,7 +1,7 @@
 """The stage `screen`: asks the solver, judges, and writes the training files and what made them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,176 +11,139 @@ from langchain_core.tools import BaseTool
 from anabranch.agents import prompts
 from anabranch.agents.decomposer import GivenPlan
 from anabranch.agents.models import RoleModel, resolve_model
-from anabranch.batch.chat import Model, answered, elsewhere, name_of, spent
+from anabranch.batch.chat import answered, elsewhere, name_of, spent
 from anabranch.batch.files import digest, write_jsonl, write_manifest
 from anabranch.batch.jobs import Job, Replies, Sampling, read_replies, run_jobs, write_jobs
 from anabranch.config import Price
 from anabranch.distill import outcomes as by_row
-from anabranch.distill import screen
+from anabranch.distill import screen as judging
 from anabranch.distill.datasets import Skipped
-from anabranch.distill.selection import Selection, select
+from anabranch.distill.options import ScreenOptions, Selection
+from anabranch.distill.selection import select
 from anabranch.errors import ConfigurationError, ModelError, PlanError
 from anabranch.graphs.planner import create_planner
-from anabranch.options import Protocol
 from anabranch.plan import SOLVE, Plan, Usage
 from anabranch.tools import calculator
 
 ALONE_SEED = 101
 
 
-@dataclass(frozen=True)
-class Screening:
-    """How to screen.
-
-    Attributes:
-        samples: the solver's answers along each plan.
-        alone: its answers without a plan; 0 to leave out when not to plan.
-        temperature: of its answers, where there is more than one; a single one is greedy.
-        max_tokens: of an answer.
-        protocol: `guided` (one call along the plan), `per_node` (the planner runs the plan), or `auto`: guided unless
-            the solver is the in-process model.
-        selection: what to take.
-        price: of the solver's tokens.
-    """
-
-    samples: int = 1
-    alone: int = 4
-    temperature: float = 0.7
-    max_tokens: int = 512
-    protocol: Protocol = "auto"
-    selection: Selection = field(default_factory=Selection)
-    price: Price | None = None
-
-    def sampling(self, n: int, seed: int) -> Sampling:
-        """Greedy for one sample, else at the temperature."""
-        if n == 1:
-            return Sampling(max_tokens=self.max_tokens)
-        return Sampling(n=n, temperature=self.temperature, max_tokens=self.max_tokens, top_p=0.95, seed=seed)
-
-
-async def run(
-    questions: Path,
-    plans: Path,
-    work: Path,
-    solver: Model | None,
-    how: Screening,
-    *,
-    replies: Path | None = None,
-) -> dict[str, Any]:
+async def screen(how: ScreenOptions) -> dict[str, Any]:
     """Screens plans; a run that was stopped goes on where it was.
 
     Args:
-        questions: JSON lines with `id`, `question`, `answer`, and `meta.steps` where there is a worked solution.
-        plans: JSON lines with `id` (the question's), `sample`, `plan` (as lines), and the plan's prompt as `messages`,
-            if it had one.
-        work: folder for what is made.
-        solver: who answers; None or `batch:NAME` if `replies` has the answers, or if they are to be made elsewhere.
-        how: how to screen.
-        replies: answers to the prompts in `work/solver_requests.jsonl`, which such a call without them writes.
+        how: how to screen which plans. What is made goes into `how.work`. With `how.screened`, nobody is asked: what
+            was screened before is sorted again, and only `Selection` counts.
 
     Returns:
         The manifest, which is also in `work/screen.json`.
 
     Raises:
         DocumentError: a file cannot be read.
-        ConfigurationError: no plan can be used.
+        ConfigurationError: there are no plans, or two sources of them, or no plan can be used.
         MissingReplyError: a prompt has no answer in `replies`.
         EndpointError: the solver failed; what it answered before is kept.
         BackendError: a file cannot be written.
     """
-    skipped = Skipped()
-    asked = screen.read_questions(questions, skipped.reasons)
-    candidates = screen.read_candidates(plans, asked, skipped.reasons)
-    _check(candidates, plans, questions, skipped)
+    if how.screened is not None:
+        if how.plans is not None or how.solver is not None or how.replies is not None:
+            raise ConfigurationError("--screened has plans and outcomes; leave out --plans, --solver and --replies")
+        return _again(how, how.screened)
+    if how.plans is None:
+        raise ConfigurationError("there are no plans; give --plans, or --screened with those of an earlier screening")
+    return await _run(how, how.plans)
+
+
+async def _run(how: ScreenOptions, plans: Path) -> dict[str, Any]:
+    skipped, solver = Skipped(), how.solver
+    asked = judging.read_questions(how.questions, skipped.reasons)
+    candidates = judging.read_candidates(plans, asked, skipped.reasons)
+    _check(candidates, plans, how.questions, skipped)
     ids = dict.fromkeys(candidate.id for candidate in candidates)
-    planned = screen.planned_jobs(asked, candidates)
-    alone = screen.alone_jobs([asked[id_] for id_ in ids]) if how.alone else []
-    if replies is None and (solver is None or elsewhere(solver)):
-        batches = [(planned, how.sampling(how.samples, 1)), (alone, how.sampling(how.alone, ALONE_SEED))]
-        return {"requests": write_jobs(work / "solver_requests.jsonl", batches, name_of(solver or "solver"))}
-    known = {f"{c.id}/{c.sample}": (asked[c.id].question, screen.plan_of(c.plan)[0] or Plan()) for c in candidates}
-    along, without = await _answers(work, planned, alone, solver, how, replies, known)
-    tried = candidates, screen.judged(asked, candidates, along), screen.judged_alone(asked, without)
+    planned = judging.planned_jobs(asked, candidates)
+    alone = judging.alone_jobs([asked[id_] for id_ in ids]) if how.alone else []
+    if how.replies is None and (solver is None or elsewhere(solver)):
+        batches = [(planned, _along(how)), (alone, _without(how))]
+        return {"requests": write_jobs(how.work / "solver_requests.jsonl", batches, name_of(solver or "solver"))}
+    known = {f"{c.id}/{c.sample}": (asked[c.id].question, judging.plan_of(c.plan)[0] or Plan()) for c in candidates}
+    along, without = await _answers(planned, alone, how, known)
+    tried = candidates, judging.judged(asked, candidates, along), judging.judged_alone(asked, without)
     facts = {
-        "solver": f"replies in {replies}" if solver is None else name_of(solver),
-        "inputs": {"questions": digest(questions), "plans": digest(plans)},
-        "solver_took": spent([*along, *without], how.price),
+        "solver": f"replies in {how.replies}" if solver is None else name_of(solver),
+        "inputs": {"questions": digest(how.questions), "plans": digest(plans)},
+        "solver_took": spent([*along, *without], Price.read(how.price)),
     }
-    return _written(work, asked, tried, how, facts, skipped)
+    return _written(asked, tried, how, facts, skipped)
 
 
-def again(questions: Path, screened: Path, work: Path, how: Screening) -> dict[str, Any]:
-    """Sorts plans that were screened before, without asking a solver; `how.selection` may differ.
-
-    Args:
-        questions: as in `run`.
-        screened: an earlier screening's `screened.jsonl`, also as `.gz`.
-        work: folder for what is made.
-        how: how to take; how to ask is of no account.
-
-    Returns:
-        As `run`.
-
-    Raises:
-        DocumentError: a file cannot be read.
-        ConfigurationError: no plan can be used.
-        BackendError: a file cannot be written.
-    """
+def _again(how: ScreenOptions, screened: Path) -> dict[str, Any]:
     skipped = Skipped()
-    asked = screen.read_questions(questions, skipped.reasons)
+    asked = judging.read_questions(how.questions, skipped.reasons)
     tried = by_row.read(screened, asked, skipped.reasons)
-    _check(tried[0], screened, questions, skipped)
-    facts = {"solver": f"outcomes in {screened}", "inputs": {f.name: digest(f) for f in (questions, screened)}}
-    return _written(work, asked, tried, how, facts, skipped)
+    _check(tried[0], screened, how.questions, skipped)
+    facts = {"solver": f"outcomes in {screened}", "inputs": {f.name: digest(f) for f in (how.questions, screened)}}
+    return _written(asked, tried, how, facts, skipped)
 
 
-def _check(candidates: Sequence[screen.Candidate], plans: Path, questions: Path, skipped: Skipped) -> None:
+def _along(how: ScreenOptions) -> Sampling:
+    return Sampling.of(how.samples, how.temperature, how.max_tokens, 1)
+
+
+def _without(how: ScreenOptions) -> Sampling:
+    return Sampling.of(how.alone, how.temperature, how.max_tokens, ALONE_SEED)
+
+
+def _check(candidates: Sequence[judging.Candidate], plans: Path, questions: Path, skipped: Skipped) -> None:
     if not candidates:
         reasons = "; ".join(f"{count} are {reason}" for reason, count in skipped.counts.items()) or "it is empty"
         raise ConfigurationError(f"no plan of {plans} can be used with {questions}: {reasons}")
 
 
 def _written(
-    work: Path,
-    asked: Mapping[str, screen.Question],
-    tried: tuple[list[screen.Candidate], list[screen.Outcome], dict[str, screen.Alone]],
-    how: Screening,
+    asked: Mapping[str, judging.Question],
+    tried: tuple[list[judging.Candidate], list[judging.Outcome], dict[str, judging.Alone]],
+    how: ScreenOptions,
     facts: Mapping[str, Any],
     skipped: Skipped,
 ) -> dict[str, Any]:
     """Writes outcomes, the training files and the manifest."""
     candidates, outcomes, alone = tried
+    work = how.work
     write_jsonl(work / "outcomes.jsonl", outcomes)
     write_jsonl(work / "screened.jsonl", by_row.kept(candidates, outcomes, alone))
     manifest = {
         "stage": "screen",
         "prompts": prompts.version(),
-        "settings": {**asdict(how), "price": how.price.model_dump() if how.price else None},
+        "settings": _settings(how),
         **facts,
         "results": _results(outcomes, list(alone.values())),
-        "rows": select(asked, candidates, outcomes, alone, how.selection).write(work),
+        "rows": select(asked, candidates, outcomes, alone, how).write(work),
         "left_out": skipped.described,
     }
     write_manifest(work / "screen.json", manifest)
     return manifest
 
 
+def _settings(how: ScreenOptions) -> dict[str, Any]:
+    price = Price.read(how.price)
+    return {
+        **{name: getattr(how, name) for name in ("samples", "alone", "temperature", "max_tokens", "protocol")},
+        "selection": {field.name.removesuffix("_kept"): getattr(how, field.name) for field in fields(Selection)},
+        "price": price and price.model_dump(),
+    }
+
+
 async def _answers(
-    work: Path,
-    planned: list[Job],
-    alone: list[Job],
-    solver: Model | None,
-    how: Screening,
-    replies: Path | None,
-    plans: Mapping[str, tuple[str, Plan]],
+    planned: list[Job], alone: list[Job], how: ScreenOptions, plans: Mapping[str, tuple[str, Plan]]
 ) -> tuple[list[Replies], list[Replies]]:
-    if replies is not None:
-        return read_replies(replies, planned), read_replies(replies, alone) if alone else []
+    work, solver = how.work, how.solver
+    if how.replies is not None:
+        return read_replies(how.replies, planned), read_replies(how.replies, alone) if alone else []
     if solver is None:
         return [], []
     resolved = resolve_model(solver, role="solver")
     per_node = how.protocol == "per_node" or (how.protocol == "auto" and resolved.small)
-    along, without = how.sampling(how.samples, 1), how.sampling(how.alone, ALONE_SEED)
+    along, without = _along(how), _without(how)
     if per_node:
         run = Runner(resolved, [calculator()], plans)
         done = await run_jobs(planned, work / "solver_run.jsonl", run, along, model=name_of(resolved), concurrency=4)
@@ -192,7 +155,7 @@ async def _answers(
     )
 
 
-def _results(outcomes: Sequence[screen.Outcome], alone: Sequence[screen.Alone]) -> dict[str, Any]:
+def _results(outcomes: Sequence[judging.Outcome], alone: Sequence[judging.Alone]) -> dict[str, Any]:
     tried = [outcome for outcome in outcomes if outcome.of]
     return {
         "plans": len(outcomes),

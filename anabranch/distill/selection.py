@@ -12,6 +12,7 @@ from anabranch.agents import prompts
 from anabranch.batch.files import write_jsonl
 from anabranch.codecs import DIRECT, decode_lines, encode_lines
 from anabranch.distill.catalogues import Offer, random_offer
+from anabranch.distill.options import Selection
 from anabranch.distill.records import Demonstration, Kind, Step
 from anabranch.distill.render import as_messages, plan_over, wanted_tools
 from anabranch.distill.screen import Alone, Candidate, Outcome, Question, better_alone, held_out
@@ -23,29 +24,6 @@ ALIKE = 0.95
 """Plans that share so much of their words make no pair."""
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What to take.
-
-    Attributes:
-        plans: most plans of a question in S_D-R.
-        pairs: most pairs of a question, those with DIRECT and with a plan that repeats itself not counted.
-        margin: how much more often right the better plan of a pair must be.
-        direct: take DIRECT into S_D-R and into pairs, where the solver alone does as well.
-        direct_least: share of right answers that the solver must reach alone for that.
-        held_out: share of the questions whose rows go to the held-out files.
-        seed: of the tool catalogues.
-    """
-
-    plans: int = 2
-    pairs: int = 2
-    margin: float = 0.5
-    direct: bool = True
-    direct_least: float = 0.5
-    held_out: float = 0.05
-    seed: int = 1
 
 
 @dataclass
@@ -125,7 +103,7 @@ class _Sorter:
         if self.direct:
             self._add("sd_r", None)
         else:
-            for candidate, _ in self.right[: self.how.plans]:
+            for candidate, _ in self.right[: self.how.plans_kept]:
                 self._add("sd_r", candidate)
         if self.alone is not None:
             row = {"id": self.question.id, "right": self.alone.right, "of": self.alone.of, "direct": self.direct}

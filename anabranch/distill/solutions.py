@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from anabranch.agents import prompts
-from anabranch.batch.chat import Model, answered, name_of, spent
+from anabranch.batch.chat import answered, name_of, spent
 from anabranch.batch.files import Kinds, digest, read_rows, write_jsonl, write_manifest
 from anabranch.batch.jobs import Job, Replies, Sampling
 from anabranch.config import Price
 from anabranch.distill import datasets
 from anabranch.distill.datasets import Skipped
+from anabranch.distill.options import SolutionsOptions
 from anabranch.distill.render import as_messages
 from anabranch.errors import ConfigurationError
 from anabranch.grading import right_answer
@@ -55,23 +56,12 @@ class Asked:
         return f"{self.solution}\nAnswer: {self.answer}".lstrip()
 
 
-async def solutions(
-    questions: Sequence[Path],
-    work: Path,
-    *,
-    teacher: Model | None = None,
-    limit: int | None = None,
-    price: Price | None = None,
-) -> dict[str, Any]:
+async def solutions(how: SolutionsOptions) -> dict[str, Any]:
     """Writes the rows; a run that was stopped goes on where it was.
 
     Args:
-        questions: files of JSON lines with `id`, `question`, `answer`, and `meta.steps` where there is a worked
-            solution. Questions with a context, and rows of a test split, are left out.
-        work: folder for `se_a.jsonl`, `se_t.jsonl`, their `_tune` files, the teacher's replies and `solutions.json`.
-        teacher: who solves the questions, too; a model's name or a chat model.
-        limit: only so many questions of each file for training, and for tuning.
-        price: of the teacher's tokens.
+        how: which questions, and who solves them, too. `se_a.jsonl`, `se_t.jsonl`, their `_tune` files, the teacher's
+            replies and `solutions.json` go into `how.work`.
 
     Returns:
         The manifest, which is also in `work/solutions.json`.
@@ -82,8 +72,8 @@ async def solutions(
         EndpointError: the teacher failed; what it answered before is kept.
         BackendError: a file cannot be written.
     """
-    skipped = Skipped()
-    asked = read(questions, skipped, limit)
+    skipped, questions, work, teacher = Skipped(), how.questions, how.work, how.teacher
+    asked = read(questions, skipped, how.limit)
     if not asked:
         reasons = "; ".join(f"{count} are left out: {reason}" for reason, count in skipped.counts.items()) or "no rows"
         names = ", ".join(map(str, questions))
@@ -97,11 +87,15 @@ async def solutions(
         replies = await answered(jobs, out, teacher, role="teacher", sampling=sampling)
         counts |= _written(work, "se_t", list(_taught(asked, replies, skipped)))
         right = sum(right_answer(reply.texts[0], each.answer) for each, reply in zip(asked, replies, strict=True))
-        took = {"teacher": name_of(teacher), "teacher_took": spent(replies, price), "teacher_right": right}
+        took = {
+            "teacher": name_of(teacher),
+            "teacher_took": spent(replies, Price.read(how.price)),
+            "teacher_right": right,
+        }
     manifest = {
         "stage": "solutions",
         "prompts": prompts.version(),
-        "limit": limit,
+        "limit": how.limit,
         "inputs": {path.name: digest(path) for path in questions},
         "questions": len(asked),
         "with_a_worked_solution": sum(bool(each.solution) for each in asked),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from anabranch.batch.files import digest
-from anabranch.distill import options
+from anabranch.distill import bare
 from anabranch.distill.loop import Loop, manifest
 from anabranch.distill.recipes import Recipe
 from anabranch.distill.student import Lora, Student
@@ -93,8 +93,8 @@ def check_rows(files: dict[Path, Read]) -> None:
 
 def main() -> None:
     """Reads a command line: `... MODEL ROWS HELD_OUT OUT --base NAME`, and options of the recipe."""
-    parser = options.parser(Recipe, train.__doc__ or "", ("model", "rows", "held_out", "out"))
-    (model, rows, held_out, out), recipe, notes = options.read(parser, Recipe)
+    parser = bare.parser(Recipe, train.__doc__ or "", ("model", "rows", "held_out", "out"))
+    (model, rows, held_out, out), recipe, notes = bare.read(parser, Recipe)
     as_script(lambda: train(model, rows, held_out, out, recipe, notes))
 
 

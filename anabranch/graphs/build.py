@@ -20,7 +20,7 @@ from anabranch.config import Budget, Price, read_settings
 from anabranch.errors import ConfigurationError
 from anabranch.folders import SEARCH, Folder, by_name
 from anabranch.graphs.planner import Planner, create_planner
-from anabranch.options import PlannerSettings, price_of
+from anabranch.options import PlannerSettings
 from anabranch.tools import McpServers, builtin_tool
 from anabranch.tools.kept_index import kept_index
 from anabranch.tools.search import index_search
@@ -140,9 +140,7 @@ def _is_local(spec: str) -> bool:
 def _model(spec: str, role: Role, price: str, *, status: Say) -> RoleModel:
     local = _is_local(spec)
     status("preparing the local model" if local else f"connecting to {without_login(spec)}")
-    known = price_of(price)
-    priced = Price(input=known[0], output=known[1]) if known else None
-    model = resolve_model(spec, role=role, price=priced, progress=status)
+    model = resolve_model(spec, role=role, price=Price.read(price), progress=status)
     if local:
         model.chat.warm_up()  # type: ignore[attr-defined]
     return model

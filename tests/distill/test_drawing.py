@@ -9,7 +9,8 @@ import pytest
 from anabranch.batch.files import read_jsonl, write_jsonl
 from anabranch.codecs import LineGrammar
 from anabranch.distill import screen
-from anabranch.distill.drawing import Drawing, draw, plan_job
+from anabranch.distill.drawing import draw, plan_job
+from anabranch.distill.options import DrawOptions
 from anabranch.errors import ConfigurationError, EndpointError
 from tests.fakes import ScriptedChatModel
 
@@ -25,10 +26,14 @@ def questions(folder: Path, *rows: dict[str, Any]) -> Path:
     return folder / "questions.jsonl"
 
 
+async def drawn(file: Path, decomposer: Any, **more: Any) -> dict[str, Any]:
+    return await draw(DrawOptions(questions=file, work=file.parent, decomposer=decomposer, **more))
+
+
 async def test_each_plan_is_kept_once_with_its_prompt(tmp_path: Path) -> None:
     left = {str(row["question"]): [f"{ONE}\n", TWO, ONE] for row in ROWS}
     model = ScriptedChatModel(script=lambda prompt: left[prompt.rpartition("Question: ")[2].strip()].pop())
-    manifest = await draw(questions(tmp_path), tmp_path, model, Drawing(samples=3))
+    manifest = await drawn(questions(tmp_path), model, samples=3)
     rows = list(read_jsonl(tmp_path / "drawn_plans.jsonl"))
     assert [(row["id"], row["sample"]) for row in rows] == [(str(n), k) for n in range(3) for k in range(2)]
     assert [row["plan"] for row in rows] == [ONE, TWO] * 3
@@ -39,13 +44,13 @@ async def test_each_plan_is_kept_once_with_its_prompt(tmp_path: Path) -> None:
 
 async def test_plans_can_be_drawn_without_tools(tmp_path: Path) -> None:
     model = ScriptedChatModel(script=[TWO] * 3)
-    await draw(questions(tmp_path), tmp_path, model, Drawing(samples=1, tools=()))
+    await drawn(questions(tmp_path), model, samples=1, tool=("none",))
     system = next(read_jsonl(tmp_path / "drawn_plans.jsonl"))["messages"][0]["content"]
     assert system.partition("Routes:\n")[2].splitlines() == ["solve: reasoning or general knowledge, without a tool."]
 
 
 async def test_screening_takes_what_was_drawn(tmp_path: Path) -> None:
-    await draw(questions(tmp_path), tmp_path, ScriptedChatModel(script=[ONE] * 3), Drawing(samples=1))
+    await drawn(questions(tmp_path), ScriptedChatModel(script=[ONE] * 3), samples=1)
     bad: dict[str, list[str]] = {}
     asked = screen.read_questions(tmp_path / "questions.jsonl", bad)
     found = screen.read_candidates(tmp_path / "drawn_plans.jsonl", asked, bad)
@@ -54,41 +59,41 @@ async def test_screening_takes_what_was_drawn(tmp_path: Path) -> None:
 
 
 async def test_a_run_that_stopped_goes_on(tmp_path: Path) -> None:
-    file, how = questions(tmp_path), Drawing(samples=1)
+    file, how = questions(tmp_path), {"samples": 1}
     with pytest.raises(EndpointError):
-        await draw(file, tmp_path, ScriptedChatModel(script=[ONE, TimeoutError("too slow"), TWO]), how)
+        await drawn(file, ScriptedChatModel(script=[ONE, TimeoutError("too slow"), TWO]), **how)
     going_on = ScriptedChatModel(script=[ONE])
-    assert (await draw(file, tmp_path, going_on, how))["plans"] == 3
+    assert (await drawn(file, going_on, **how))["plans"] == 3
     assert len(going_on.prompts) == 1
 
 
 async def test_plans_are_drawn_elsewhere(tmp_path: Path) -> None:
-    file, how = questions(tmp_path), Drawing(samples=2)
-    assert await draw(file, tmp_path, "batch:m", how) == {"requests": 3}
+    file, how = questions(tmp_path), {"samples": 2}
+    assert await drawn(file, "batch:m", **how) == {"requests": 3}
     rows = list(read_jsonl(tmp_path / "decomposer_requests.jsonl"))
     assert {(row["body"]["model"], row["body"]["n"]) for row in rows} == {("m", 2)}
     assert all(row["body"]["structured_outputs"]["regex"] for row in rows)
     replies = tmp_path / "replies.jsonl"
     write_jsonl(replies, ({"id": row["custom_id"], "texts": [ONE, TWO]} for row in rows))
-    manifest = await draw(file, tmp_path, "batch:m", how, replies=replies)
+    manifest = await drawn(file, "batch:m", **how, replies=replies)
     assert (manifest["decomposer"], manifest["plans"]) == ("m", 6)
     assert [row["plan"] for row in read_jsonl(tmp_path / "drawn_plans.jsonl")] == [ONE, TWO] * 3
     with pytest.raises(ConfigurationError, match="has no name"):
-        await draw(file, tmp_path, "batch:", how)
+        await drawn(file, "batch:", **how)
 
 
 async def test_bad_rows_are_listed_and_only_so_many_taken(tmp_path: Path) -> None:
     file = questions(tmp_path, {"id": 1}, *ROWS)
-    manifest = await draw(file, tmp_path, ScriptedChatModel(script=[ONE]), Drawing(samples=1), limit=1)
+    manifest = await drawn(file, ScriptedChatModel(script=[ONE]), samples=1, limit=1)
     assert manifest["plans"] == 1
     assert sum(each["rows"] for each in manifest["left_out"].values()) == 1
 
 
 async def test_mistakes(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="unknown tool 'hammer'"):
-        await draw(questions(tmp_path), tmp_path, ScriptedChatModel(script=[]), Drawing(tools=("hammer",)))
+        await drawn(questions(tmp_path), ScriptedChatModel(script=[]), tool=("hammer",))
     with pytest.raises(ConfigurationError, match="no question"):
-        await draw(questions(tmp_path, {"id": 1}), tmp_path, ScriptedChatModel(script=[]), Drawing())
+        await drawn(questions(tmp_path, {"id": 1}), ScriptedChatModel(script=[]))
 
 
 def test_plans_are_held_to_the_catalogue() -> None:

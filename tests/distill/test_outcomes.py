@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from anabranch.batch.files import read_jsonl, write_jsonl
-from anabranch.distill import screening
-from anabranch.distill.drawing import Drawing, draw
+from anabranch.distill.drawing import draw
+from anabranch.distill.options import DrawOptions, ScreenOptions
 from anabranch.distill.outcomes import read
 from anabranch.distill.screen import read_candidates, read_questions
-from anabranch.distill.selection import Selection
+from anabranch.distill.screening import screen
 from anabranch.errors import ConfigurationError, DocumentError
 from tests.distill.rows import GSM8K
 from tests.fakes import ScriptedChatModel
@@ -42,18 +42,23 @@ def _numbers(prompt: str) -> tuple[int, int, int]:
 async def screened(tmp_path: Path) -> Path:
     questions, work = tmp_path / "questions.jsonl", tmp_path / "first"
     write_jsonl(questions, GSM8K)
-    await draw(questions, work, ScriptedChatModel(script=plans), Drawing(samples=1, tools=()))
-    how = screening.Screening(alone=1, selection=Selection(held_out=0.3))
-    await screening.run(questions, work / "drawn_plans.jsonl", work, ScriptedChatModel(script=solved), how)
+    decomposer, solver = ScriptedChatModel(script=plans), ScriptedChatModel(script=solved)
+    await draw(DrawOptions(questions=questions, work=work, decomposer=decomposer, samples=1, tool=()))
+    drawn = work / "drawn_plans.jsonl"
+    await screen(ScreenOptions(questions=questions, plans=drawn, work=work, solver=solver, alone=1, held_out=0.3))
     return work
+
+
+async def again(folder: Path, screened: Path, **more: Any) -> dict[str, Any]:
+    options = ScreenOptions(questions=folder / "questions.jsonl", screened=screened, work=folder / "again", **more)
+    return await screen(options)
 
 
 async def test_what_was_screened_is_sorted_again_without_a_solver(screened: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept.jsonl.gz"
     kept.write_bytes(gzip.compress((screened / "screened.jsonl").read_bytes()))
     assert not any(word in (screened / "screened.jsonl").read_text() for word in ("baker", "Answer"))
-    how = screening.Screening(selection=Selection(held_out=0.3))
-    made = screening.again(tmp_path / "questions.jsonl", kept, tmp_path / "again", how)
+    made = await again(tmp_path, kept, held_out=0.3)
     for name in FILES:
         first, second = (list(read_jsonl(work / f"{name}.jsonl")) for work in (screened, tmp_path / "again"))
         if name in ("negatives", "outcomes"):  # who wrote a plan is not kept
@@ -73,14 +78,14 @@ async def test_what_was_screened_is_sorted_again_without_a_solver(screened: Path
         ({"id": "row-0", "plans": ["1 [solve] What?"]}, "a plan without"),
     ],
 )
-def test_rows_that_cannot_be_used_are_counted(row: dict[str, Any], reason: str, tmp_path: Path) -> None:
+async def test_rows_that_cannot_be_used_are_counted(row: dict[str, Any], reason: str, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "questions.jsonl", GSM8K)
     write_jsonl(tmp_path / "kept.jsonl", [row])
     bad: dict[str, list[str]] = {}
     assert read(tmp_path / "kept.jsonl", read_questions(tmp_path / "questions.jsonl", bad), bad) == ([], [], {})
     assert [name for name in bad if name.startswith(reason)]
     with pytest.raises(ConfigurationError, match=reason):
-        screening.again(tmp_path / "questions.jsonl", tmp_path / "kept.jsonl", tmp_path, screening.Screening())
+        await again(tmp_path, tmp_path / "kept.jsonl")
 
 
 def test_odd_counts_and_tools_are_survived(tmp_path: Path) -> None:
@@ -105,10 +110,10 @@ def test_plans_that_name_their_tools_get_that_prompt(tmp_path: Path) -> None:
     assert (without.tools, without.messages) == (None, ())
 
 
-def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+async def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "questions.jsonl", GSM8K)
     with pytest.raises(DocumentError, match="check the path"):
-        screening.again(tmp_path / "questions.jsonl", tmp_path / "none.jsonl", tmp_path, screening.Screening())
+        await again(tmp_path, tmp_path / "none.jsonl")
 
 
 def test_the_shipped_outcomes_can_be_read() -> None:

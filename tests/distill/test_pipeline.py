@@ -13,9 +13,9 @@ import pytest
 
 from anabranch.batch.files import read_jsonl, read_rows, write_jsonl
 from anabranch.codecs import decode_lines
-from anabranch.config import Price
 from anabranch.distill import pipeline, sources
 from anabranch.distill.demonstrate import demonstrate
+from anabranch.distill.options import BuildOptions, DemonstrateOptions
 from anabranch.errors import BackendError, ConfigurationError, DocumentError, EndpointError, MissingReplyError
 from tests.distill.rows import GSM8K, MUSIQUE, STRATEGYQA
 from tests.fakes import ScriptedChatModel
@@ -46,7 +46,11 @@ def data(tmp_path: Path) -> Path:
 
 async def taught(data: Path, *models: Any, **more: Any) -> dict[str, Any]:
     teachers = models or (ScriptedChatModel(script=teacher),)
-    return await demonstrate(data, data / "work", teachers, samples=2, **more)
+    return await demonstrate(DemonstrateOptions(data=data, work=data / "work", teacher=teachers, samples=2, **more))
+
+
+def build(data: Path, work: Path, **more: Any) -> dict[str, Any]:
+    return pipeline.build(BuildOptions(data=data, work=work, **more))
 
 
 async def test_a_plan_that_asks_twice_is_not_taught(data: Path) -> None:
@@ -54,17 +58,17 @@ async def test_a_plan_that_asks_twice_is_not_taught(data: Path) -> None:
         script=lambda prompt: re.sub(r"rolls are (.*?)\?", r"rolls are there, given \1?", teacher(prompt))
     )
     await taught(data, chat)
-    built = pipeline.build(data, data / "work", written=20)
+    built = build(data, data / "work", written=20)
     assert (built["plans"], built["tune_plans"]) == (0, 0)
     assert built["teacher_faults"]["a sub-question is asked again"] == 24
 
 
 async def test_the_stages_write_rows(data: Path) -> None:
     work = data / "work"
-    made = await taught(data, price=Price(input=1, output=1))
+    made = await taught(data, price="1,1")
     assert made["questions_with_plans"] == 12
     assert made["took"]["quiz"]["usd"] > 0
-    built = pipeline.build(data, work, written=20)
+    built = build(data, work, written=20)
     assert (built["plans"], built["tune_plans"]) == (22, 2)
     assert {reason: entry["rows"] for reason, entry in built["left_out"].items()} == {
         "no plan": 1,
@@ -85,35 +89,35 @@ async def test_sources_can_be_left_out_of_what_a_decomposer_learns(data: Path) -
     def sources_of(name: str) -> set[str]:
         return {row["source"] for row in read_jsonl(work / f"{name}.jsonl")}
 
-    built = pipeline.build(data, work, written=60, leave_out=["strategyqa", "musique", "written_other"])
+    built = build(data, work, written=60, leave_out=("strategyqa", "musique", "written_other"))
     assert sources_of("decomposer_train") == {"gsm8k", "written_sum"}
     assert sources_of("decomposer_tune") <= {"gsm8k", "written_sum"}
     assert built["without"] == ["musique", "strategyqa", "written_other"]
     tested = list(read_jsonl(work / "routes_test.jsonl"))
-    pipeline.build(data, work, written=60, leave_out=["gsm8k", "written_sum"])
+    build(data, work, written=60, leave_out=("gsm8k", "written_sum"))
     assert sources_of("decomposer_train") > {"strategyqa", "musique", "written_chain"}
     assert not sources_of("decomposer_train") & {"gsm8k", "written_sum"}
     assert list(read_jsonl(work / "routes_test.jsonl")) == tested
     with pytest.raises(ConfigurationError, match="unknown source 'maths'"):
-        pipeline.build(data, work, leave_out=["maths"])
+        build(data, work, leave_out=("maths",))
 
 
 async def test_plans_over_databases_are_included_where_they_are_asked_for(data: Path) -> None:
     await taught(data)
     work = data / "work"
-    pipeline.build(data, work, written=20)
+    build(data, work, written=20)
     before = list(read_jsonl(work / "decomposer_train.jsonl"))
     plan = ["return states", "return #1 that border ohio"]
     write_jsonl(data / sources.QDMR, [{"id": "q", "split": "train", "question": "Which?", "sub_questions": plan}])
-    assert "qdmr" not in pipeline.build(data, work, written=20)
-    built = pipeline.build(data, work, written=20, include=["qdmr"])
+    assert "qdmr" not in build(data, work, written=20)
+    built = build(data, work, written=20, include=("qdmr",))
     assert built["qdmr"] == 1
     assert sources.QDMR in built["inputs"]
     rows = list(read_jsonl(work / "decomposer_train.jsonl"))
     assert rows[: len(before)] == before
     assert [row["source"] for row in rows[len(before) :]] == ["qdmr"] * pipeline.PASSES
     with pytest.raises(ConfigurationError, match="unknown source 'sql' to include"):
-        pipeline.build(data, work, include=["sql"])
+        build(data, work, include=("sql",))
 
 
 async def test_several_teachers_and_people_are_mixed(data: Path) -> None:
@@ -158,21 +162,21 @@ async def test_a_teacher_elsewhere_gets_a_file_of_prompts(data: Path) -> None:
     made = await taught(data, asked)
     plans = (work / "plans.jsonl").read_text()
     shutil.rmtree(work)
-    sent = await demonstrate(data, work, ["batch:scripted"], samples=2)
+    sent = await taught(data, "batch:scripted")
     rows = list(read_jsonl(work / "teacher_requests.jsonl"))
     assert sent == {"requests": len(rows)}
     assert sum(row["body"].get("n", 1) for row in rows) == len(asked.prompts)
     texts = [teacher(prompt_of(row["body"])) for row in rows]
     write_jsonl(replies, ({"id": row["custom_id"], "texts": [text] * 2} for row, text in zip(rows, texts, strict=True)))
-    there = await demonstrate(data, work, ["batch:scripted"], samples=2, replies=replies)
+    there = await taught(data, "batch:scripted", replies=replies)
     assert there["teachers"] == made["teachers"]
     assert there["took"].keys() == made["took"].keys()
     assert (work / "plans.jsonl").read_text() == plans
     write_jsonl(replies, [])
     with pytest.raises(MissingReplyError, match="lacks 24 of 24 replies"):
-        await demonstrate(data, work, ["batch:other"], replies=replies)
+        await taught(data, "batch:other", replies=replies)
     with pytest.raises(ConfigurationError, match="a teacher by itself"):
-        await demonstrate(data, work, ["batch:scripted", "local"])
+        await taught(data, "batch:scripted", "local")
 
 
 async def test_malformed_rows_are_listed_and_survived(data: Path) -> None:
@@ -193,7 +197,7 @@ async def test_malformed_rows_are_listed_and_survived(data: Path) -> None:
     assert made["left_out"]["no valid id"]["rows"] == 1
     assert made["left_out"]["a solution that does not lead to its answer"]["first"] == ["b", "c"]
     assert made["left_out"]["a data set that is not there"]["first"] == [sources.HOTPOTQA]
-    built = pipeline.build(data, data / "work", written=4)
+    built = build(data, data / "work", written=4)
     assert built["left_out"]["no plan"]["first"] == ["s-2", "s"]
     assert built["musique"] == 1
 
@@ -259,7 +263,7 @@ async def test_a_row_passes_each_module_once(tmp_path: Path, monkeypatch: pytest
 
     sys.setprofile(follow)
     try:
-        pipeline.build(data, data / "work", written=0)
+        build(data, data / "work", written=0)
     finally:
         sys.setprofile(None)
     passed = [module for module, _ in groupby(way)]
@@ -271,12 +275,12 @@ async def test_a_row_passes_each_module_once(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("name", ["plans.jsonl", "plans.jsonl.gz"])
 async def test_an_earlier_builds_plans_stand_in_for_a_teacher(data: Path, tmp_path: Path, name: str) -> None:
     await taught(data)
-    first = pipeline.build(data, data / "work", written=20)
+    first = build(data, data / "work", written=20)
     kept = (data / "work" / "demonstrations.jsonl").read_bytes()
     path, again = tmp_path / name, tmp_path / "again"
     broken = b'{"id": "row-1", "steps": [3]}\n{"id": 4}\n'
     path.write_bytes(gzip.compress(kept + broken) if name.endswith("gz") else kept + broken)
-    second = pipeline.build(data, again, written=20, given=path)
+    second = build(data, again, written=20, plans=path)
     assert second["plans"] == first["plans"] > 0
     assert (again / "demonstrations.jsonl").read_bytes() == kept
     rows = [(work / "decomposer_train.jsonl").read_bytes() for work in (data / "work", again)]
@@ -290,4 +294,4 @@ def test_given_plans_that_are_cut_off_say_so(data: Path, tmp_path: Path) -> None
     path = tmp_path / "plans.jsonl.gz"
     path.write_bytes(gzip.compress(b"{}" * 1000)[:-9])
     with pytest.raises(DocumentError, match="cannot be read"):
-        pipeline.build(data, tmp_path / "work", written=20, given=path)
+        build(data, tmp_path / "work", written=20, plans=path)

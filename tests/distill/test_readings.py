@@ -14,6 +14,7 @@ from anabranch.agents import prompts
 from anabranch.agents.prompts import NOT_FOUND
 from anabranch.batch.files import write_jsonl
 from anabranch.distill import reader, sources
+from anabranch.distill.options import ReadOptions
 from anabranch.distill.pages import questions, table_names
 from anabranch.distill.paragraph_facts import facts
 from anabranch.distill.read import read
@@ -127,7 +128,7 @@ async def test_the_stage_needs_no_teacher_and_takes_in_what_build_made(tmp_path:
     (tmp_path / "data").mkdir()
     write_jsonl(tmp_path / "data" / sources.MUSIQUE, MUSIQUE)
     (tmp_path / "solver_train.jsonl").write_text(json.dumps(ROWS[0] | {"source": "arguments"}) + "\n", encoding="utf-8")
-    manifest = await read(tmp_path / "data", tmp_path, rows=30)
+    manifest = await read(ReadOptions(data=tmp_path / "data", work=tmp_path, rows=30))
     text = (tmp_path / "reader_train.jsonl").read_text(encoding="utf-8")
     kinds = {json.loads(line)["source"] for line in text.splitlines()}
     assert {"arguments", "read_drawn", "read_reasoned", "talk"} <= kinds

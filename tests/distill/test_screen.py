@@ -9,10 +9,10 @@ import pytest
 
 from anabranch.batch.files import read_jsonl, write_jsonl
 from anabranch.codecs import decode_lines
-from anabranch.config import Price
 from anabranch.distill import screen, screening
+from anabranch.distill.options import ScreenOptions, Selection
 from anabranch.distill.screen import Alone, Candidate, Outcome, Question
-from anabranch.distill.selection import Selection, select
+from anabranch.distill.selection import select
 from anabranch.errors import ConfigurationError, DocumentError, EndpointError, MissingReplyError
 from tests.fakes import ScriptedChatModel
 
@@ -210,8 +210,13 @@ def solver(prompt: str) -> str:
 
 
 async def run(data: Path, model: Any, **more: Any) -> dict[str, Any]:
-    how = screening.Screening(alone=2, selection=Selection(held_out=0.3), price=Price(input=1, output=2))
-    return await screening.run(data / "questions.jsonl", data / "plans.jsonl", data / "work", model, how, **more)
+    files: dict[str, Any] = {
+        "questions": data / "questions.jsonl",
+        "plans": data / "plans.jsonl",
+        "work": data / "work",
+    }
+    how = ScreenOptions(**files, solver=model, alone=2, held_out=0.3, price="1,2", **more)
+    return await screening.screen(how)
 
 
 async def test_the_stage_from_plans_to_files(data: Path) -> None:
