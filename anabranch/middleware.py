@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, NotRequired
+from typing import Any, NotRequired
 
 try:
     from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
@@ -15,31 +15,15 @@ from langgraph.config import get_config
 from langgraph.func import task
 from langgraph.runtime import Runtime
 
-# Of the package and not of `typing`: on Python 3.11, pydantic makes JSON schemas of no other.
-from typing_extensions import TypedDict
-
 from anabranch.agents.prompts import looked_up
 from anabranch.errors import AnabranchError
 from anabranch.graphs.planner import Planner
+from anabranch.graphs.progress import Progress, Todo
 from anabranch.plan import Answer, Plan
-from anabranch.slots import fill
 
 logger = logging.getLogger(__name__)
 SWITCH = "plan"
 """In the `configurable` of a run's configuration: False leaves out the plan."""
-
-
-class Todo(TypedDict):
-    """A sub-question, in the form of LangChain's todo lists, which user interfaces draw.
-
-    Attributes:
-        content: its text.
-        status: `in_progress` while it is looked up; `completed` when it has an answer; `pending` where it waits or
-            failed, so that it is left to the agent.
-    """
-
-    content: str
-    status: Literal["pending", "in_progress", "completed"]
 
 
 class PlannedState(AgentState[Any]):
@@ -143,9 +127,7 @@ class _Run:
     def __init__(self, runtime: Runtime[Any]) -> None:
         self._write = runtime.stream_writer
         self._state: Mapping[str, Any] = {}
-        self._plan = Plan()
-        self._answers: dict[int, Answer] = {}
-        self._started: set[int] = set()
+        self._progress = Progress()
 
     def heard(self, mode: str, part: Any) -> bool:
         """Takes a part of the planner's stream and passes its events on; whether the todos have changed."""
@@ -153,37 +135,26 @@ class _Run:
             self._state = part
             return False
         self._write(part)
-        if part["type"] == "plan":
-            self._plan = Plan.model_validate(part["plan"])
-        elif part["type"] == "sub_question" and part["status"] == "started":
-            self._started.add(part["id"])
-        elif part["type"] == "sub_question":
-            self._answers[part["id"]] = Answer.model_validate({k: v for k, v in part.items() if k != "type"})
-        else:
+        if not self._progress.heard(part):
             return False
         self._write({"type": "todos", "todos": self.todos()})
         return True
 
     def todos(self) -> list[Todo]:
         """The sub-questions as they stand."""
-        texts = {id_: answer.text for id_, answer in self._answers.items() if answer.ok}
-        return [Todo(content=fill(q.text, texts), status=self._status(q.id)) for q in self._plan.sub_questions]
-
-    def _status(self, id_: int) -> Literal["pending", "in_progress", "completed"]:
-        if id_ not in self._answers:
-            return "in_progress" if id_ in self._started else "pending"
-        return "completed" if self._answers[id_].ok else "pending"
+        return self._progress.todos()
 
     def update(self) -> dict[str, Any]:
         """What the agent's state gets when the plan has run."""
         state = self._state
-        self._plan, self._answers = Plan.model_validate(state.get("plan") or {}), _answers(state.get("answers") or {})
-        self._started.clear()  # what was stopped is left to the agent
-        if not self._answers:
+        # What was begun and stopped is left to the agent.
+        ran = Progress(Plan.model_validate(state.get("plan") or {}), _answers(state.get("answers") or {}))
+        self._progress = ran
+        if not ran.answers:
             return {"todos": [], "planned": None}
         kept = {
-            "plan": self._plan.model_dump(mode="json"),
-            "answers": {str(id_): answer.model_dump(mode="json") for id_, answer in self._answers.items()},
+            "plan": ran.plan.model_dump(mode="json"),
+            "answers": {str(id_): answer.model_dump(mode="json") for id_, answer in ran.answers.items()},
             "usage": {role: usage.model_dump(mode="json") for role, usage in (state.get("usage") or {}).items()},
         }
         return {"todos": self.todos(), "planned": kept}

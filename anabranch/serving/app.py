@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from anabranch import __version__
 from anabranch.errors import ConfigurationError
 from anabranch.graphs.checkpointers import open_checkpointer
+from anabranch.serving.agui.routes import build_agui
 from anabranch.serving.door import Door, DoorRules
 from anabranch.serving.failures import handle_failures
 from anabranch.serving.health import Readiness
@@ -36,15 +37,15 @@ def create_app(
     page: bool = True,
     examples: Sequence[str] = (),
 ) -> FastAPI:
-    """The HTTP app: plans, OpenAI's `/v1/...`, `/health`, `/metrics`, `/openapi.json`, and the page at `/`.
+    """The HTTP app: plans, OpenAI's and AG-UI's `/v1/...`, `/health`, `/metrics`, `/openapi.json`, and the page at `/`.
 
     Args:
         service: answers questions and writes plans.
         rules: who may come in; everybody, with bodies of at most 1 MiB, where nothing is said.
         cors_origins: origins whose web pages may call the server.
-        threads: where the page's conversations are kept, plans that wait for tools of clients, and responses that
-            others can go on from, so that they outlive the process and several processes can share them: an SQLite
-            file, or `postgresql://...`. In memory where nothing is said.
+        threads: where the conversations of the page and of AG-UI are kept, plans that wait for tools of clients, and
+            responses that others can go on from, so that they outlive the process and several processes can share
+            them: an SQLite file, or `postgresql://...`. In memory where nothing is said.
         page: whether there is a page at `/`.
         examples: questions that the page offers to begin with.
 
@@ -66,6 +67,7 @@ def create_app(
         lifespan=partial(_opened, service, conversations, threads) if threads else None,
     )
     app.include_router(build_routes(service, Readiness(service.parts)))
+    app.include_router(build_agui(conversations))
     if page:
         app.include_router(build_page(conversations, examples=examples, keeps_threads=bool(threads)))
         rules = replace(

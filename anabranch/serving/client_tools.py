@@ -1,6 +1,6 @@
 """Tools that the client runs: the planner stops where it needs one, and goes on with the result in another request."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -46,8 +46,13 @@ def not_offered(plan: Plan, known: Collection[str]) -> list[BaseTool]:
     return [as_tool(FunctionTool.model_construct(name=name, description="No longer there.")) for name in sorted(gone)]
 
 
-def as_tool(card: FunctionTool) -> BaseTool:
-    """A tool as the planner's catalogue takes it; it is never called here."""
+def as_tool(card: FunctionTool, call: Callable[..., str] | None = None) -> BaseTool:
+    """A tool as the planner's catalogue takes it.
+
+    Args:
+        card: what the client says of it.
+        call: what is done where the planner calls it; without it, it is never called here.
+    """
 
     def never(**_: Any) -> str:
         raise ModelError(f"{card.name} runs at the client")
@@ -56,7 +61,7 @@ def as_tool(card: FunctionTool) -> BaseTool:
         name=card.name,
         description=card.description or card.name,
         args_schema={"type": "object", "properties": {}, **(card.parameters or {})},
-        func=never,
+        func=call or never,
     )
 
 

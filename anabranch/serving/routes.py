@@ -43,22 +43,25 @@ from anabranch.serving.watch import GONE
 from anabranch.tools.catalogue import Catalogue
 from anabranch.tools.shortlist import fitting_cards
 
-_KEY = HTTPBearer(auto_error=False, description="One of the server's API keys, where it has any.")
+KEY = HTTPBearer(auto_error=False, description="One of the server's API keys, where it has any.")
 _EVENT = {"type": "object", "properties": {"event": {"type": "string"}, "data": {"type": "string"}}}
+STREAMING: dict[int | str, dict[str, Any]] = {
+    **RESPONSES,
+    200: {"content": {"text/event-stream": {"schema": _EVENT}}},
+}
 _LIVE: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorReply}}
 
 
 def build_routes(service: Service, readiness: Readiness) -> APIRouter:
     """All routes over a service."""
     routes, router = _Routes(service, readiness), APIRouter(responses=_LIVE)
-    key: Any = {"dependencies": [Security(_KEY)]}
-    streaming = {**RESPONSES, 200: {"content": {"text/event-stream": {"schema": _EVENT}}}}
+    key: Any = {"dependencies": [Security(KEY)]}
     text = {**RESPONSES, 200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
     away: dict[int | str, dict[str, Any]] = {**_LIVE, 503: {"model": Health}}
     post, get = router.post, router.get
-    post("/v1/plans", response_model=PlanReply, responses=streaming, **key)(routes.plans)
-    post("/v1/chat/completions", response_model=ChatCompletion, responses=streaming, **key)(routes.chat)
-    post("/v1/responses", response_model=ResponseReply, responses=streaming, **key)(routes.respond)
+    post("/v1/plans", response_model=PlanReply, responses=STREAMING, **key)(routes.plans)
+    post("/v1/chat/completions", response_model=ChatCompletion, responses=STREAMING, **key)(routes.chat)
+    post("/v1/responses", response_model=ResponseReply, responses=STREAMING, **key)(routes.respond)
     get("/v1/responses/{response_id}", response_model=ResponseReply, responses=RESPONSES, **key)(routes.response)
     router.delete("/v1/responses/{response_id}", responses=RESPONSES, **key)(routes.forget)
     get("/v1/models", responses=RESPONSES, **key)(routes.models)

@@ -1,6 +1,6 @@
 """Clients that have environments of their own, unmodified.
 
-OpenAI's in JavaScript and the Vercel AI SDK are installed from a lock file where there is Node. LiteLLM is in
+OpenAI's in JavaScript, the Vercel AI SDK and AG-UI's are installed from a lock file where there is Node. LiteLLM is in
 `.venv-litellm`, which `make test` makes, or where `ANABRANCH_LITELLM_PYTHON` says.
 """
 
@@ -66,7 +66,7 @@ def solving(prompt: str) -> Reply:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("script", ["official.mjs", "vercel.mjs"])
+@pytest.mark.parametrize("script", ["official.mjs", "vercel.mjs", "agui.mjs"])
 def test_clients_in_javascript(serve: Serve, installed: Path, script: str) -> None:
     assert NODE
     check([NODE, script], installed, serve)

@@ -8,11 +8,10 @@ from pydantic import BaseModel, Field, StrictBool, model_validator
 from anabranch.config import MAX_QUESTION_CHARS
 from anabranch.serving.protocol import Body
 
+THREAD_ID = r"^[A-Za-z0-9_-]{22,64}$"
 ThreadId = Annotated[
     str,
-    Header(
-        alias="Anabranch-Thread", pattern=r"^[A-Za-z0-9_-]{22,64}$", description="Made up by the client, at random."
-    ),
+    Header(alias="Anabranch-Thread", pattern=THREAD_ID, description="Made up by the client, at random."),
 ]
 """Whoever knows the id of a thread may read it and go on with it; in a header, so that it is in no log of addresses."""
 

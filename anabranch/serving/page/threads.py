@@ -3,14 +3,16 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, Interrupt
@@ -24,7 +26,7 @@ from anabranch.graphs.events import STREAM_DRAFTS
 from anabranch.graphs.planner import Planner
 from anabranch.graphs.state import PlanDecision
 from anabranch.graphs.unfinished import Unfinished, find_unfinished
-from anabranch.plan import Usage
+from anabranch.plan import Plan, Usage
 from anabranch.serving.page.documents import Shelf
 from anabranch.serving.page.protocol import RunRequest
 from anabranch.serving.runs import Run
@@ -44,8 +46,44 @@ MAX_TOLD = 10_000
 """Most characters that are shown of what a tool asks by itself."""
 UPLOADS = ("search", "search_uploads")
 """Names of the tool that searches a thread's documents: the first that no tool of the server has."""
+CLIENT_CALL = "client_call"
+"""Where the value of an interrupt has the call of a tool that the client runs."""
 _REVIEW = "anabranch_review"
 """Where a run's metadata say whether its plans are reviewed."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A thread before a run.
+
+    Attributes:
+        messages: its conversation.
+        unfinished: what of it stopped half-way.
+        waiting: what waits for a decision, or for an answer of another kind.
+        values: the planner's state for the question that stopped half-way, or for the last one that ended.
+    """
+
+    messages: Sequence[BaseMessage] = ()
+    unfinished: Unfinished | None = None
+    waiting: Sequence[Mapping[str, Any]] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be done in a thread. Neither messages nor decisions: to go on with what was stopped.
+
+    Attributes:
+        messages: updates of the conversation; the last one is the question.
+        review: whether the person wants to see the plan for the question before it runs.
+        decisions: on all that waits for one, by its id.
+        tools: tools that this run has besides the server's; they go before those of the same name.
+    """
+
+    messages: Sequence[BaseMessage] = ()
+    review: bool = False
+    decisions: Mapping[str, Any] | None = None
+    tools: Sequence[BaseTool] = ()
 
 
 class Threads:
@@ -63,7 +101,7 @@ class Threads:
         self.service = service
         self.saver: BaseCheckpointSaver[Any] = InMemorySaver()
         self.shelf = Shelf(next(name for name in UPLOADS if name not in service.catalogue))
-        self._planners: dict[tuple[int, bool], Planner] = {}
+        self._planners: dict[bool, Planner] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._kept: dict[str, None] = {}
 
@@ -75,18 +113,41 @@ class Threads:
         Raises:
             QuestionError: the question is empty.
         """
-        if asked.question is not None:
-            asked = asked.model_copy(update={"question": check_question(asked.question)})
-        return Run(partial(self._work, thread, asked), self.service.slots, self.service.limits.timeout)
+        question = None if asked.question is None else check_question(asked.question)
 
-    async def _work(self, thread: str, asked: RunRequest, emit: Emit) -> None:
+        def read(standing: Standing) -> Asked:
+            if question is None:
+                return Asked(decisions=asked.decisions)
+            # What was stopped half-way was not answered, so it is no part of the conversation.
+            forget = standing.unfinished.forget if standing.unfinished else []
+            return Asked([*forget, HumanMessage(question, id=str(uuid.uuid4()))], asked.review)
+
+        return Run(partial(self.work, thread, read), self.service.slots, self.service.limits.timeout)
+
+    async def work(
+        self, thread: str, read: Callable[[Standing], Asked | None], emit: Emit, usage: UsageByRole | None = None
+    ) -> None:
+        """Does what is asked of a thread, as soon as nothing else is done in it.
+
+        Args:
+            thread: its id.
+            read: tells what is asked, once it is known how the thread stands; nothing is done if it is nothing.
+            emit: takes the events, as `run` has them.
+            usage: counts the tokens of this run.
+
+        Raises:
+            ConfigurationError: the thread is busy, or is not where it can be gone on with so.
+            AnabranchError: as the planner does, and `read`.
+        """
         async with self._alone(thread):
-            unfinished = await find_unfinished(self.saver, thread)
-            fresh = asked.question is not None
+            standing = await self._standing(thread)
+            if (asked := read(standing)) is None:
+                return
+            unfinished, fresh = standing.unfinished, bool(asked.messages)
             review = asked.review if fresh else bool(unfinished and unfinished.metadata.get(_REVIEW))
-            planner = self._planner(thread, review=review)
-            value = await self._value(thread, planner, asked, unfinished)
-            usage = UsageByRole()
+            planner = self._planner(thread, review=review, tools=asked.tools)
+            value = {"messages": list(asked.messages)} if fresh else self._resumed(standing, asked)
+            usage = usage or UsageByRole()
             config: RunnableConfig = {
                 "configurable": {"thread_id": thread, STREAM_DRAFTS: True},
                 "metadata": {_REVIEW: review},
@@ -98,19 +159,23 @@ class Threads:
                 self.service.metrics.spent(usage.by_role)
                 await self._keep(thread)
 
-    async def _value(
-        self, thread: str, planner: Planner, asked: RunRequest, unfinished: Unfinished | None
-    ) -> Mapping[str, Any] | Command[Any] | None:
-        """What goes into the planner."""
-        if asked.question is not None:
-            # What was stopped half-way was not answered, so it is no part of the conversation.
-            forget = unfinished.forget if unfinished else []
-            return {"messages": [*forget, HumanMessage(asked.question, id=str(uuid.uuid4()))]}
-        if unfinished is None:
+    async def _standing(self, thread: str) -> Standing:
+        unfinished = await find_unfinished(self.saver, thread)
+        planner = self._planner(thread, review=bool(unfinished and unfinished.metadata.get(_REVIEW)))
+        snapshot = await planner.aget_state({"configurable": {"thread_id": thread}})
+        values = snapshot.values
+        # Before the first node has run, the state is still that of the turn before.
+        begun = unfinished and values.get("asked") == unfinished.question and not values.get("answer")
+        waiting = [_asked(each, values) for each in snapshot.interrupts]
+        return Standing(values.get("messages", ()), unfinished, waiting, values if begun or not unfinished else {})
+
+    def _resumed(self, standing: Standing, asked: Asked) -> Command[Any] | None:
+        """What goes into a planner that goes on."""
+        if standing.unfinished is None:
             raise ConfigurationError("this conversation has nothing to go on with; ask a question")
         if asked.decisions is None:
             return None
-        waiting = {each["id"]: each for each in await self._waiting(planner, thread)}
+        waiting = {each["id"]: each for each in standing.waiting}
         if not waiting or waiting.keys() != asked.decisions.keys():
             raise ConfigurationError("this is not what waits for a decision now; load the page again")
         return Command(resume={id_: _decision(waiting[id_], given) for id_, given in asked.decisions.items()})
@@ -138,13 +203,8 @@ class Threads:
                         await tell("delta", content=content, reasoning=reasoning, message=data[0].id)
         snapshot = await planner.aget_state(config)
         if snapshot.interrupts:
-            await tell("interrupts", interrupts=[*map(_asked, snapshot.interrupts)])
+            await tell("interrupts", interrupts=[_asked(each, snapshot.values) for each in snapshot.interrupts])
         await tell("end", usage=_usage(snapshot.values.get("usage", {})))
-
-    async def _waiting(self, planner: Planner, thread: str) -> list[dict[str, Any]]:
-        """What a thread waits for a decision on."""
-        snapshot = await planner.aget_state({"configurable": {"thread_id": thread}})
-        return [*map(_asked, snapshot.interrupts)]
 
     async def show(self, thread: str) -> dict[str, Any]:
         """A thread as it stands: its turns, oldest first, and the names of its documents."""
@@ -158,24 +218,10 @@ class Threads:
             if len(turns) == MAX_TURNS:
                 break
         turns.reverse()
-        if unfinished := await find_unfinished(self.saver, thread):
-            turns.append(await self._open_turn(thread, unfinished))
+        standing = await self._standing(thread)
+        if standing.unfinished:
+            turns.append(_open_turn(standing, standing.unfinished))
         return {"turns": turns, "documents": self.shelf.names(thread)}
-
-    async def _open_turn(self, thread: str, unfinished: Unfinished) -> dict[str, Any]:
-        planner = self._planner(thread, review=bool(unfinished.metadata.get(_REVIEW)))
-        values = (await planner.aget_state({"configurable": {"thread_id": thread}})).values
-        # Before the first node has run, the state is still that of the turn before.
-        begun = values.get("asked") == unfinished.question and not values.get("answer")
-        answers = [*(values.get("answers", {}).values() if begun else ()), *unfinished.answers]
-        turn = {
-            "asked": unfinished.question,
-            "question": values["question"] if begun else unfinished.question,
-            "plan": plain(values["plan"]) if begun else {"sub_questions": []},
-            "answers": [_without_evidence(plain(answer)) for answer in answers],
-            "usage": _usage(values.get("usage", {}) if begun else {}),
-        }
-        return turn | {"unfinished": True, "interrupts": await self._waiting(planner, thread)}
 
     async def forget(self, thread: str) -> None:
         """Deletes a thread, with its documents."""
@@ -184,16 +230,16 @@ class Threads:
             self.shelf.drop(thread)
             self._kept.pop(thread, None)
 
-    def _planner(self, thread: str, *, review: bool) -> Planner:
-        """The planner of a thread: the server's tools, and the search in the thread's own documents."""
-        tool = self.shelf.tool(thread)
-        if tool is None and (0, review) in self._planners:
-            return self._planners[0, review]
-        parts = self.service.parts
-        tools = [*parts.tools, *([tool] if tool else [])]
-        planner = parts.planner(tools=tools, review=review, checkpointer=self.saver)
-        if tool is None:
-            self._planners[0, review] = planner
+    def _planner(self, thread: str, *, review: bool, tools: Sequence[BaseTool] = ()) -> Planner:
+        """The planner of a thread: the server's tools, the search in the thread's own documents, and those given."""
+        own = [*tools, *filter(None, [self.shelf.tool(thread)])]
+        if not own and review in self._planners:
+            return self._planners[review]
+        parts, names = self.service.parts, {tool.name for tool in tools}
+        kept = [tool for tool in parts.tools if tool.name not in names]
+        planner = parts.planner(tools=[*kept, *own], review=review, checkpointer=self.saver)
+        if not own:
+            self._planners[review] = planner
         return planner
 
     @asynccontextmanager
@@ -225,10 +271,13 @@ class Threads:
             await self.saver.adelete_thread(oldest)
 
 
-def _asked(interrupt: Interrupt) -> dict[str, Any]:
-    """What a run waits for: a plan's review, actions, or whatever else a tool asks."""
+def _asked(interrupt: Interrupt, state: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run waits for: a plan's review, actions, a call for the client, or whatever else a tool asks."""
     value = interrupt.value
-    known = isinstance(value, Mapping) and ("plan" in value or "action_requests" in value)
+    if isinstance(value, Mapping) and "action_requests" in value:
+        open_ = [id_ for id_, action in state["actions"].items() if action.decision is None]
+        return {"id": interrupt.id, "sub_questions": open_, **value}
+    known = isinstance(value, Mapping) and ("plan" in value or CLIENT_CALL in value)
     return {"id": interrupt.id, **(dict(value) if known else {"value": str(value)[:MAX_TOLD]})}
 
 
@@ -245,6 +294,21 @@ def _decision(waiting: Mapping[str, Any], given: Any) -> Any:
     except ValidationError as error:
         why = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
         raise ConfigurationError(f"that plan cannot run: {why}") from error
+
+
+def _open_turn(standing: Standing, unfinished: Unfinished) -> dict[str, Any]:
+    """A turn that has not ended."""
+    values = standing.values
+    answers = [*values.get("answers", {}).values(), *unfinished.answers]
+    return {
+        "asked": unfinished.question,
+        "question": values.get("question", unfinished.question),
+        "plan": plain(values.get("plan", Plan())),
+        "answers": [_without_evidence(plain(answer)) for answer in answers],
+        "usage": _usage(values.get("usage", {})),
+        "unfinished": True,
+        "interrupts": list(standing.waiting),
+    }
 
 
 def _turn(values: Mapping[str, Any]) -> dict[str, Any]:
