@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import time
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,6 @@ from anabranch.serving.supervisor import Patience, Program, Supervisor
 from tests.openai_server import Drip, OpenAIServer, Raw
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
-PATIENCE = 15.0
-"""Most seconds until a limit of a tenth of a second has ended what would take for ever, on a busy machine."""
-"""Seconds, far more than any of the limits here, and far fewer than the servers would take."""
 OK = b"HTTP/1.1 200 OK\r\n"
 SLOW = {
     "nothing": Drip(b"", b"", 0.05),
@@ -42,11 +38,8 @@ def listing(server: OpenAIServer) -> str:
 
 @pytest.mark.parametrize("kind", SLOW)
 def test_a_request_ends_in_time(kind: str) -> None:
-    with OpenAIServer(lambda _: "a", models=SLOW[kind]) as server:
-        started = time.monotonic()
-        with pytest.raises(TimeoutError):
-            fetch(listing(server), seconds=0.2)
-        assert time.monotonic() - started < PATIENCE
+    with OpenAIServer(lambda _: "a", models=SLOW[kind]) as server, pytest.raises(TimeoutError):
+        fetch(listing(server), seconds=0.2)
 
 
 @pytest.mark.parametrize("kind", LARGE)
@@ -72,9 +65,7 @@ def test_a_server_that_drips_is_not_healthy(kind: str, tmp_path: Path) -> None:
     with OpenAIServer(lambda _: "a", models=SLOW[kind]) as server:
         program = Program("it", [], listing(server), tmp_path / "log")
         supervisor = Supervisor(program, Patience(every=0.2), say=print, ready=print)
-        started = time.monotonic()
         assert not supervisor._healthy()
-        assert time.monotonic() - started < PATIENCE
 
 
 @pytest.mark.parametrize(

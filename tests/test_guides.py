@@ -17,6 +17,7 @@ import pytest
 
 from tests.graphs.scripts import plan_json
 from tests.openai_server import OpenAIServer, Reply, prompt_of
+from tests.ports import free_port
 
 GUIDES = sorted((Path(__file__).parents[1] / "docs" / "guides").glob("*.md"))
 BLOCK = re.compile(r"```(sh|python)\n(.*?)```", re.DOTALL)
@@ -95,12 +96,6 @@ def reply(request: dict[str, Any]) -> Reply:
 def server(socket_enabled: None) -> Iterator[OpenAIServer]:
     with OpenAIServer(reply) as running:
         yield running
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 @contextmanager

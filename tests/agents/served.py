@@ -1,6 +1,5 @@
 """A served decomposer and what a test asks of it."""
 
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +22,7 @@ ASKED = Plan(sub_questions=(SubQuestion(id=1, text="Who?", route="search"),))
 Serve = Callable[..., OpenAIServer]
 
 
-def model(url: str, *, name: str = "decomposer-135m", read: float = 5.0, retries: int = 0) -> RoleModel:
+def model(url: str, *, name: str = "decomposer-135m", read: float = 30.0, retries: int = 0) -> RoleModel:
     options: dict[str, Any] = {"temperature": 0, "use_responses_api": False, "stream_usage": True}
     chat = EndpointChatModel(
         model=name, base_url=url, api_key=SecretStr("k"), timeout=read, max_retries=retries, **options
@@ -31,18 +30,12 @@ def model(url: str, *, name: str = "decomposer-135m", read: float = 5.0, retries
     return RoleModel(chat, Price(input=1, output=10))
 
 
-def served(url: str, *, retries: int = 0, read: float = 5.0, **options: Any) -> ServedDecomposer:
+def served(url: str, *, retries: int = 0, read: float = 30.0, **options: Any) -> ServedDecomposer:
     return ServedDecomposer(model(url, retries=retries, read=read), **options)
 
 
 def scripted(*replies: Any) -> LineDecomposer:
     return LineDecomposer(RoleModel(ScriptedChatModel(script=list(replies)), small=True))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def texts(draft: Draft) -> list[str]:

@@ -1,9 +1,7 @@
 """Limits of calls to servers: in total, from connecting to the last byte, whatever the server does meanwhile."""
 
-import asyncio
 import gzip
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,9 +19,6 @@ from tests.openai_server import Drip, Hang, OpenAIServer, Reply
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
 PROMPT = [HumanMessage("Who opened the mill?")]
-PATIENCE = 15.0
-"""Most seconds until a limit of a tenth of a second has ended what would take for ever, on a busy machine."""
-"""Seconds, far more than any of the limits here, and far fewer than the servers would take."""
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 CHUNK = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "m"}
 TOKEN = {
@@ -56,30 +51,25 @@ def served(server: OpenAIServer, *, streaming: bool) -> RoleModel:
 async def test_a_call_ends_in_time_whatever_the_server_drips(endless: OpenAIServer, streaming: bool) -> None:
     model = served(endless, streaming=streaming)
     runnable = model.chat.bind(stream=True) if streaming else model.chat
-    started = time.monotonic()
     expected = pytest.raises(CallTimeoutError, match=r"within 0\.15 s")
     with booking(Ledger(budget=Budget(call_timeout=0.15))) as ledger, expected:
         await call(model, PROMPT, role="solver", runnable=runnable)
-    assert time.monotonic() - started < PATIENCE
     assert ledger.total.estimated
     await model.chat.aclose()  # type: ignore[attr-defined]
 
 
 async def test_a_budget_ends_a_call_and_its_retries(endless: OpenAIServer) -> None:
     model = served(endless, streaming=False)
-    started = time.monotonic()
     with booking(Ledger(budget=Budget(max_seconds=0.15))), pytest.raises(BudgetExceededError, match="max_seconds"):
         await call(model, PROMPT, role="solver")
-    assert time.monotonic() - started < PATIENCE
     await model.chat.aclose()  # type: ignore[attr-defined]
 
 
 async def test_a_retry_does_not_outlive_the_budget() -> None:
     with OpenAIServer(lambda _request: (503, {"error": {"message": "busy"}}, {"Retry-After": "20"})) as server:
-        started = time.monotonic()
         with booking(Ledger(budget=Budget(max_seconds=0.2))), pytest.raises(BudgetExceededError):
             await call(served(server, streaming=False), PROMPT, role="solver")
-        assert time.monotonic() - started < PATIENCE
+        assert len(server.requests) <= 1
 
 
 @pytest.mark.parametrize(
@@ -119,11 +109,9 @@ LISTINGS = {
 @pytest.mark.parametrize("kind", sorted(LISTINGS))
 async def test_asking_for_the_models_ends_in_time(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "LISTING_SECONDS", 0.1)
-    with OpenAIServer(lambda _request: "a", models=LISTINGS[kind]) as server:
-        started = time.monotonic()
-        with pytest.raises(EndpointError, match="does not list its models"):
-            resolve_model(server.url)
-        assert time.monotonic() - started < PATIENCE
+    refused = pytest.raises(EndpointError, match="does not list its models")
+    with OpenAIServer(lambda _request: "a", models=LISTINGS[kind]) as server, refused:
+        resolve_model(server.url)
 
 
 def test_a_list_of_models_without_end_is_not_kept() -> None:
@@ -138,7 +126,7 @@ async def test_whether_a_server_is_there_is_told_by_its_status(monkeypatch: pyte
     for kind, state in (("headers", "away"), ("body", "ready")):
         with OpenAIServer(lambda _request: "a", models=LISTINGS[kind]) as server:
             model = resolve_model(f"{server.url}#m")
-            found = await asyncio.wait_for(Readiness(Parts(decomposer=object(), solver=model)).check(), PATIENCE)  # type: ignore[arg-type]
+            found = await Readiness(Parts(decomposer=object(), solver=model)).check()  # type: ignore[arg-type]
             assert found.models["solver"] == state
 
 

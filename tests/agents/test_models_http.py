@@ -1,7 +1,6 @@
 """Models behind addresses, over HTTP on this machine; and that no real endpoint is ever called."""
 
 import os
-import socket
 from typing import Any
 
 import pytest
@@ -19,13 +18,14 @@ from anabranch.errors import (
     EndpointError,
 )
 from tests.openai_server import OpenAIServer
+from tests.ports import nobody
 
 PROMPT = [SystemMessage("Be short."), HumanMessage("Q?")]
 PRICE = Price(input=1, output=10)
 
 
 def chat(address: str, **options: Any) -> RoleModel:
-    settings: dict[str, Any] = {"timeout": 5, "max_retries": 0, **options}
+    settings: dict[str, Any] = {"timeout": 30, "max_retries": 0, **options}
     return RoleModel(ChatOpenAI(model="m", base_url=address, api_key=SecretStr("k"), **settings), PRICE)
 
 
@@ -97,16 +97,11 @@ async def test_a_server_that_talks_nonsense() -> None:
         await error_of(chat(server.url))
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.loopback
 @pytest.mark.enable_socket
 async def test_nobody_listens() -> None:
-    assert "check the address and that the server is up" in await error_of(chat(f"http://127.0.0.1:{free_port()}/v1"))
+    with nobody() as address:
+        assert "check the address and that the server is up" in await error_of(chat(address))
 
 
 @pytest.mark.loopback
@@ -126,8 +121,8 @@ def test_an_address_without_a_list_of_models(path: str) -> None:
 def test_a_server_without_models_or_nobody() -> None:
     with OpenAIServer(lambda request: "a", models=()) as server, pytest.raises(EndpointError, match="does not list"):
         resolve_model(server.url)
-    with pytest.raises(EndpointError, match="does not list"):
-        resolve_model(f"http://127.0.0.1:{free_port()}/v1")
+    with nobody() as address, pytest.raises(EndpointError, match="does not list"):
+        resolve_model(address)
 
 
 @pytest.mark.parametrize("address", ["http://", "http://[::1", "http://host:port/v1"])

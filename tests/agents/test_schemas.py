@@ -79,7 +79,7 @@ def test_recursive_schemas_of_people_are_taken() -> None:
 
 
 def test_nothing_takes_long() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     backtracking = AnswerSchema(described={"properties": {"a": {"pattern": r"^(a+)+\1$"}}})
     with pytest.raises(ValueError, match="limit"):
         backtracking.read('{"a": "' + "a" * 60 + '!"}')
@@ -91,4 +91,4 @@ def test_nothing_takes_long() -> None:
     AnswerSchema(described=doubling(15, {"type": "object"})).read("{}")
     large = {"properties": {f"p{n}": PERSON for n in range(800)}}
     AnswerSchema(described=large).check()
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3

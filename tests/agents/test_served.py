@@ -18,9 +18,10 @@ from anabranch.agents.served import ServedDecomposer, is_small
 from anabranch.config import Fallback
 from anabranch.errors import ConfigurationError, EndpointError
 from anabranch.plan import Answer, Plan
-from tests.agents.served import ASKED, CARDS, PLAN, REQUEST, Serve, free_port, model, scripted, served, texts
+from tests.agents.served import ASKED, CARDS, PLAN, REQUEST, Serve, model, scripted, served, texts
 from tests.fakes import ScriptedChatModel
 from tests.openai_server import Die, Hang, Reply
+from tests.ports import nobody
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
 
@@ -175,13 +176,14 @@ async def test_with_a_fallback_an_outage_is_a_note(serve: Serve, case: str) -> N
 
 
 async def test_a_server_that_is_away_altogether(serve: Serve) -> None:
-    decomposer = served(f"http://127.0.0.1:{free_port()}/v1", fallback="direct")
-    draft = await decompose(decomposer, REQUEST)
-    assert draft.plan == Plan()
-    assert "check the address and that the server is up" in draft.notes[0]
-    assert draft.notes[0].endswith("; answered without a plan")
-    again = PlanRequest("Q?", CARDS, asked=ASKED, answers={1: Answer(id=1, text="Ada")})
-    assert (await decompose(decomposer, again)).plan == ASKED
+    with nobody() as address:
+        decomposer = served(address, fallback="direct")
+        draft = await decompose(decomposer, REQUEST)
+        assert draft.plan == Plan()
+        assert "check the address and that the server is up" in draft.notes[0]
+        assert draft.notes[0].endswith("; answered without a plan")
+        again = PlanRequest("Q?", CARDS, asked=ASKED, answers={1: Answer(id=1, text="Ada")})
+        assert (await decompose(decomposer, again)).plan == ASKED
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.resolve import resolve_decomposer
 from anabranch.config import Budget
 from anabranch.errors import BudgetExceededError, EndpointError, MissingExtraError
-from tests.agents.served import CARDS, PLAN, REQUEST, Serve, free_port, scripted, served, texts
+from tests.agents.served import CARDS, PLAN, REQUEST, Serve, scripted, served, texts
+from tests.ports import nobody
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
 
@@ -58,8 +59,8 @@ async def test_while_one_probes_the_others_do_not_wait(serve: Serve) -> None:
     clock = Clock()
     server = serve(PLAN, delay=0.3)
     breaker = CircuitBreaker("x", failures=1, pause=10, clock=clock)
-    away = served(f"http://127.0.0.1:{free_port()}/v1", breaker=breaker, fallback="direct")
-    await decompose(away, REQUEST)
+    with nobody() as address:
+        await decompose(served(address, breaker=breaker, fallback="direct"), REQUEST)
     clock.now = 10
     decomposer = served(server.url, breaker=breaker, fallback="direct")
     drafts = await asyncio.gather(*(decompose(decomposer, REQUEST) for _ in range(5)))
@@ -87,8 +88,8 @@ def test_the_fallback_to_the_in_process_model_needs_its_extra(serve: Serve, monk
 async def test_the_in_process_model_takes_over() -> None:
     question = PlanRequest("Where was the founder of the Hollin Quay ferry born?", CARDS)
     expected = await decompose(resolve_decomposer("local"), question)
-    decomposer = served(f"http://127.0.0.1:{free_port()}/v1", fallback="local")
-    draft = await decompose(decomposer, question)
+    with nobody() as address:
+        draft = await decompose(served(address, fallback="local"), question)
     assert draft.plan == expected.plan
     assert draft.weak
     assert draft.notes[0].endswith("; the fallback planned instead")

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from anabranch.cli import app
 from anabranch.cli.failures import exit_code, guarded, one_line
 from anabranch.errors import BackendError, BudgetExceededError, CycleError, ModelError, QuestionError
 from tests.cli import scenario
+from tests.ports import nobody
 
 BAD = {
     "no question": ((), "there is no question"),
@@ -146,9 +146,7 @@ def test_usage_errors_are_one_line(home: Path) -> None:
 
 @pytest.mark.loopback
 def test_an_address_out_of_reach(home: Path, socket_enabled: None) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
+    with nobody() as address:
         process = scenario.run(home, "ask", "Where is it?", "--decomposer", address, "--solver", address)
     assert process.returncode == 1
     assert process.stdout == ""

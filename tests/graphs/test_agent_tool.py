@@ -1,7 +1,6 @@
 """Routes that are more than tools: agents, compiled graphs and other planners."""
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -290,12 +289,10 @@ def test_what_fails_in_it_is_a_failed_answer(node: Any, error: str) -> None:
 async def test_one_that_hangs_is_ended_by_the_time_limit_of_a_step() -> None:
     model = ScriptedChatModel(script=clerk, delay=60.0)
     agent = create_agent(model, name="billing")
-    before = time.monotonic()
     graph = planner([ONE], joined, [billing(agent)], step_timeout=0.2, max_replans=0)
     result = await graph.ainvoke(ask())
     assert result["answers"][1].error == "no answer within 0.2 s"
     assert model.cancelled == ["Cancel invoice 7"]
-    assert time.monotonic() - before < 10
 
 
 # What it takes

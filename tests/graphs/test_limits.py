@@ -21,9 +21,8 @@ from anabranch.plan import SOLVE
 from tests.fakes import Reply, ScriptedChatModel
 
 QUESTION = {"messages": [("user", "Who opened the mill at Orsay, and when was that?")]}
-PATIENCE = 15.0
-"""Most seconds until a limit of a tenth of a second has ended what would take for ever, on a busy machine."""
-FOR_EVER = 30.0
+FOR_EVER = 600.0
+"""Seconds, far more than the time that pytest gives a test: what is waited for fails it."""
 
 
 @tool
@@ -122,9 +121,7 @@ def without_end(how: str) -> ScriptedChatModel:
 async def test_what_was_found_is_the_answer_when_the_time_is_up(how: str, slow: str) -> None:
     solver = Slow(script=reader, word="When was it opened?")
     graph = planner((TWO[0], ("When was it opened?", slow)), solver, budget=Budget(max_seconds=0.3))
-    started = time.monotonic()
     result = await ask(graph, how)
-    assert time.monotonic() - started < PATIENCE
     assert "Ida Brask" in result["answer"]
     assert not result["answers"][2].ok
 
@@ -133,9 +130,7 @@ async def test_what_was_found_is_the_answer_when_the_time_is_up(how: str, slow: 
 async def test_a_joiner_without_end_is_done_without(how: str) -> None:
     joiner = without_end(how)
     graph = planner(TWO[:1], ScriptedChatModel(script=reader), joiner=joiner, budget=Budget(max_seconds=0.3))
-    started = time.monotonic()
     assert (await ask(graph, how))["answer"] == "Ida Brask"
-    assert time.monotonic() - started < PATIENCE
 
 
 async def test_a_joiner_that_takes_too_long_for_one_call_is_done_without() -> None:
@@ -147,18 +142,14 @@ async def test_a_joiner_that_takes_too_long_for_one_call_is_done_without() -> No
 @pytest.mark.parametrize("how", ["invoke", "ainvoke"])
 async def test_a_solver_that_says_nothing_ends_in_time(how: str) -> None:
     graph = planner((), without_end(how), budget=Budget(max_seconds=0.2))
-    started = time.monotonic()
     with pytest.raises(BudgetExceededError, match=r"max_seconds=0\.2"):
         await ask(graph, how)
-    assert time.monotonic() - started < PATIENCE
 
 
 @pytest.mark.parametrize("how", HOW)
 async def test_a_solver_that_blocks_is_not_waited_for(how: str) -> None:
-    started = time.monotonic()
     with pytest.raises(BudgetExceededError):
         await ask(planner((), Blocking(seconds=FOR_EVER), budget=Budget(max_seconds=0.2)), how)
-    assert time.monotonic() - started < PATIENCE
     assert (await ask(planner((), Blocking(seconds=0)), how))["answer"] == "Ida"
 
 
@@ -167,9 +158,7 @@ async def test_a_solver_that_blocks_is_not_waited_for(how: str) -> None:
 async def test_what_a_solver_has_written_when_the_time_is_up_is_a_part_of_an_answer(how: str, items: Any) -> None:
     solver = without_end("stream")
     graph = planner(items, solver, budget=Budget(max_seconds=0.4), protocol="guided")
-    started = time.monotonic()
     result = await ask(graph, how)
-    assert time.monotonic() - started < PATIENCE
     assert result["status"] == "partial"
     assert result["answer"].startswith("on and on")
     assert result["messages"][-1].response_metadata["finish_reason"] == "length"
@@ -209,10 +198,8 @@ async def test_a_decomposer_without_end_is_ended() -> None:
     graph = create_planner(
         decomposer=decomposer, solver=ScriptedChatModel(script=[]), gate="always", budget=Budget(max_seconds=0.2)
     )
-    started = time.monotonic()
     with pytest.raises(BudgetExceededError):
         await graph.ainvoke(QUESTION)
-    assert time.monotonic() - started < PATIENCE
 
 
 @pytest.mark.parametrize("limit", [2, 3, 5])

@@ -1,7 +1,6 @@
 """The graph that `langgraph.json` names, under the real `langgraph dev` server."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 
 from tests.graphs.scripts import plan_json
 from tests.openai_server import OpenAIServer, prompt_of
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.loopback, pytest.mark.timeout(180)]
@@ -29,9 +29,7 @@ def script(request: dict[str, Any]) -> str:
 
 @pytest.fixture
 def address(socket_enabled: None, tmp_path: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with OpenAIServer(script) as models, (tmp_path / "log").open("w") as log:
         settings = {
             "ANABRANCH_DECOMPOSER": models.url,

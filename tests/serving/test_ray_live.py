@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -26,6 +25,7 @@ from openai import AsyncOpenAI
 
 from anabranch.serving.template import safe_template
 from tests.openai_server import OpenAIServer, Reply, prompt_of
+from tests.ports import free_port
 from tests.serving.test_vllm import model_folder
 
 PYTHON = os.environ.get("ANABRANCH_SCALE_PYTHON")  # read before the suite hides the settings of the machine
@@ -111,9 +111,7 @@ def model() -> Iterator[OpenAIServer]:
 
 @pytest.fixture(scope="module")
 def cluster(model: OpenAIServer) -> Iterator[Cluster]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as folder:  # short: Ray makes sockets in it
         place = Path(folder)
         (place / "serve.yaml").write_text(yaml.safe_dump(settings(f"{model.url}#scripted", port)))

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ import pytest
 
 from anabranch.errors import BackendError
 from anabranch.serving.supervisor import Patience, Program, Supervisor, Work
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
 
@@ -47,12 +47,6 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
 QUICK = Patience(start=30, stop=5, unhealthy=0.5, every=0.1, steady=0, first_pause=0.05)
 PHASES = {"Loading": "loading", "Opening": "opening"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ended(pid: int) -> bool:

@@ -25,6 +25,7 @@ from anabranch.tools.effects import has_effects
 from anabranch.tools.mcp_servers import McpServers
 from tests.graphs.scripts import ask, plan_json, planner
 from tests.graphs.scripts import search as local_search
+from tests.ports import free_port, nobody
 
 FIXTURE = Path(__file__).parents[1] / "mcp_fixture.py"
 Start = Callable[..., dict[str, BaseTool]]
@@ -330,13 +331,6 @@ def served(socket_enabled: None) -> Iterator[Callable[[str, int], subprocess.Pop
         process.wait()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.mark.loopback
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "path"), [("http", "/mcp"), ("sse", "/sse")])
@@ -361,5 +355,5 @@ def test_a_server_at_an_address_is_used_and_found_again(
 
 @pytest.mark.loopback
 def test_nobody_at_an_address_is_told(start: Start, socket_enabled: None) -> None:
-    with pytest.raises(EndpointError, match="the MCP server 'far' cannot be used"):
-        start({"far": {"url": f"http://127.0.0.1:{free_port()}/mcp"}})
+    with nobody() as address, pytest.raises(EndpointError, match="the MCP server 'far' cannot be used"):
+        start({"far": {"url": address}})

@@ -1,5 +1,4 @@
 import asyncio
-import time
 import tracemalloc
 
 import pytest
@@ -148,10 +147,8 @@ ENDLESS = [
 
 @pytest.mark.parametrize("code", ENDLESS)
 def test_endless_programs_end(python: BaseTool, code: str) -> None:
-    start = time.monotonic()
     with pytest.raises(ToolException):
         python.invoke({"code": code})
-    assert time.monotonic() - start < 8
 
 
 GREEDY = [
@@ -167,10 +164,8 @@ GREEDY = [
 
 @pytest.mark.parametrize("code", GREEDY)
 def test_memory_bombs_end(python: BaseTool, code: str) -> None:
-    start = time.monotonic()
     with pytest.raises(ToolException, match=r"too much memory|limits"):
         python.invoke({"code": code})
-    assert time.monotonic() - start < 8
 
 
 def test_endless_recursion_ends(python: BaseTool) -> None:

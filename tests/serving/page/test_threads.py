@@ -260,8 +260,6 @@ def test_the_pages_runs_are_work_like_all_other(serve: Serve) -> None:
     slow = ScriptedChatModel(script=reader, delay=20.0)
     client = Client(serve(live.parts(solver=slow), Limits(max_concurrency=1, max_queue=0)))
     with client.running('"plan"', question=live.QUESTION):
-        started = time.monotonic()
         refused = Client(str(client.http.base_url)).http.post("/page/runs", json={"question": "Another?"})
     assert refused.status_code == 429
-    assert time.monotonic() - started < 10
     assert "anabranch_cancelled" in httpx.get(f"{client.http.base_url}/metrics").text
