@@ -183,6 +183,21 @@ class OptionSet:
             option.check(getattr(self, option.name), said(option))
 
 
+MostSubQuestions = Annotated[
+    int, Option("Most sub-questions in a plan.", "In dynamic mode, in all layers together.", metavar="N", least=1)
+]
+ToolNames = Annotated[
+    tuple[str, ...],
+    Option(
+        "calculator, python, none, or MODULE:ATTRIBUTE of a tool or function, which imports that module.",
+        metavar="NAME",
+        shown="calculator",
+    ),
+]
+SolverPrice = Annotated[str, Option("Solver's price, $ per million tokens.", metavar=PRICE)]
+DecomposerPrice = Annotated[str, Option("Decomposer's price, $ per million tokens.", metavar=PRICE)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlannerOptions(OptionSet):
     """What can be said of a planner wherever one is built: in Python, on the command line, in the environment."""
@@ -199,10 +214,7 @@ class PlannerOptions(OptionSet):
             metavar="NAME",
         ),
     ] = "auto"
-    max_sub_questions: Annotated[
-        int,
-        Option("Most sub-questions in a plan.", "In dynamic mode, in all layers together.", metavar="N", least=1),
-    ] = 8
+    max_sub_questions: MostSubQuestions = 8
     max_replans: Annotated[
         int, Option("Most plans after the first.", "In static mode; a layer is no new plan.", metavar="N", least=0)
     ] = 1
@@ -252,14 +264,7 @@ class PlannerSettings(PlannerOptions):
         ),
     ] = None
     solver: Annotated[str, Option("Model that answers; names as for --decomposer.", metavar="MODEL")] = "local"
-    tool: Annotated[
-        tuple[str, ...],
-        Option(
-            "calculator, python, none, or MODULE:ATTRIBUTE of a tool or function, which imports that module.",
-            metavar="NAME",
-            shown="calculator",
-        ),
-    ] = ()
+    tool: ToolNames = ()
     docs: Annotated[
         tuple[str, ...],
         Option(
@@ -280,8 +285,8 @@ class PlannerSettings(PlannerOptions):
         int | None,
         Option("Most tokens of one reply.", metavar="N", least=1, shown=f"the model's own limit, else {ANSWER_TOKENS}"),
     ] = None
-    price: Annotated[str, Option("Solver's price, $ per million tokens.", metavar=PRICE)] = ""
-    decomposer_price: Annotated[str, Option("Decomposer's price, $ per million tokens.", metavar=PRICE)] = ""
+    price: SolverPrice = ""
+    decomposer_price: DecomposerPrice = ""
 
 
 def price_of(text: str) -> tuple[float, float] | None:

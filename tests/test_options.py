@@ -17,6 +17,7 @@ from anabranch.cli.commands import app
 from anabranch.config import planner_settings
 from anabranch.distill import options as stage_options
 from anabranch.errors import ConfigurationError
+from anabranch.evals import options as eval_options
 from anabranch.graphs.options import PlannerArguments
 from anabranch.options import Option, PlannerOptions, PlannerSettings, declared
 from anabranch.serving.arguments import AppArguments
@@ -28,8 +29,9 @@ COMMON = [option.name for option in declared(PlannerOptions)]
 
 
 def test_every_field_is_a_declared_option() -> None:
-    stages: list[Any] = [each for each in vars(stage_options).values() if is_dataclass(each) and each is not Option]
-    for kind in (PlannerOptions, PlannerSettings, PlannerArguments, *stages):
+    known = {**vars(stage_options), **vars(eval_options)}.values()
+    commands: list[Any] = [each for each in known if is_dataclass(each) and each is not Option]
+    for kind in (PlannerOptions, PlannerSettings, PlannerArguments, *commands):
         assert {option.name for option in declared(kind)} == {field.name for field in fields(kind)}
         assert all(option.about.help.endswith(".") for option in declared(kind))
 

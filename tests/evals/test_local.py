@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from anabranch.evals.options import EvalOptions
 from anabranch.evals.records import RunFolder
 from anabranch.evals.report import write_report
-from anabranch.evals.run import Setup, go, prepare
+from anabranch.evals.run import go, prepare
 from anabranch.evals.summary import summarize
 from anabranch.tools import calculator
 from tests.evals.rows import ROWS, write
@@ -15,7 +16,7 @@ from tests.evals.rows import ROWS, write
 @pytest.mark.model
 async def test_the_embedded_pair(tmp_path: Path) -> None:
     data = write(tmp_path / "q.jsonl", ROWS[:1])
-    setup = Setup(out=tmp_path / "run", task="gsm8k", data=data, systems=["cot", "static"], max_tokens=64)
+    setup = EvalOptions(out=tmp_path / "run", task="gsm8k", data=data, system=("cot", "static"), max_tokens=64)
     progress = await go(prepare(setup, [calculator()], progress=print), lambda _progress: None)
     assert (progress.done, progress.failed) == (2, 0)
     summary = summarize(RunFolder(setup.out))

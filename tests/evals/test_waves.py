@@ -9,8 +9,9 @@ import pytest
 from anabranch.batch.store import ReplyStore, Taken, take_in
 from anabranch.errors import ConfigurationError, DocumentError, MissingReplyError
 from anabranch.evals.engine import Progress
+from anabranch.evals.options import EvalOptions
 from anabranch.evals.records import RunFolder
-from anabranch.evals.run import Prepared, Setup, check, go, prepare
+from anabranch.evals.run import Prepared, check, go, prepare
 from anabranch.evals.summary import summarize
 from anabranch.tools import calculator
 from tests.evals.rows import ROWS, replying, write
@@ -19,23 +20,23 @@ from tests.openai_server import prompt_of
 SYSTEMS = ("direct", "cot", "cot:3", "program", "two-stage", "static:guided", "static:per_node", "dynamic", "human")
 
 
-def setup(tmp_path: Path, **more: Any) -> Setup:
+def setup(tmp_path: Path, **more: Any) -> EvalOptions:
     options: dict[str, Any] = {
         "out": tmp_path / "run",
         "task": "gsm8k",
         "data": write(tmp_path / "q.jsonl"),
-        "systems": SYSTEMS,
-        "solvers": ["batch:solver"],
-        "decomposers": ["lines:batch:planner"],
+        "system": SYSTEMS,
+        "solver": ("batch:solver",),
+        "decomposer": ("lines:batch:planner",),
     }
-    return Setup(**(options | more))
+    return EvalOptions(**(options | more))
 
 
-def ready(options: Setup) -> Prepared:
+def ready(options: EvalOptions) -> Prepared:
     return prepare(options, [calculator()], progress=lambda _line: None)
 
 
-async def wave(options: Setup) -> Progress:
+async def wave(options: EvalOptions) -> Progress:
     return await go(ready(options), lambda _progress: None)
 
 
@@ -89,7 +90,7 @@ async def test_a_run_in_waves_ends_with_all_answers(tmp_path: Path) -> None:
 
 
 async def test_requests_are_openais_batch_format(tmp_path: Path) -> None:
-    options = setup(tmp_path, systems=["static:guided"], max_tokens=77)
+    options = setup(tmp_path, system=("static:guided",), max_tokens=77)
     await wave(options)
     rows = [json.loads(line) for line in (options.out / "requests.jsonl").read_text().splitlines()]
     assert len(rows) == 3
@@ -107,7 +108,7 @@ async def test_requests_are_openais_batch_format(tmp_path: Path) -> None:
 
 
 async def test_replies_that_are_none_are_told(tmp_path: Path) -> None:
-    options = setup(tmp_path, systems=["cot"])
+    options = setup(tmp_path, system=("cot",))
     await wave(options)
     path = answer(options.out, 1)
     rows = [json.loads(line) for line in path.read_text().splitlines()]
@@ -136,7 +137,7 @@ def _file(path: Path, text: str) -> Path:
 
 
 async def test_what_is_recorded_is_not_done_again(tmp_path: Path) -> None:
-    options = setup(tmp_path, systems=["cot"])
+    options = setup(tmp_path, system=("cot",))
     await wave(options)
     take(options.out, answer(options.out, 1))
     assert (await wave(options)).done == 3
@@ -149,9 +150,9 @@ async def test_what_is_recorded_is_not_done_again(tmp_path: Path) -> None:
 
 
 async def test_systems_are_added_to_a_run_and_other_data_is_refused(tmp_path: Path) -> None:
-    await wave(setup(tmp_path, systems=["cot"], limit=2))
+    await wave(setup(tmp_path, system=("cot",), limit=2))
     assert len(RunFolder(tmp_path / "run").examples()) == 2
-    await wave(setup(tmp_path, systems=["direct"]))
+    await wave(setup(tmp_path, system=("direct",)))
     manifest = RunFolder(tmp_path / "run").manifest()
     assert [system.name for system in manifest.systems] == ["cot", "direct"]
     assert manifest.versions["prompts"]
@@ -165,25 +166,27 @@ async def test_systems_are_added_to_a_run_and_other_data_is_refused(tmp_path: Pa
 
 
 async def test_settings_are_part_of_what_is_resumed(tmp_path: Path) -> None:
-    options = setup(tmp_path, systems=["cot"])
+    options = setup(tmp_path, system=("cot",))
     await wave(options)
     take(options.out, answer(options.out, 1))
     await wave(options)
-    progress = await wave(setup(tmp_path, systems=["cot"], max_tokens=5))
+    progress = await wave(setup(tmp_path, system=("cot",), max_tokens=5))
     assert (progress.total, progress.waiting) == (3, 3)
 
 
 def test_what_cannot_be_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     for name in ("limit", "concurrency", "max_tokens", "max_sub_questions"):
-        with pytest.raises(ConfigurationError, match=f"--{name.replace('_', '-')} is 0"):
-            check(setup(tmp_path, **{name: 0}))
+        with pytest.raises(ConfigurationError, match=f"{name} is 0"):
+            setup(tmp_path, **{name: 0}).check()
+    with pytest.raises(ConfigurationError, match="unknown system 'guess'"):
+        check(setup(tmp_path, system=("guess",)))
     with pytest.raises(ConfigurationError, match="holds no run"):
         summarize(RunFolder(tmp_path / "nowhere"))
 
 
 async def test_a_missing_reply_is_no_failed_sub_question(tmp_path: Path) -> None:
     """It stops the question, after the other sub-questions of its wave have noted their prompts too."""
-    options = setup(tmp_path, systems=["static:per_node"], limit=1)
+    options = setup(tmp_path, system=("static:per_node",), limit=1)
     await wave(options)
     two = "1 [solve] How many?\n2 [solve] How many less?"
     take(options.out, answer(options.out, 1, lambda _prompt: two))

@@ -10,10 +10,12 @@ from anabranch.agents.decomposer import LineDecomposer
 from anabranch.agents.models import RoleModel
 from anabranch.errors import ConfigurationError, EndpointError
 from anabranch.evals.models import Models, ModelSpec
+from anabranch.evals.options import EvalOptions
 from anabranch.evals.records import RunFolder
+from anabranch.evals.run import go
 from anabranch.evals.toolplans import run as running
 from anabranch.evals.toolplans.report import summarize, write_report
-from anabranch.evals.toolplans.run import Setup, go, prepare
+from anabranch.evals.toolplans.run import prepare
 from tests.evals.test_waves import answer, take
 from tests.fakes import ScriptedChatModel
 
@@ -39,12 +41,12 @@ PLANS = {
 }
 
 
-def setup(tmp_path: Path, **more: Any) -> Setup:
+def setup(tmp_path: Path, **more: Any) -> EvalOptions:
     data, tools = tmp_path / "requests.jsonl", tmp_path / "tools.json"
     data.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     tools.write_text(json.dumps(TOOLS))
-    given: dict[str, Any] = {"out": tmp_path / "run", "data": data, "tools": tools, "decomposers": ["scripted"]}
-    return Setup(**(given | more))
+    given: dict[str, Any] = {"out": tmp_path / "run", "data": data, "tools": tools, "decomposer": ("scripted",)}
+    return EvalOptions(**(given | more))
 
 
 def plan(prompt: str) -> str:
@@ -65,7 +67,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> ScriptedChatModel:
     return chat
 
 
-async def run(options: Setup) -> None:
+async def run(options: EvalOptions) -> None:
     await go(prepare(options, progress=lambda _line: None), lambda _progress: None)
 
 
@@ -124,7 +126,7 @@ async def test_a_plan_that_fits_no_tool_is_not_valid(tmp_path: Path, model: Scri
 
 
 async def test_in_batches(tmp_path: Path) -> None:
-    options = setup(tmp_path, decomposers=["small=lines:batch:planner"])
+    options = setup(tmp_path, decomposer=("small=lines:batch:planner",))
     await run(options)
     folder = RunFolder(tmp_path / "run")
     assert summarize(folder)[0][0].n == 0
@@ -135,9 +137,8 @@ async def test_in_batches(tmp_path: Path) -> None:
 
 def test_options_that_will_not_do(tmp_path: Path) -> None:
     for more, told in (
-        ({"retrieve": -1}, "--retrieve is -1"),
-        ({"limit": 0}, "--limit is 0"),
-        ({"decomposers": ["batch:a", "lines:batch:a"]}, "two decomposers are named 'a'"),
+        ({"data": None}, "needs requests and tools"),
+        ({"decomposer": ("batch:a", "lines:batch:a")}, "two decomposers are named 'a'"),
     ):
         with pytest.raises(ConfigurationError, match=told):
             prepare(setup(tmp_path, **more), progress=lambda _line: None)
