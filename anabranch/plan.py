@@ -58,6 +58,8 @@ class Usage(BaseModel):
         calls: number of model calls.
         usd: cost in US dollars; None when the price of a model that was called is not known.
         estimated: whether some of the tokens are estimates, since a server told none or a call was ended.
+        cached_tokens: of those read, the tokens that came out of a server's cache; None where no server told.
+        reasoning_tokens: of those written, the tokens that were reasoning; None where no server told.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -67,6 +69,8 @@ class Usage(BaseModel):
     calls: int = 0
     usd: float | None = 0.0
     estimated: bool = False
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
     @property
     def total_tokens(self) -> int:
@@ -80,7 +84,14 @@ class Usage(BaseModel):
             calls=self.calls + other.calls,
             usd=None if self.usd is None or other.usd is None else self.usd + other.usd,
             estimated=self.estimated or other.estimated,
+            cached_tokens=_told(self.cached_tokens, other.cached_tokens),
+            reasoning_tokens=_told(self.reasoning_tokens, other.reasoning_tokens),
         )
+
+
+def _told(*counts: int | None) -> int | None:
+    """The sum of what was told; None if nothing was."""
+    return None if all(count is None for count in counts) else sum(filter(None, counts))
 
 
 class SubQuestion(BaseModel):

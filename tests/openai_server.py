@@ -77,7 +77,8 @@ def prompt_of(request: dict[str, Any]) -> str:
 class OpenAIServer:
     """Serves `GET /v1/models` and `POST /v1/chat/completions`, plain and streamed, with usage.
 
-    Usage counts words: those of the prompt, and those of the reply. Use as a context manager.
+    Usage counts words: those of the prompt, and those of the reply; a message may have more of it under `usage`.
+    Use as a context manager.
 
     Args:
         script: the reply to a request's JSON body. What it raises becomes a status 500 that names it.
@@ -212,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _reply(self, request: dict[str, Any], message: dict[str, Any], part: float) -> None:
         finish = message.pop("finish_reason", "stop")
-        usage = _usage(request, message)
+        usage = {**_usage(request, message), **message.pop("usage", {})}
         if request.get("stream"):
             self._stream(request, message, usage, part, finish)
         else:
@@ -220,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200, body, part=part)
 
     def _stream(
-        self, request: dict[str, Any], message: dict[str, Any], usage: dict[str, int], part: float, finish: str
+        self, request: dict[str, Any], message: dict[str, Any], usage: dict[str, Any], part: float, finish: str
     ) -> None:
         chunks = [_completion(request, "chat.completion.chunk", {"delta": delta}, None) for delta in _deltas(message)]
         chunks.append(_completion(request, "chat.completion.chunk", {"delta": {}}, finish))

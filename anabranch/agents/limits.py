@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import Runnable, RunnableBinding
 
@@ -162,7 +163,31 @@ def usage_of(message: AIMessage, price: Price | None, prompt: Sequence[BaseMessa
     """
     told: Any = message.usage_metadata or {}
     read, written = (whole_number(told.get(name)) for name in ("input_tokens", "output_tokens"))
-    return _usage(read or 0, written or 0, price, prompt, [message])
+    usage = _usage(read or 0, written or 0, price, prompt, [message])
+    parts = {
+        "cached_tokens": _part(told, "input_token_details", "cache_read", usage.input_tokens),
+        "reasoning_tokens": _part(told, "output_token_details", "reasoning", usage.output_tokens),
+    }
+    return usage.model_copy(update=parts)
+
+
+def _part(told: Any, details: str, name: str, whole: int) -> int | None:
+    """How many of some tokens are of a kind; None where it is not told."""
+    found = told.get(details)
+    count = whole_number(found.get(name)) if isinstance(found, Mapping) else None
+    return None if count is None else min(count, whole)
+
+
+def usage_metadata(usage: Usage) -> UsageMetadata:
+    """Usage as LangChain's messages have it; what no server told is left out."""
+    metadata = UsageMetadata(
+        input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, total_tokens=usage.total_tokens
+    )
+    if usage.cached_tokens is not None:
+        metadata["input_token_details"] = InputTokenDetails(cache_read=usage.cached_tokens)
+    if usage.reasoning_tokens is not None:
+        metadata["output_token_details"] = OutputTokenDetails(reasoning=usage.reasoning_tokens)
+    return metadata
 
 
 def expected_usage(prompt: Sequence[BaseMessage], price: Price | None) -> Usage:

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from langchain_core.messages import AIMessage, SystemMessage
-from langchain_core.messages.ai import UsageMetadata
 from langgraph.graph import END
 from langgraph.types import interrupt
 
@@ -22,6 +21,7 @@ from anabranch.agents.images import images_asked_of, images_in, mentioned
 from anabranch.agents.joiner import join, join_last
 from anabranch.agents.json_answers import as_json
 from anabranch.agents.ledger import Ledger, booking, current
+from anabranch.agents.limits import usage_metadata
 from anabranch.agents.models import RoleModel, check_reads_images
 from anabranch.agents.prompts import GROUNDED_TALK_INSTRUCTION
 from anabranch.agents.reply import Final
@@ -350,15 +350,12 @@ class Nodes:
         """The final answer as a state update; with the id of the model's message, so that streams show it once."""
         if not says_something(final.text):
             raise ReplyError("the answer was empty; ask again, or check the model", ending="empty")
-        spent = sum(usage.values(), Usage())
         message = AIMessage(
             final.text,
             id=final.message_id,
             # Providers refuse some characters in names, and the message may be sent to one in a later turn.
             name=re.sub(r"[^\w-]+", "_", self.options.name, flags=re.ASCII),
-            usage_metadata=UsageMetadata(
-                input_tokens=spent.input_tokens, output_tokens=spent.output_tokens, total_tokens=spent.total_tokens
-            ),
+            usage_metadata=usage_metadata(sum(usage.values(), Usage())),
             additional_kwargs={WORKING: final.working} if final.working else {},
             response_metadata={"finish_reason": FINISH_REASONS.get(final.ending, "stop")},
         )

@@ -6,7 +6,18 @@ Source: https://platform.openai.com/docs/api-reference/chat
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictBool, StrictInt, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    SerializerFunctionWrapHandler,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
 
 from anabranch.config import MAX_QUESTION_CHARS
 from anabranch.options import PlanningMode
@@ -184,20 +195,43 @@ class ChatRequest(Body):
         return self
 
 
+class PromptTokensDetails(BaseModel):
+    """Of the tokens read, those that came out of a cache."""
+
+    cached_tokens: int
+
+
+class CompletionTokensDetails(BaseModel):
+    """Of the tokens written, those that were reasoning."""
+
+    reasoning_tokens: int
+
+
 class TokenUsage(BaseModel):
-    """Tokens, summed over decomposer, solver and joiner."""
+    """Tokens, summed over decomposer, solver and joiner. What no model's server tells is left out."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: PromptTokensDetails | None = None
+    completion_tokens_details: CompletionTokensDetails | None = None
+
+    @model_serializer(mode="wrap")
+    def _told(self, handler: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def] # a type would be its schema
+        return {name: value for name, value in handler(self).items() if value is not None}
 
     @classmethod
     def of(cls, usage: Usage) -> "TokenUsage":
         """The same in OpenAI's words."""
+        cached = None if usage.cached_tokens is None else PromptTokensDetails(cached_tokens=usage.cached_tokens)
+        told = usage.reasoning_tokens
+        reasoning = None if told is None else CompletionTokensDetails(reasoning_tokens=told)
         return cls(
             prompt_tokens=usage.input_tokens,
             completion_tokens=usage.output_tokens,
             total_tokens=usage.total_tokens,
+            prompt_tokens_details=cached,
+            completion_tokens_details=reasoning,
         )
 
 

@@ -200,11 +200,11 @@ def _plain(choice: Any) -> Any:
 
 
 def _usage(usage: Usage) -> Json:
-    """Usage in the words of responses; what of it was cached or thought, models' servers tell in too many ways."""
+    """Usage in the words of responses, which have a number in any case: 0 where no model's server tells."""
     return {
         "input_tokens": usage.input_tokens,
-        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "input_tokens_details": {"cached_tokens": usage.cached_tokens or 0, "cache_write_tokens": 0},
         "output_tokens": usage.output_tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
         "total_tokens": usage.total_tokens,
     }

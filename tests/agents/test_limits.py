@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from anabranch.agents.answering import AnsweringModel
 from anabranch.agents.ledger import Ledger
-from anabranch.agents.limits import answer_limit, ended, limited, usage_of
+from anabranch.agents.limits import answer_limit, ended, limited, usage_metadata, usage_of
 from anabranch.agents.wire import whole_number, whole_usage
 from anabranch.bounds import ANSWER_TOKENS
 from anabranch.config import LAST_ANSWER_TOKENS, Budget, Price
@@ -169,6 +169,27 @@ def test_usage_is_read_or_estimated(read: Any, written: Any) -> None:
     assert usage.input_tokens > 0
     assert usage.output_tokens > 0
     assert usage.estimated == (not whole_number(read) or not whole_number(written))
+
+
+@pytest.mark.parametrize(
+    ("details", "cached", "reasoning"),
+    [
+        ({}, None, None),
+        ({"input_token_details": None, "output_token_details": {"audio": 1}}, None, None),
+        ({"input_token_details": {"cache_read": 2}, "output_token_details": {"reasoning": 1}}, 2, 1),
+        ({"input_token_details": {"cache_read": 0}, "output_token_details": {"reasoning": "no"}}, 0, None),
+        # No part is more than the whole.
+        ({"input_token_details": {"cache_read": 99}, "output_token_details": {"reasoning": 99}}, 7, 3),
+    ],
+)
+def test_what_is_told_of_caches_and_reasoning(details: Any, cached: int | None, reasoning: int | None) -> None:
+    told: Any = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10, **details}
+    message = AIMessage("a").model_copy(update={"usage_metadata": told})
+    usage = usage_of(message, None)
+    assert (usage.cached_tokens, usage.reasoning_tokens) == (cached, reasoning)
+    assert usage + Usage() == usage
+    again = usage_of(AIMessage("a", usage_metadata=usage_metadata(usage)), None)
+    assert again == usage
 
 
 def test_texts_in_other_scripts_have_more_tokens_a_letter() -> None:

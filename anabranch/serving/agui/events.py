@@ -229,7 +229,11 @@ class Events:
         total = sum(self._usage.by_role.values(), Usage())
         return [
             TokenUsage(
-                input_tokens=total.input_tokens, output_tokens=total.output_tokens, total_tokens=total.total_tokens
+                input_tokens=total.input_tokens,
+                output_tokens=total.output_tokens,
+                total_tokens=total.total_tokens,
+                cached_input_tokens=total.cached_tokens,
+                reasoning_tokens=total.reasoning_tokens,
             )
         ]
 
