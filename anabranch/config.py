@@ -32,7 +32,9 @@ class Settings(BaseSettings):
         decomposer_fallback: who plans when the server of the distilled decomposer is away, `local` or `direct`; a
             question fails then where nothing is said (`ANABRANCH_DECOMPOSER_FALLBACK`).
         cache_dir: where prepared models are kept (`ANABRANCH_CACHE_DIR`).
-        local_model: hub id or folder of the in-process base model (`ANABRANCH_LOCAL_MODEL`).
+        local_model: hub id, folder or GGUF file of the in-process base model (`ANABRANCH_LOCAL_MODEL`).
+        local_context: most tokens of prompt and output together of a GGUF file, which takes memory for all of them; 0
+            takes what the model was made for, which is also the most (`ANABRANCH_LOCAL_CONTEXT`).
         local_adapter: folder of the in-process decomposer's LoRA adapter, or `none`; the one that comes with the
             package where nothing is said (`ANABRANCH_LOCAL_ADAPTER`).
         local_solver_adapter: the same for the in-process solver (`ANABRANCH_LOCAL_SOLVER_ADAPTER`).
@@ -45,6 +47,7 @@ class Settings(BaseSettings):
     decomposer_fallback: Fallback | None = None
     cache_dir: Path = Path("~/.cache/anabranch")
     local_model: str = LOCAL_MODEL
+    local_context: int = Field(default=8192, ge=0)
     local_adapter: str | None = None
     local_solver_adapter: str | None = None
     threads: int = Field(default=0, ge=0)

@@ -22,7 +22,7 @@ PlanningMode = Literal["static", "dynamic"]
 Protocol = Literal["auto", "guided", "per_node"]
 AnswerForm = Literal["whole", "short"]
 """What the user gets: the model's whole answer, or the short one at its end, as graders want it."""
-MODEL_NAMES = "local, local:FOLDER, http://host:8000/v1[#MODEL], openai:MODEL or PROVIDER:MODEL"
+MODEL_NAMES = "local, local:FILE.gguf, local:FOLDER, http://host:8000/v1[#MODEL], openai:MODEL or PROVIDER:MODEL"
 PRICE = "IN,OUT"
 """What stands for a price, in dollars per million tokens, in a command's help; values of such options are checked."""
 _WIDTH = 120

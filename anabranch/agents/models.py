@@ -60,7 +60,7 @@ _ADVICE = {
 }
 _OWN_WORDS = frozenset({"APIConnectionError", "ConnectError", "ConnectionError", "TimeoutError", "TimeoutException"})
 """Errors of which no server says anything."""
-_FORMS = "use local, openai:MODEL, an address such as http://host:8000/v1, or PROVIDER:MODEL"
+_FORMS = "use local, local:FILE.gguf, openai:MODEL, an address such as http://host:8000/v1, or PROVIDER:MODEL"
 LOCAL_TYPE = "anabranch-local"
 """`_llm_type` of the in-process model."""
 _UNOPENED = "thoughts without a beginning"
@@ -102,9 +102,9 @@ def resolve_model(
     """Finds the chat model a name stands for.
 
     Args:
-        spec: a LangChain chat model (a `ChatOpenAI` is used as an `EndpointChatModel`), or a name: `local` or
-            `local:FOLDER_OR_HUB_ID` for the in-process model, `http://host:8000/v1` or `http://host:8000/v1#MODEL` for
-            an OpenAI-compatible server, `openai:MODEL`, or `PROVIDER:MODEL` for what
+        spec: a LangChain chat model (a `ChatOpenAI` is used as an `EndpointChatModel`), or a name: `local`,
+            `local:FOLDER_OR_HUB_ID` or `local:FILE.gguf` for an in-process model, `http://host:8000/v1` or
+            `http://host:8000/v1#MODEL` for an OpenAI-compatible server, `openai:MODEL`, or `PROVIDER:MODEL` for what
             `langchain.chat_models.init_chat_model` knows.
         role: what it is for; decides which adapter the in-process model wears, and which of a server's models is
             taken where none is named: a decomposer is one whose name begins so, otherwise the first that chats.
@@ -120,7 +120,9 @@ def resolve_model(
         return spec
     if isinstance(spec, BaseChatModel):
         local = spec._llm_type == LOCAL_TYPE
-        return RoleModel(_put_right(spec), Price(input=0, output=0) if local else price, small=local)
+        return RoleModel(
+            _put_right(spec), Price(input=0, output=0) if local else price, small=local and _is_small(spec)
+        )
     if spec == "local" or spec.startswith("local:"):
         return _local(spec.partition(":")[2], role, progress)
     if re.match(r"https?://", spec):
@@ -305,7 +307,11 @@ def _local(name: str, role: Role, progress: Callable[[str], None] | None) -> Rol
         raise MissingExtraError(f"the in-process model needs: pip install 'anabranch[local]' ({error})") from error
     name = name or read_settings().local_model
     chat = LocalChatModel(model=name, adapter=adapter_folder(role, name), progress=progress)
-    return RoleModel(chat, Price(input=0, output=0), small=True)
+    return RoleModel(chat, Price(input=0, output=0), small=_is_small(chat))
+
+
+def _is_small(local: BaseChatModel) -> bool:
+    return bool(getattr(local, "small", True))
 
 
 def _openai(name: str) -> BaseChatModel:

@@ -32,7 +32,7 @@ from tests.fakes import Reply, ScriptedChatModel
 
 PROMPT = [SystemMessage("Be short."), HumanMessage("Q?")]
 PRICE = Price(input=1, output=10)
-FORMS = "use local, openai:MODEL, an address such as http://host:8000/v1, or PROVIDER:MODEL"
+FORMS = "use local, local:FILE.gguf, openai:MODEL, an address such as http://host:8000/v1, or PROVIDER:MODEL"
 
 
 def scripted(*replies: Reply) -> ScriptedChatModel:
@@ -93,6 +93,12 @@ def test_the_in_process_model_as_an_object_costs_nothing_and_is_small() -> None:
     assert resolve_model(LocalScripted(), price=PRICE) == RoleModel(
         LocalScripted(), Price(input=0, output=0), small=True
     )
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_a_gguf_file_is_as_small_as_it_is(small: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LocalScripted, "small", small, raising=False)
+    assert resolve_model(LocalScripted()).small is small
 
 
 def test_the_in_process_model_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,9 @@
-"""The in-process model: SmolLM2-135M-Instruct on the CPU, for planning without a server.
+"""Models in this process, for planning without a server: SmolLM2-135M-Instruct on the CPU, or any GGUF file.
 
-Importing this package imports torch; nothing else of anabranch does.
-
-Raises:
-    MissingExtraError: (on import) the `local` extra is not installed.
+Importing this package imports neither torch nor llama.cpp; the first use of a model does.
 """
 
-from anabranch.agents.local.weights import prepare, require_extra
-
-require_extra()
-
-from anabranch.agents.local.chat import LocalChatModel  # noqa: E402
+from anabranch.agents.local.chat import LocalChatModel
+from anabranch.agents.local.weights import prepare
 
 __all__ = ["LocalChatModel", "prepare"]

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
@@ -18,27 +18,33 @@ from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, Runn
 from langchain_core.utils.function_calling import convert_to_json_schema
 from pydantic import BaseModel, Field, PrivateAttr
 
-from anabranch.agents.local.engine import LocalEngine
 from anabranch.agents.local.generation import Generation, Options
-from anabranch.agents.local.weights import Progress, prepare
+from anabranch.agents.local.header import read_header
+from anabranch.agents.local.llamacpp import LlamaCppEngine, require_llama_cpp
+from anabranch.agents.local.weights import Progress, prepare, require_extra
 from anabranch.agents.local.worker import Worker
 from anabranch.config import read_settings
 from anabranch.errors import ConfigurationError, ModelError
 
+if TYPE_CHECKING:
+    from anabranch.agents.local.engine import LocalEngine
+
 _ROLES = {"system": "system", "human": "user", "ai": "assistant", "tool": "tool"}
 _PROFILE: ModelProfile = {"text_inputs": True, "text_outputs": True, "tool_calling": False, "tool_choice": False}
 _WORKER = Worker("anabranch-local-model")
-_ENGINES: dict[Path, LocalEngine] = {}
+_ENGINES: dict[Path, "LocalEngine | LlamaCppEngine"] = {}
 _ENGINES_LOCK = Lock()
+SMALL_BELOW = 1_000_000_000
+"""Weights under which a model is too small for arithmetic in its head and for JSON without a grammar."""
 
 _Write = Callable[[Callable[[str], None] | None, Event], Generation]
 
 
 class LocalChatModel(BaseChatModel):
-    """A small model in this process: no server, no key, no network once it is prepared.
+    """A model in this process: no server, no key, no network once it is prepared.
 
-    The model is prepared and loaded on first use, or by `warm_up()`. All instances over the same folder share one
-    load of the weights, and with it one queue: generations run one at a time.
+    The model is prepared and loaded on first use, or by `warm_up()`. All instances over the same weights share one
+    load of them. Generations run one at a time.
 
     `invoke`, `stream`, `bind` and so on take `pattern` (a regular expression for the whole output), `json_schema`,
     `max_tokens`, `temperature`, `seed` and `stop`.
@@ -47,8 +53,9 @@ class LocalChatModel(BaseChatModel):
     named SmolLM ..."), here as under vLLM or in training on the same messages.
 
     Attributes:
-        model: hub id or folder; None takes that of the settings.
-        adapter: folder of a LoRA adapter; None for the base weights.
+        model: a GGUF file (its name ends so), which llama.cpp runs, or hub id or folder; None takes that of the
+            settings.
+        adapter: folder of a LoRA adapter; None for the base weights. Not with a GGUF file.
         max_tokens: most tokens to write.
         temperature: 0 takes the most probable token each time.
         seed: makes sampling repeatable.
@@ -63,12 +70,37 @@ class LocalChatModel(BaseChatModel):
     progress: Progress | None = Field(default=None, exclude=True, repr=False)
     profile: ModelProfile | None = Field(default_factory=lambda: _PROFILE.copy(), exclude=True)
 
-    _loaded: LocalEngine | None = PrivateAttr(default=None)
+    _loaded: "LocalEngine | LlamaCppEngine | None" = PrivateAttr(default=None)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Checks that the packages are there.
+
+        Raises:
+            MissingExtraError: one of the `local` extra is not.
+        """
+        super().model_post_init(context)
+        if self._file is None:
+            require_extra()
+        else:
+            require_llama_cpp()
 
     @property
     def model_name(self) -> str:
-        """The model's hub id or folder."""
+        """The model's file, hub id or folder."""
         return self.model or read_settings().local_model
+
+    @property
+    def small(self) -> bool:
+        """Whether it has fewer weights than `SMALL_BELOW`; what is not a GGUF file counts as small.
+
+        Raises:
+            ModelUnavailableError: the file cannot be read.
+        """
+        return self._file is None or read_header(self._file).parameters < SMALL_BELOW
+
+    @property
+    def _file(self) -> Path | None:
+        return Path(self.model_name).expanduser() if self.model_name.lower().endswith(".gguf") else None
 
     @property
     def _llm_type(self) -> str:
@@ -88,7 +120,11 @@ class LocalChatModel(BaseChatModel):
             MissingExtraError: the `local` extra is not installed.
             ModelUnavailableError: the model cannot be had.
         """
-        self._engine().load(self._adapter_name)
+        engine = self._engine()
+        if isinstance(engine, LlamaCppEngine):
+            engine.load()
+        else:
+            engine.load(self._adapter_name)
         if messages:
             self.invoke(list(messages), max_tokens=1)
 
@@ -96,17 +132,33 @@ class LocalChatModel(BaseChatModel):
     def _adapter_name(self) -> str | None:
         return None if self.adapter is None else str(self.adapter.expanduser().resolve())
 
-    def _engine(self) -> LocalEngine:
-        if self._loaded is not None:
-            return self._loaded
-        with _ENGINES_LOCK:
-            folder = prepare(self.model, progress=self.progress).resolve()
-            if folder not in _ENGINES:
-                _ENGINES[folder] = LocalEngine(folder, threads=read_settings().threads)
-            engine = _ENGINES[folder]
+    def _engine(self) -> "LocalEngine | LlamaCppEngine":
+        if self._loaded is None:
+            with _ENGINES_LOCK:
+                self._loaded = self._of_folder() if self._file is None else self._of_file(self._file)
+        return self._loaded
+
+    def _of_file(self, file: Path) -> LlamaCppEngine:
+        if self.adapter is not None:
+            raise ConfigurationError(
+                f"{file} wears no adapter; merge it with `anabranch distill export --format gguf` and name that file"
+            )
+        path, settings = file.resolve(), read_settings()
+        engine = _ENGINES.get(path)
+        if not isinstance(engine, LlamaCppEngine):
+            engine = LlamaCppEngine(path, threads=settings.threads, context=settings.local_context)
+            _ENGINES[path] = engine
+        return engine
+
+    def _of_folder(self) -> "LocalEngine":
+        folder = prepare(self.model, progress=self.progress).resolve()
+        from anabranch.agents.local.engine import LocalEngine
+
+        engine = _ENGINES.get(folder)
+        if not isinstance(engine, LocalEngine):
+            engine = _ENGINES[folder] = LocalEngine(folder, threads=read_settings().threads)
         if self._adapter_name is not None:
             engine.add_adapter(self._adapter_name, Path(self._adapter_name))
-        self._loaded = engine
         return engine
 
     def _writer(self, messages: list[BaseMessage], stop: list[str] | None, given: dict[str, Any]) -> _Write:

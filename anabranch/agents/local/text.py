@@ -1,7 +1,7 @@
 """Between text and tokens: the chat template, encoding, and decoding piece by piece.
 
-`tokenizers` and `jinja2` are used directly, as importing transformers takes seconds. A test holds both to what
-transformers makes of the same folder.
+`tokenizers` is used directly, as importing transformers takes seconds. A test holds it to what transformers makes of
+the same folder.
 """
 
 import codecs
@@ -11,14 +11,12 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import jinja2
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from llguidance import LLTokenizer
 from tokenizers import Tokenizer
 
 from anabranch.agents.local.checkpoint import read_json
-from anabranch.errors import ConfigurationError, ModelUnavailableError
+from anabranch.agents.local.template import ChatTemplate
+from anabranch.errors import ModelUnavailableError
 
 
 class ChatTokenizer:
@@ -38,10 +36,12 @@ class ChatTokenizer:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:  # the tokenizers package raises bare Exception
             raise ModelUnavailableError(f"cannot read {folder / 'tokenizer.json'} ({error})") from error
-        self._config = read_json(folder / "tokenizer_config.json")
-        self._template = _template(folder, self._config)
+        config = read_json(folder / "tokenizer_config.json")
         added = self._tokenizer.get_added_tokens_decoder()
         self.special = {number: str(token) for number, token in added.items() if token.special}
+        self._template = ChatTemplate(
+            _template(folder, config), self.special.values(), _special_names(config), str(folder)
+        )
         self.stops = self._stops(folder)
         self.grammars: Future[LLTokenizer] = Future()
         Thread(target=self._build, args=(vocab,), daemon=True, name="anabranch-tokenizer").start()
@@ -62,26 +62,8 @@ class ChatTokenizer:
         return tuple(found) if isinstance(found, list) else (int(found),)
 
     def render(self, messages: Sequence[Mapping[str, str]]) -> str:
-        """The prompt for a reply to these messages, exactly as the model's chat template makes it.
-
-        Special tokens inside the messages are taken apart (`<|im_end|>` becomes `< |im_end|>`): a question cannot end
-        its own turn. Without a system message, the template of SmolLM2 puts in its default one, here as under vLLM
-        or in training, so that the same messages are the same prompt everywhere; give a system message to avoid it.
-
-        Raises:
-            ConfigurationError: the template does not accept the messages, such as an order of roles.
-        """
-        safe = [{**message, "content": self._defuse(message["content"])} for message in messages]
-        try:
-            return self._template.render(messages=safe, add_generation_prompt=True, **_special_names(self._config))
-        except jinja2.TemplateError as error:
-            raise ConfigurationError(f"the model's chat template refuses the messages: {error}") from error
-
-    def _defuse(self, content: str) -> str:
-        for token in self.special.values():
-            if token in content:
-                content = content.replace(token, f"{token[0]} {token[1:]}")
-        return content
+        """The prompt for a reply to these messages (see `ChatTemplate.render`)."""
+        return self._template.render(messages)
 
     def encode(self, prompt: str) -> list[int]:
         """The tokens of a rendered prompt."""
@@ -139,21 +121,9 @@ class TextDecoder:
         return piece
 
 
-def _template(folder: Path, config: Mapping[str, Any]) -> jinja2.Template:
+def _template(folder: Path, config: Mapping[str, Any]) -> object:
     file = folder / "chat_template.jinja"
-    source = file.read_text(encoding="utf-8") if file.is_file() else config.get("chat_template")
-    if not isinstance(source, str):
-        raise ModelUnavailableError(f"{folder} has no chat template; use a model tuned for chat")
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-    environment.globals["raise_exception"] = _refuse
-    try:
-        return environment.from_string(source)
-    except jinja2.TemplateError as error:
-        raise ModelUnavailableError(f"the chat template of {folder} cannot be read: {error}") from error
-
-
-def _refuse(message: str) -> None:
-    raise jinja2.TemplateError(message)
+    return file.read_text(encoding="utf-8") if file.is_file() else config.get("chat_template")
 
 
 def _special_names(config: Mapping[str, Any]) -> dict[str, str]:

@@ -7,10 +7,16 @@ import pytest
 from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import BaseModel, Field
 
+from anabranch.agents.decomposer import PlanRequest, small_decomposer
+from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.local import LocalChatModel
 from anabranch.agents.local.chat import _ENGINES
+from anabranch.agents.models import call, resolve_model
 from anabranch.codecs import LineGrammar, decode_lines
-from anabranch.errors import ConfigurationError, ModelError, ModelUnavailableError
+from anabranch.config import Budget, Price
+from anabranch.errors import CallTimeoutError, ConfigurationError, ModelError, ModelUnavailableError
+from anabranch.tools import Catalogue, calculator
+from tests.agents.local.tiny import write_tiny
 
 MESSAGES = [SystemMessage("Answer in one word."), HumanMessage("What is the capital of France?")]
 
@@ -23,6 +29,16 @@ class Person(BaseModel):
 @pytest.fixture(scope="module")
 def model(folder: Path) -> LocalChatModel:
     return LocalChatModel(model=str(folder), max_tokens=24)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("tiny") / "tiny.gguf", context=2048)
+
+
+@pytest.fixture
+def chat(file: Path) -> LocalChatModel:
+    return LocalChatModel(model=str(file), max_tokens=24)
 
 
 def test_building_one_loads_nothing() -> None:
@@ -54,6 +70,72 @@ def test_messages_it_cannot_read(message: HumanMessage | ToolMessage, reason: st
 def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailableError, match="not a transformers model folder"):
         LocalChatModel(model=str(tmp_path)).invoke("hi")
+
+
+class TestWithAFile:
+    """llama.cpp, over a tiny random model."""
+
+    def test_it_is_named_by_its_file(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        named = resolve_model(f"local:{file}", role="decomposer")
+        assert isinstance(named.chat, LocalChatModel)
+        assert named.small
+        assert named.price == Price(input=0, output=0)
+        monkeypatch.setattr("anabranch.agents.local.chat.SMALL_BELOW", 1000)
+        assert not resolve_model(f"local:{file}").small
+        with pytest.raises(ModelUnavailableError, match="check the name and the file"):
+            resolve_model(f"local:{file.parent}/other.gguf")
+
+    async def test_it_writes_plans(self, chat: LocalChatModel) -> None:
+        decomposer = small_decomposer(resolve_model(chat))
+        request = PlanRequest("Who was first?", Catalogue([calculator()]).cards)
+        decomposer.read(await decomposer.write(request), request)
+
+    def test_invoke_reports_usage_and_why_it_ended(self, chat: LocalChatModel, file: Path) -> None:
+        message = chat.invoke(MESSAGES, max_tokens=3, pattern="[a-z]{9}")
+        assert (message.response_metadata["finish_reason"], message.response_metadata["model_name"]) == (
+            "length",
+            str(file),
+        )
+        assert message.usage_metadata is not None
+        assert message.usage_metadata["output_tokens"] == len(message.text) == 3
+        assert message.usage_metadata["total_tokens"] == message.usage_metadata["input_tokens"] + 3
+
+    async def test_streams_are_the_text(self, chat: LocalChatModel) -> None:
+        bound = chat.bind(pattern="[a-z]{9}")
+        whole = bound.invoke(MESSAGES).text
+        assert [chunk.text for chunk in bound.stream(MESSAGES)] == [*whole, ""]
+        assert [chunk.text async for chunk in bound.astream(MESSAGES)] == [*whole, ""]
+        assert (await bound.ainvoke(MESSAGES)).text == whole
+
+    async def test_cancelling_the_task_stops_the_model(self, chat: LocalChatModel) -> None:
+        task = asyncio.create_task(chat.ainvoke(MESSAGES, max_tokens=1900, pattern="([a-z]{1,9} ){1000}"))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with asyncio.timeout(10):
+            await chat.ainvoke(MESSAGES, max_tokens=1)
+
+    async def test_a_call_has_a_time(self, chat: LocalChatModel) -> None:
+        runnable = chat.bind(max_tokens=1900, pattern="([a-z]{1,9} ){1000}")
+        with (
+            booking(Ledger(budget=Budget(call_timeout=0.02))),
+            pytest.raises(CallTimeoutError, match=r"within 0\.02 s"),
+        ):
+            await call(resolve_model(chat), MESSAGES, role="solver", runnable=runnable)
+
+    def test_structured_output(self, chat: LocalChatModel) -> None:
+        person = chat.with_structured_output(Person, max_tokens=200).invoke("Invent a person.")
+        assert isinstance(person, Person)
+
+    def test_instances_share_one_engine(self, chat: LocalChatModel, file: Path) -> None:
+        other = LocalChatModel(model=str(file), temperature=0.5)
+        other.warm_up([SystemMessage("Answer in one word.")])
+        assert other._engine() is chat._engine()
+
+    def test_it_wears_no_adapter(self, file: Path, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match=r"wears no adapter; merge it"):
+            LocalChatModel(model=str(file), adapter=tmp_path).invoke("hi")
 
 
 @pytest.mark.model

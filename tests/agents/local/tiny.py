@@ -1,0 +1,68 @@
+"""A GGUF file of a tiny random model, whose tokens are bytes: all of llama.cpp, in milliseconds."""
+
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+WIDTH, HEADS, INNER = 32, 2, 64
+
+
+def write_tiny(path: Path, *, template: str | None = CHATML, context: int = 512, **fields: Any) -> Path:
+    """Writes the file; `fields` are further ones, such as `tokenizer_ggml_add_bos_token=True`."""
+    vocabulary = [*SPECIAL, *_bytes()]
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name("tiny")
+    writer.add_context_length(context)
+    writer.add_embedding_length(WIDTH)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(INNER)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(HEADS)
+    writer.add_rope_dimension_count(WIDTH // HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(vocabulary))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(vocabulary)
+    writer.add_token_types([gguf.TokenType.CONTROL] * len(SPECIAL) + [gguf.TokenType.NORMAL] * 256)
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(2)
+    if template is not None:
+        writer.add_chat_template(template)
+    for name, value in fields.items():
+        writer.add_bool(name.replace("_", ".", 2), value)
+    random = numpy.random.default_rng(7)
+    shapes = {
+        "token_embd.weight": (len(vocabulary), WIDTH),
+        "blk.0.attn_q.weight": (WIDTH, WIDTH),
+        "blk.0.attn_k.weight": (WIDTH, WIDTH),
+        "blk.0.attn_v.weight": (WIDTH, WIDTH),
+        "blk.0.attn_output.weight": (WIDTH, WIDTH),
+        "blk.0.ffn_gate.weight": (INNER, WIDTH),
+        "blk.0.ffn_up.weight": (INNER, WIDTH),
+        "blk.0.ffn_down.weight": (WIDTH, INNER),
+    }
+    for name, shape in shapes.items():
+        writer.add_tensor(name, random.normal(size=shape).astype(numpy.float32))
+    for name in ("blk.0.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight"):
+        writer.add_tensor(name, numpy.ones(WIDTH, numpy.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _bytes() -> list[str]:
+    """The characters that GPT-2's tokenizer writes bytes as."""
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = iter(range(256, 512))
+    return [chr(byte if byte in shown else next(others)) for byte in range(256)]
