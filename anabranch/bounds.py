@@ -9,6 +9,9 @@ import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from anabranch.addresses import masked
+from anabranch.characters import whole_characters
+
 MAX_ANSWER_CHARS = 50_000
 """Most characters of the answer to a sub-question."""
 MAX_EVIDENCE_CHARS = 200_000
@@ -125,6 +128,19 @@ def words_of_error(error: BaseException, limit: int = 300) -> str:
     except Exception:  # its own `__str__` fails, or an integer has too many digits
         return ""
     return " ".join(said[: 20 * limit].split())[:limit]
+
+
+def one_line(error: BaseException, *secrets: str, named: bool = True) -> str:
+    """An exception in one line: the name of its type, and at most 300 characters of its words, without secrets.
+
+    Args:
+        error: the exception.
+        secrets: texts that must not be told, besides what `masked` knows.
+        named: whether the name is told where there are words; errors that are written to be read need none.
+    """
+    words = whole_characters(masked(words_of_error(error, 1000), *secrets)[:300])
+    name = type(error).__name__
+    return name if not words else f"{name}: {words}" if named else words
 
 
 _shown = reprlib.Repr()

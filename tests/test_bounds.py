@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from anabranch import bounds
 from anabranch.agents import prompts
-from anabranch.bounds import fits, is_shortened, share, shorten, words_of_error
+from anabranch.bounds import fits, is_shortened, one_line, share, shorten, words_of_error
 from anabranch.codecs import decode_json, decode_lines
 from anabranch.errors import ModelError, PlanError, PlanSizeError
 from anabranch.graphs.step import told
@@ -220,6 +220,15 @@ ERRORS: list[tuple[BaseException, str]] = [
 )
 def test_errors_in_one_line(error: BaseException, words: str) -> None:
     assert words_of_error(error) == words
+    name = type(error).__name__
+    assert one_line(error) == (f"{name}: {words}" if words else name)
+    assert one_line(error, named=False) == (words or name)
+
+
+def test_secrets_of_an_error_are_not_told_and_not_cut_in_two() -> None:
+    error = ValueError(f"{'x' * 290} my-key http://me:word@host/v1")
+    assert one_line(error, "my-key").startswith("ValueError: xxx")
+    assert not any(part in one_line(error, "my-key") for part in ("my-k", "word"))
 
 
 @pytest.mark.parametrize("error", [ValueError("a " * 10_000_000), ValueError(NESTED), RuntimeError("x", NESTED)])

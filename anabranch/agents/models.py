@@ -26,7 +26,7 @@ from anabranch.agents.listing import listed_model
 from anabranch.agents.messages import orderly, without_system
 from anabranch.agents.reply import ended_early, held, whole, without_thoughts
 from anabranch.agents.wire import refuses_roles, words_of
-from anabranch.bounds import words_of_error
+from anabranch.bounds import one_line, words_of_error
 from anabranch.config import Price, read_settings
 from anabranch.errors import (
     AnabranchError,
@@ -270,8 +270,8 @@ def _failure(model: RoleModel, role: str, error: Exception) -> EndpointError:
 
 def explain(role: str, error: Exception, *secrets: str) -> str:
     """One line on why a model call failed and what to do, without these secrets."""
-    told = " - ".join(filter(None, [_one_line(error, *secrets), masked(words_of(error), *secrets)[:300]]))
-    return f"the {role} model failed: {type(error).__name__}: {told} ({_advice(error)})"
+    told = " - ".join(filter(None, [one_line(error, *secrets), masked(words_of(error), *secrets)[:300]]))
+    return f"the {role} model failed: {told} ({_advice(error)})"
 
 
 def _advice(error: Exception) -> str:
@@ -296,10 +296,6 @@ def _own(error: BaseException | None) -> AnabranchError | None:
     return error
 
 
-def _one_line(error: Exception, *secrets: str) -> str:
-    return masked(words_of_error(error, 1000), *secrets)[:300]
-
-
 def _local(name: str, role: Role, progress: Callable[[str], None] | None) -> RoleModel:
     try:
         from anabranch.agents.local import LocalChatModel
@@ -320,7 +316,9 @@ def _openai(name: str) -> BaseChatModel:
     try:
         return EndpointChatModel(model=name, stream_usage=True, timeout=timeouts(_READ_SECONDS))
     except Exception as error:
-        raise ConfigurationError(f"openai:{name} cannot be used: {_one_line(error)}; set OPENAI_API_KEY") from error
+        raise ConfigurationError(
+            f"openai:{name} cannot be used: {one_line(error, named=False)}; set OPENAI_API_KEY"
+        ) from error
 
 
 def _served(spec: str, role: Role) -> BaseChatModel:
@@ -364,6 +362,6 @@ def _from_langchain(spec: str) -> BaseChatModel:
     except ImportError as error:
         raise MissingExtraError(f"{spec} needs another package: {error}") from error
     except Exception as error:  # each provider has its own errors for an unknown name or a missing key
-        shown = without_login(f"{spec!r} cannot be used: {_one_line(error)}")
+        shown = without_login(f"{spec!r} cannot be used: {one_line(error, named=False)}")
         raise ConfigurationError(f"the model {shown}; {_FORMS}") from error
     return model

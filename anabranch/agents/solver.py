@@ -21,7 +21,7 @@ from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import Final, ending, final_of, refusal, text_of
 from anabranch.agents.schemas import AnswerSchema
 from anabranch.agents.tool_calls import read_calls
-from anabranch.bounds import shorten, words_of_error
+from anabranch.bounds import one_line, shorten
 from anabranch.errors import BudgetExceededError, NotFoundError
 from anabranch.options import AnswerForm
 from anabranch.plan import Plan
@@ -133,7 +133,7 @@ async def _run_tool(tool: BaseTool | None, request: ToolCall) -> ToolMessage:
         except (GraphBubbleUp, BudgetExceededError):
             raise
         except Exception as error:
-            content = f"{type(error).__name__}: {words_of_error(error)}"
+            content = one_line(error)
     return ToolMessage(shorten(content, MAX_CHARS), tool_call_id=request["id"] or "")
 
 

@@ -16,8 +16,7 @@ from typing import NoReturn
 
 import typer
 
-from anabranch import background
-from anabranch.bounds import words_of_error
+from anabranch import background, bounds
 from anabranch.cli import streams
 from anabranch.cli.text import clean
 from anabranch.errors import AnabranchError, PlanError, UserError
@@ -88,7 +87,7 @@ def one_line(error: BaseException) -> str:
     """What went wrong, in one line; for an exception nobody foresaw, how to see more of it."""
     if isinstance(error, AnabranchError):
         return " ".join(str(error).split()) or type(error).__name__
-    return f"unexpected {type(error).__name__}: {words_of_error(error)}; run again with --debug to see where"
+    return f"unexpected {bounds.one_line(error)}; run again with --debug to see where"
 
 
 def exit_code(error: BaseException) -> int:

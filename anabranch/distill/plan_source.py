@@ -111,9 +111,8 @@ class Served:
             problem = f"{type(error).__name__}: {error}"
         if problem:
             raise EndpointError(
-                f"{shown} does not take the adapter ({path}: {problem}); start vLLM with --enable-lora, "
-                "--max-lora-rank of the adapter's rank and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, where it sees "
-                "the output folder"
+                f"{shown} does not take the adapter ({path}: {problem}); start it where it sees the output: "
+                "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True anabranch serve decomposer --adapter ADAPTER --base BASE --lora"
             )
 
 

@@ -11,11 +11,11 @@ from anabranch.batch.examples import Example
 from anabranch.batch.files import LineFile
 from anabranch.batch.jobs import Streak, each, is_unwell
 from anabranch.batch.kept import Call, noting
+from anabranch.bounds import one_line
 from anabranch.errors import AnabranchError, ConfigurationError, MissingReplyError, StorageError
 from anabranch.evals.records import Described, Record, Tokens
 from anabranch.evals.systems import Case, Outcome, System
 from anabranch.evals.tasks.task import Task
-from anabranch.graphs.step import one_line
 
 RAMBLING_WORDS = 60
 """A final answer of more words than this is none."""

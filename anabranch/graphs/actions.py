@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from anabranch.agents.arguments import write_action
 from anabranch.agents.models import RoleModel
-from anabranch.bounds import MAX_ANSWER_CHARS, MAX_ARGUMENTS_CHARS, fits, words_of_error
+from anabranch.bounds import MAX_ANSWER_CHARS, MAX_ARGUMENTS_CHARS, fits, one_line
 from anabranch.errors import ModelError
 from anabranch.graphs.agent_tool import AgentTool
 from anabranch.graphs.journal import Call, Journal, current_journal, note
@@ -206,7 +206,7 @@ async def _carried_out(journal: Journal, tool: BaseTool, call: Call, id_: int) -
         await journal.note(begun, state="paused")
         raise
     except Exception as error:
-        await journal.note(begun, state="failed", output=words_of_error(error) or type(error).__name__)
+        await journal.note(begun, state="failed", output=one_line(error, named=False))
         raise
     found = sources_of(result.text, result.artifact, sub_question=id_, tool=tool.name, arguments=call.arguments)
     note(await journal.note(begun, state="done", output=result.text, sources=found))

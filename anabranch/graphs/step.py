@@ -10,14 +10,13 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.graph.state import CompiledStateGraph
 from typing_extensions import TypedDict
 
-from anabranch.addresses import masked
 from anabranch.agents.arguments import write_arguments
 from anabranch.agents.images import NO_IMAGES, Images, mentioned
 from anabranch.agents.ledger import Ledger, booking, current
 from anabranch.agents.limits import TimeIsUp, within
 from anabranch.agents.models import RoleModel
 from anabranch.agents.solver import answer_step, check_answer, read_answer
-from anabranch.bounds import MAX_EVIDENCE_CHARS, MAX_FILLED_CHARS, MAX_KNOWN_CHARS, share, shorten, words_of_error
+from anabranch.bounds import MAX_EVIDENCE_CHARS, MAX_FILLED_CHARS, MAX_KNOWN_CHARS, one_line, share, shorten
 from anabranch.characters import whole_characters, whole_data
 from anabranch.errors import BackendError, CallTimeoutError, ModelError, NotFoundError
 from anabranch.graphs.actions import ActionProposed, act
@@ -192,7 +191,7 @@ class StepRunner:
         try:
             text = told(question, inputs)
         except ModelError as failure:
-            return Answer(id=question.id, status="failed", route=question.route, error=one_line(failure))
+            return Answer(id=question.id, status="failed", route=question.route, error=reason_of(failure))
         started, error, waiting, not_found = time.monotonic(), None, None, False
         result: Mapping[str, Any] = {}
         with booking(Ledger(parent=current())) as ledger, noting() as notes:
@@ -207,15 +206,15 @@ class StepRunner:
                 result = await within(work, min(self.timeout, left))
             except TimeIsUp:
                 late = self.timeout < left
-                error = f"no answer within {self.timeout:g} s" if late else one_line(ledger.time_is_up())
+                error = f"no answer within {self.timeout:g} s" if late else reason_of(ledger.time_is_up())
             except CallTimeoutError as failure:
-                error = one_line(failure)
+                error = reason_of(failure)
             except (GraphBubbleUp, BackendError):
                 raise
             except ActionProposed as proposed:
                 waiting = proposed.action
             except Exception as failure:
-                error, not_found = one_line(failure), isinstance(failure, NotFoundError)
+                error, not_found = reason_of(failure), isinstance(failure, NotFoundError)
         answer = whole_characters(str(result.get("answer", "")))
         if not (error or waiting or says_something(answer)):
             error = "the answer was empty"
@@ -258,9 +257,6 @@ def told(question: SubQuestion, inputs: Mapping[int, Answer]) -> str:
     return f"{filled} (known: {known})"
 
 
-def one_line(error: BaseException) -> str:
-    """An exception as one line of at most 300 characters."""
-    text = whole_characters(masked(words_of_error(error, 600))[:300])
-    name = type(error).__name__
-    told = isinstance(error, ModelError | ToolException)  # these are written to be read
-    return text if told and text else f"{name}: {text}" if text else name
+def reason_of(error: BaseException) -> str:
+    """Why a sub-question failed."""
+    return one_line(error, named=not isinstance(error, ModelError | ToolException))  # these are written to be read

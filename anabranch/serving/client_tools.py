@@ -16,7 +16,7 @@ from anabranch.graphs.bridge import Node
 from anabranch.graphs.journal import Call as Record
 from anabranch.graphs.journal import note
 from anabranch.graphs.planner import Planner
-from anabranch.graphs.step import AnswerStep, StepState, one_line, read
+from anabranch.graphs.step import AnswerStep, StepState, read, reason_of
 from anabranch.plan import SOLVE, Answer, Plan, SubQuestion
 from anabranch.serving.function_tool import FunctionTool
 from anabranch.serving.tool_turns import Carried
@@ -118,7 +118,7 @@ class ClientTools:
         except (GraphBubbleUp, BackendError):
             raise
         except Exception as error:
-            self.answers[question.id] = Answer(id=question.id, status="failed", error=one_line(error))
+            self.answers[question.id] = Answer(id=question.id, status="failed", error=reason_of(error))
             raise
         self.answers[question.id] = Answer(id=question.id, text=str(given.get("answer", "")))
         return given

@@ -73,22 +73,15 @@ def decomposer(arguments: dict[str, Any]) -> Application:
         from ray.serve.llm import LLMConfig, build_openai_app
     except ImportError as error:
         raise MissingExtraError(f"the decomposer on Ray needs: pip install 'ray[llm]' ({error})") from error
-    from anabranch.serving.template import safe_template
-    from anabranch.serving.vllm import ON_A_GPU, find_weights
+    from anabranch.serving.vllm import ON_A_GPU, engine_arguments, find_weights
 
     weights = find_weights(given.adapter, given.base, lora=False, say=print)
-    engine = {
-        "enable_prefix_caching": True,
-        "generation_config": "vllm",
-        "chat_template": safe_template(weights.model),
-        "chat_template_content_format": "string",
-    }
     config = LLMConfig(
         model_loading_config={"model_id": weights.name, "model_source": str(weights.model)},
         accelerator_type=given.accelerator,
         deployment_config={"autoscaling_config": given.autoscaling},
         runtime_env={"env_vars": ON_A_GPU},
-        engine_kwargs={**engine, **given.engine},
+        engine_kwargs={**engine_arguments(weights), **given.engine},
     )
     return build_openai_app({"llm_configs": [config]})
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from anabranch.agents.adapters import shipped_adapter, shipped_adapters
 from anabranch.config import LOCAL_MODEL, read_settings
@@ -40,6 +41,7 @@ ON_A_GPU = {"OMP_NUM_THREADS": "1", "VLLM_USE_FLASHINFER_SAMPLER": "0"}
 """With a thread for each core, an engine of a small model was seen to take two to five cores for its bookkeeping,
 while the GPU waited (https://github.com/vllm-project/vllm/pull/45124). Greedy decoding does not need FlashInfer's
 sampler, which is compiled when it is first used."""
+# What vLLM takes for the largest rank of an adapter.
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _PROBE = """
 from importlib.metadata import packages_distributions
@@ -178,28 +180,19 @@ def program(
         ModelUnavailableError: the model folder has no chat template, or the cache cannot be written.
     """
     logs = read_settings().cache_dir / "vllm"
-    try:
-        private_folder(logs)
-        template = logs / f"{weights.name}-{port}.jinja"
-        template.write_text(safe_template(weights.model), encoding="utf-8")
-    except OSError as error:
-        raise ModelUnavailableError(f"cannot write to {logs} ({error}); set ANABRANCH_CACHE_DIR") from error
-    command = [vllm.python, *(COMMAND if vllm.command else OLD_COMMAND), str(weights.model)]
-    command += ["--host", host, "--port", str(port)]
-    command += ["--enable-prefix-caching"]
     rust = os.environ.get(RUST_VARIABLE, "1" if engines > 1 and vllm.rust else "") == "1"
-    if not rust:  # the front end in Rust has neither; vLLM 0.26 ends at the first
-        # Greedy is greedy: without the sampling defaults that a folder may bring, such as a penalty on repetition.
-        command += ["--generation-config", "vllm"]
+    given = engine_arguments(weights)
+    given["chat_template"] = _kept(given["chat_template"], logs / f"{weights.name}-{port}.jinja")
+    if rust:  # it has neither this nor the access log; vLLM 0.26 ends at the first
+        del given["generation_config"]
+    else:
         # A line for each request takes time of the process that is the first to be busy; /metrics has the counts.
-        command += ["--disable-uvicorn-access-log"]
-    if vllm.device == "cpu":
-        command += _for_cpu()
-    command += ["--chat-template", str(template), "--chat-template-content-format", "string"]
+        given["disable_uvicorn_access_log"] = True
+    command = [vllm.python, *(COMMAND if vllm.command else OLD_COMMAND), str(weights.model)]
+    command += ["--host", host, "--port", str(port), *_words(given), *(_for_cpu() if vllm.device == "cpu" else ())]
     if weights.adapter is None:
         command += ["--served-model-name", weights.name]
     else:
-        command += ["--enable-lora", "--max-lora-rank", str(_taken(weights.rank))]
         command += ["--lora-modules", f"{weights.name}={weights.adapter}"]
     command += arguments
     lines = [command] if engines == 1 else _shared(command, weights, vllm, engines)
@@ -214,6 +207,37 @@ def program(
         phases=PHASES,
         beside=lines[1:],
     )
+
+
+def engine_arguments(weights: Weights) -> dict[str, Any]:
+    """What vLLM is told of weights however it is started, by the names of its arguments.
+
+    Raises:
+        ModelUnavailableError: the model folder has no chat template.
+    """
+    lora = {"enable_lora": True, "max_lora_rank": next(known for known in _RANKS if known >= weights.rank)}
+    return {
+        "enable_prefix_caching": True,
+        # Greedy is greedy: without the sampling defaults that a folder may bring, such as a penalty on repetition.
+        "generation_config": "vllm",
+        "chat_template": safe_template(weights.model),
+        "chat_template_content_format": "string",
+        **(lora if weights.adapter else {}),
+    }
+
+
+def _words(arguments: Mapping[str, Any]) -> list[str]:
+    flags = ((f"--{name.replace('_', '-')}", value) for name, value in arguments.items())
+    return [word for flag, value in flags for word in ([flag] if value is True else [flag, str(value)])]
+
+
+def _kept(template: str, path: Path) -> Path:
+    try:
+        private_folder(path.parent)
+        path.write_text(template, encoding="utf-8")
+    except OSError as error:
+        raise ModelUnavailableError(f"cannot write to {path.parent} ({error}); set ANABRANCH_CACHE_DIR") from error
+    return path
 
 
 def _work(address: str, model: str, arguments: Sequence[str]) -> Work:
@@ -300,19 +324,6 @@ def _base_of(adapter: Path) -> str:
         raise ConfigurationError(f"{adapter} does not say what it was trained on; name it with --base")
     # The default base may be prepared from other sources, or be replaced by the user's copy of it.
     return read_settings().local_model if base == LOCAL_MODEL else base
-
-
-def max_lora_rank(adapter: Path) -> int:
-    """What vLLM is told of an adapter's rank: the smallest of those it knows that the adapter fits in.
-
-    Raises:
-        ConfigurationError: it fits in none, or is no adapter.
-    """
-    return _taken(_rank(adapter))
-
-
-def _taken(rank: int) -> int:
-    return next((known for known in _RANKS if known >= rank), _RANKS[-1])
 
 
 def _rank(adapter: Path) -> int:

@@ -27,7 +27,7 @@ from langgraph.prebuilt import ToolNode
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from anabranch.bounds import MAX_RESULT_CHARS, fits, shorten, words_of_error
+from anabranch.bounds import MAX_RESULT_CHARS, fits, one_line, shorten
 from anabranch.characters import whole_characters
 from anabranch.errors import ModelError, NotFoundError
 from anabranch.scope import holding
@@ -269,8 +269,7 @@ def _task() -> "asyncio.Task[Any] | None":
 
 
 def _ended(error: BaseException) -> ToolException:
-    words = f"{type(error).__name__}: {words_of_error(error)}".strip(": ")
-    return ToolException(f"the tool ended with {words}")
+    return ToolException(f"the tool ended with {one_line(error)}")
 
 
 def in_daemon_thread(function: Callable[[], T]) -> Awaitable[T]:

@@ -236,7 +236,8 @@ async def test_other_errors_become_one_line(error: Exception) -> None:
     with pytest.raises(EndpointError) as caught:
         await call(RoleModel(scripted(error)), PROMPT, role="joiner")
     text = str(caught.value)
-    assert text.startswith(f"the joiner model failed: {type(error).__name__}: ")
+    assert text.startswith(f"the joiner model failed: {type(error).__name__}")
+    assert ":  " not in text
     assert "\n" not in text
     assert len(text) < 500
     assert caught.value.__cause__ is error
