@@ -1,11 +1,13 @@
 """The commands of `anabranch serve`. Light: each body is in a module of its own and imported when the command runs."""
 
 import inspect
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from anabranch.cli.failures import guarded
+from anabranch.cli.failures import guarded, quiet_libraries
 from anabranch.cli.options import Options
 from anabranch.cli.parameters import Debug, Otel, takes
 from anabranch.serving.options import Access, Limits, Listening
@@ -43,6 +45,15 @@ def app(
             show_default=False,
         ),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Processes that answer, each with models, tools and a part of the limits. More than one need "
+            "--threads and --no-page.",
+        ),
+    ] = 1,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page at / as well.")] = True,
     otel: Otel = False,
     debug: Debug = False,
@@ -53,7 +64,23 @@ def app(
         options = Options.of(ctx.params)
         from anabranch.cli import serving
 
-        serving.run_app(options, ctx.params)
+        serving.run_app(options, ctx.params, worker=partial(_worker, options, ctx.params))
+
+
+def _worker(options: Options, values: dict[str, Any], folder: Path) -> Any:
+    """The app of one of several workers that share a folder, in its process; what is wrong is told there.
+
+    Raises:
+        SystemExit: there is none.
+    """
+    quiet_libraries(debug=values["debug"])
+    try:
+        with guarded(debug=values["debug"]):
+            from anabranch.cli import serving
+
+            return serving.build_worker(options, values, folder)
+    except typer.Exit as error:
+        raise SystemExit(error.exit_code) from error
 
 
 @serve.command()

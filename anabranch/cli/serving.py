@@ -3,8 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -14,9 +14,12 @@ from anabranch.cli.failures import complain
 from anabranch.cli.options import Options
 from anabranch.cli.streams import need_output
 from anabranch.errors import ConfigurationError, DocumentError, MissingExtraError
-from anabranch.graphs.checkpointers import open_checkpointer
+from anabranch.graphs.checkpointers import MEMORY, open_checkpointer
+from anabranch.tracing import start_tracing
 
 try:
+    from fastapi import FastAPI
+
     from anabranch.graphs.build import build_parts
     from anabranch.serving.app import create_app
     from anabranch.serving.door import DoorRules
@@ -26,6 +29,7 @@ try:
     from anabranch.serving.options import Access, Limits, Listening
     from anabranch.serving.server import allowed_hosts, check_exposure, serve_app
     from anabranch.serving.service import Parts, Service
+    from anabranch.serving.workers import Worker, serve_workers, share
 except ImportError as error:
     raise MissingExtraError(f"serving needs: pip install 'anabranch[app]' ({error})") from error
 
@@ -41,6 +45,7 @@ def run_app(
     *,
     examples: Sequence[str] = (),
     listening: Callable[[str], None] | None = None,
+    worker: Callable[[Path], FastAPI] | None = None,
 ) -> None:
     """Serves the HTTP app until it is stopped.
 
@@ -49,24 +54,73 @@ def run_app(
         values: the command's other options, by name.
         examples: questions that the page offers to begin with.
         listening: told the address, for somebody who watches; requests are not logged then.
+        worker: makes the app in each of several processes, out of a folder that they share.
 
     Raises:
         UserError, BackendError: the options, the models or the address cannot be used.
     """
-    rules, limits = _rules(values), _limits(values)
+    rules, limits, workers = _rules(values), _limits(values), values["workers"]
     rules.check()
-    threads = values["threads"]
-    if threads:
-        asyncio.run(_checked(threads))
-    app = create_app(
+    if workers > 1:
+        _check_shared(values)
+        share(limits, workers)
+    if values["threads"]:
+        asyncio.run(_checked(values["threads"]))
+    where: Any = {"host": values["host"], "port": values["port"], "drain_seconds": limits.timeout}
+    if worker and workers > 1:
+        serve_workers(Worker(worker), workers=workers, **where)
+    else:
+        serve_app(_app(options, values, limits, examples=examples), listening=listening, **where)
+
+
+def build_worker(options: Options, values: Mapping[str, Any], folder: Path) -> FastAPI:
+    """The app of one of several workers that share a folder.
+
+    Raises:
+        UserError, BackendError: as `run_app`.
+    """
+    app = _app(options, values, share(_limits(values), values["workers"]), locks=folder)
+    if values["otel"]:
+        stop, within = start_tracing(complain), app.router.lifespan_context
+
+        @asynccontextmanager
+        async def traced(app: FastAPI) -> AsyncIterator[Any]:
+            async with within(app) as state:
+                yield state
+            stop()
+
+        app.router.lifespan_context = traced
+    return app
+
+
+def _app(options: Options, values: Mapping[str, Any], limits: Limits, **more: Any) -> FastAPI:
+    return create_app(
         _service(options, limits),
-        rules,
+        _rules(values),
         cors_origins=values["cors_origin"] or (),
-        threads=threads,
+        threads=values["threads"],
         page=values["page"],
-        examples=examples,
+        **more,
     )
-    serve_app(app, values["host"], values["port"], drain_seconds=limits.timeout, listening=listening)
+
+
+def _check_shared(values: Mapping[str, Any]) -> None:
+    """Refuses what several workers would each have for themselves.
+
+    Raises:
+        ConfigurationError: there is no store that all share, or there is a page or a rate.
+    """
+    if not values["threads"] or values["threads"] == MEMORY:
+        raise ConfigurationError(
+            "workers find each other's tool calls and responses in a store that they share; "
+            "add --threads FILE, or postgresql://..."
+        )
+    if values["page"]:
+        raise ConfigurationError("a conversation and the documents of the page belong to one process; add --no-page")
+    if values["rate"]:
+        raise ConfigurationError(
+            "each worker would count --rate for itself; leave that to the proxy in front, or take one worker"
+        )
 
 
 async def _checked(threads: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -36,6 +37,7 @@ def create_app(
     threads: str | None = None,
     page: bool = True,
     examples: Sequence[str] = (),
+    locks: Path | None = None,
 ) -> FastAPI:
     """The HTTP app: plans, OpenAI's and AG-UI's `/v1/...`, `/health`, `/metrics`, `/openapi.json`, and the page at `/`.
 
@@ -48,6 +50,8 @@ def create_app(
             them: an SQLite file, or `postgresql://...`. In memory where nothing is said.
         page: whether there is a page at `/`.
         examples: questions that the page offers to begin with.
+        locks: a folder that all processes on this machine have that share the threads, so that none goes on with a
+            conversation at which another is.
 
     Raises:
         ConfigurationError: a rule or an origin that cannot be one.
@@ -56,7 +60,7 @@ def create_app(
     rules.check()
     if bad := [origin for origin in cors_origins if origin != "*" and "://" not in origin]:
         raise ConfigurationError(f"{bad[0]!r} is no origin; write SCHEME://HOST[:PORT], such as https://example.org")
-    conversations = Threads(service)
+    conversations = Threads(service, locks)
     app = FastAPI(
         title="anabranch",
         version=__version__,

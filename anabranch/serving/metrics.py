@@ -1,14 +1,18 @@
 """Counters for Prometheus: how many requests, how long, how many tokens; never a text."""
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from anabranch.plan import SOLVE, Usage
 from anabranch.serving.runs import Slots
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that names the folder in which several processes count together; `prometheus_client` reads it, too."""
 _SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 
@@ -35,13 +39,19 @@ class Metrics:
         self._tokens = Counter("anabranch_tokens", "Tokens by role.", ["role", "direction"], registry=registry)
         self._calls = Counter("anabranch_model_calls", "Model calls by role.", ["role"], registry=registry)
         self._cancelled = Counter("anabranch_cancelled", "Runs whose client went away.", registry=registry)
-        self._running = Gauge("anabranch_running", "Questions being worked on.", registry=registry)
-        self._waiting = Gauge("anabranch_waiting", "Questions waiting for a slot.", registry=registry)
+        now: Any = {"registry": registry, "multiprocess_mode": "livesum"}
+        self._running = Gauge("anabranch_running", "Questions being worked on.", **now)
+        self._waiting = Gauge("anabranch_waiting", "Questions waiting for a slot.", **now)
 
     def watch(self, slots: Slots) -> None:
         """Shows how full the slots are."""
-        self._running.set_function(lambda: slots.running)
-        self._waiting.set_function(lambda: slots.waiting)
+
+        def show() -> None:
+            self._running.set(slots.running)
+            self._waiting.set(slots.waiting)
+
+        slots.changed = show
+        show()
 
     def name_routes(self, tools: Iterable[str]) -> None:
         """Counts the sub-questions of these tools by name; those of others, which clients bring, together."""
@@ -86,5 +96,9 @@ class Metrics:
         self._plans.labels("rejected").inc(problems)
 
     def text(self) -> bytes:
-        """All counters in Prometheus' text format."""
-        return generate_latest(self._registry)
+        """All counters in Prometheus' text format; those of all processes that count together."""
+        registry = self._registry
+        if SHARED_FOLDER in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

@@ -27,12 +27,17 @@ class Slots:
     Args:
         running: most at a time.
         waiting: most that wait.
+
+    Attributes:
+        changed: called when somebody comes, gets a slot, or leaves.
     """
 
     def __init__(self, running: int, waiting: int) -> None:
         self._limiter = anyio.CapacityLimiter(running)
         self._waiting = waiting
+        self._inside = 0
         self._seconds = 1.0
+        self.changed: Callable[[], None] = lambda: None
 
     @property
     def running(self) -> int:
@@ -42,7 +47,7 @@ class Slots:
     @property
     def waiting(self) -> int:
         """Pieces of work that wait."""
-        return self._limiter.statistics().tasks_waiting
+        return self._inside - self.running
 
     def overload(self) -> OverloadError | None:
         """Why there is no room for another piece of work; None if there is."""
@@ -60,12 +65,19 @@ class Slots:
         """
         if error := self.overload():
             raise error
-        async with self._limiter:
-            started = time.monotonic()
-            try:
-                yield
-            finally:
-                self._seconds += 0.2 * (time.monotonic() - started - self._seconds)
+        self._inside += 1
+        self.changed()
+        try:
+            async with self._limiter:
+                started = time.monotonic()
+                self.changed()
+                try:
+                    yield
+                finally:
+                    self._seconds += 0.2 * (time.monotonic() - started - self._seconds)
+        finally:
+            self._inside -= 1
+            self.changed()
 
 
 class Run(Generic[T]):

@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -65,6 +66,25 @@ def bind(host: str, port: int) -> socket.socket:
         raise BackendError(f"cannot listen on {host} port {port} ({error}); choose another --host or --port") from error
 
 
+def address_of(bound: socket.socket, host: str) -> str:
+    """The address of a listening socket, as clients write it."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
+
+
+def how_to_serve(patience: Patience, drain_seconds: float) -> dict[str, Any]:
+    """What uvicorn is told of any server, besides the app and the protocol."""
+    return {
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        # Addresses in headers are for rate limits to trust only where a proxy is known to write them.
+        "proxy_headers": False,
+        "timeout_keep_alive": round(patience.quiet),
+        "timeout_graceful_shutdown": max(1, round(drain_seconds)),
+        "ws": "none",
+    }
+
+
 def serve_app(
     app: ASGIApp, host: str, port: int, *, drain_seconds: float, listening: Callable[[str], None] | None = None
 ) -> None:
@@ -85,23 +105,11 @@ def serve_app(
     log_to_stderr(logging.WARNING if listening else logging.INFO)
     patience = Patience(connections=room_for_connections())
     bound = bind(host, port)
-    name = f"[{host}]" if ":" in host else host
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # Addresses in headers are for rate limits to trust only where a proxy is known to write them.
-        proxy_headers=False,
-        http=patient_protocol(patience),
-        timeout_keep_alive=round(patience.quiet),
-        timeout_graceful_shutdown=max(1, round(drain_seconds)),
-        ws="none",
-    )
+    config = uvicorn.Config(app, http=patient_protocol(patience), **how_to_serve(patience, drain_seconds))
     # uvicorn sends itself the signal again when it is done; here that means a good end, not a death.
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        url = f"http://{name}:{bound.getsockname()[1]}"
+        url = address_of(bound, host)
         log.info("listening", extra={"fields": {"url": url}})
         if listening:
             listening(url)  # who connects now waits for the server to begin

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tests.openai_server import Reply, prompt_of
 
@@ -80,7 +80,9 @@ def run(home: Path, *arguments: str, stdin: str = "", **extra: str) -> subproces
     )
 
 
-def start(home: Path, *arguments: str, stdout: int = subprocess.PIPE, **extra: str) -> subprocess.Popen[str]:
+def start(
+    home: Path, *arguments: str, stdout: int = subprocess.PIPE, stderr: int | IO[str] = subprocess.PIPE, **extra: str
+) -> subprocess.Popen[str]:
     """Starts the command, in the folder `home`."""
     return subprocess.Popen(
         command(*arguments),
@@ -88,7 +90,7 @@ def start(home: Path, *arguments: str, stdout: int = subprocess.PIPE, **extra: s
         env=environment(home, **extra),
         stdin=subprocess.DEVNULL,
         stdout=stdout,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 

@@ -36,6 +36,17 @@ BAD = {
     "unknown mode": (("app", "--mode", "quick"), "unknown mode 'quick'"),
     "unknown transport": (("mcp", "--transport", "pigeon"), "unknown transport 'pigeon'; use one of: stdio, http"),
     "unknown tool": (("app", "--tool", "hammer"), "unknown tool 'hammer'"),
+    "workers without a store": (("app", "--workers", "2", "--no-page"), "add --threads FILE, or postgresql://..."),
+    "workers with memory": (("app", "--workers", "2", "--no-page", "--threads", ":memory:"), "add --threads FILE"),
+    "workers with a page": (("app", "--workers", "2", "--threads", "t.sqlite"), "add --no-page"),
+    "workers with a rate": (
+        ("app", "--workers", "2", "--threads", "t.sqlite", "--no-page", "--rate", "9/minute"),
+        "leave that to the proxy",
+    ),
+    "more workers than questions": (
+        ("app", "--workers", "9", "--threads", "t.sqlite", "--no-page"),
+        "9 workers cannot share 8 questions at a time; raise --max-concurrency",
+    ),
     "missing document": (("app", "--docs", "nothing"), "there is no 'nothing'"),
 }
 

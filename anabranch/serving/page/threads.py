@@ -4,12 +4,15 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+from filelock import AsyncFileLock
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
@@ -91,14 +94,16 @@ class Threads:
 
     Args:
         service: has the planner, and the slots in which it runs.
+        locks: a folder in which several processes that have the same threads lock those at which they are.
 
     Attributes:
         saver: keeps the threads.
         shelf: keeps their documents.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, locks: Path | None = None) -> None:
         self.service = service
+        self._folder = locks
         self.saver: BaseCheckpointSaver[Any] = InMemorySaver()
         self.shelf = Shelf(next(name for name in UPLOADS if name not in service.catalogue))
         self._planners: dict[bool, Planner] = {}
@@ -245,18 +250,18 @@ class Threads:
     @asynccontextmanager
     async def _alone(self, thread: str) -> AsyncIterator[None]:
         """Holds a thread, of which one run goes on at a time."""
-        lock = self._locks.setdefault(thread, asyncio.Lock())
-        try:
-            async with asyncio.timeout(BUSY_SECONDS):
-                await lock.acquire()
-        except TimeoutError as error:
-            raise ConfigurationError(
-                "this conversation is answering another question; wait for the answer, or stop it"
-            ) from error
-        try:
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(BUSY_SECONDS):
+                    await held.enter_async_context(self._locks.setdefault(thread, asyncio.Lock()))
+                    if self._folder:
+                        file = self._folder / sha256(thread.encode()).hexdigest()
+                        await held.enter_async_context(AsyncFileLock(file, mode=0o600, run_in_executor=False))
+            except TimeoutError as error:
+                raise ConfigurationError(
+                    "this conversation is answering another question; wait for the answer, or stop it"
+                ) from error
             yield
-        finally:
-            lock.release()
 
     async def _keep(self, thread: str) -> None:
         """Makes room: threads in memory are not kept for ever."""

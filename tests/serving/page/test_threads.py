@@ -211,6 +211,20 @@ def test_one_run_of_a_thread_at_a_time(serve: Serve, monkeypatch: pytest.MonkeyP
     assert "is answering another question" in refused.json()["error"]["message"]
 
 
+def test_one_run_of_a_thread_at_a_time_among_servers(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(threads, "BUSY_SECONDS", 0.1)
+    shared: Any = {"threads": str(tmp_path / "threads.sqlite"), "locks": tmp_path}
+    client = Client(serve(live.parts(solver=ScriptedChatModel(script=reader, delay=20.0)), **shared))
+    other = Client(serve(live.parts(), **shared))
+    other.http.headers["Anabranch-Thread"] = client.thread
+    with client.running('"plan"', question=live.QUESTION):
+        refused = other.http.post("/page/runs", json={"question": "Another?"})
+    assert "is answering another question" in refused.json()["error"]["message"]
+    live.wait_until(lambda: other.http.post("/page/runs", json={"question": "Another?"}).status_code == 200)
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
