@@ -2,6 +2,8 @@
 
 LangChain tells of every run of the graph, of a node, a model and a tool. The instrumentation of OpenLLMetry makes spans
 of that; where they go, the variables of OpenTelemetry say (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`, ...).
+A trace goes on over HTTP: FastAPI continues the caller's, and the clients of models pass it on, in the headers that
+`OTEL_PROPAGATORS` names (`traceparent`, `baggage`).
 """
 
 import logging
@@ -15,6 +17,9 @@ WITH_TEXTS = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 """Variable of the conventions: whether spans have prompts, replies, arguments and results."""
 _OWN_WITH_TEXTS = "TRACELOOP_TRACE_CONTENT"
 """The instrumentation's own variable for that, which is on by default."""
+
+_NOT_TRACED = ("OTEL_PYTHON_HTTPX_EXCLUDED_URLS", "/models$")
+"""The variable that says which requests have no span: those that only ask whether a model's server is there."""
 
 
 class _Told(logging.Handler):
@@ -48,6 +53,7 @@ def start_tracing(tell: Callable[[str], None] | None = None) -> Callable[[], Non
     try:
         from opentelemetry import trace
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor, HTTPXClientInstrumentor
         from opentelemetry.instrumentation.langchain import LangchainInstrumentor
         from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
         from opentelemetry.sdk.trace import TracerProvider
@@ -56,14 +62,20 @@ def start_tracing(tell: Callable[[str], None] | None = None) -> Callable[[], Non
         raise MissingExtraError(f"traces need: pip install 'anabranch[otel]' ({error})") from error
     wanted = os.environ.get(WITH_TEXTS, "").strip().lower() not in ("", "false", "0", "no_content")
     os.environ.setdefault(_OWN_WITH_TEXTS, str(wanted).lower())
+    os.environ.setdefault(*_NOT_TRACED)
     if tell:
         logging.getLogger("opentelemetry.exporter").addHandler(_Told(tell))
-    provider = trace.get_tracer_provider()
-    if isinstance(provider, TracerProvider):
-        LangchainInstrumentor().instrument(tracer_provider=provider)
-        return lambda: None
-    own = TracerProvider(resource=Resource({SERVICE_NAME: SERVICE}).merge(OTELResourceDetector().detect()))
-    own.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    trace.set_tracer_provider(own)
-    LangchainInstrumentor().instrument(tracer_provider=own)
-    return own.shutdown
+    provider, end = trace.get_tracer_provider(), _nothing
+    if not isinstance(provider, TracerProvider):
+        provider = TracerProvider(resource=Resource({SERVICE_NAME: SERVICE}).merge(OTELResourceDetector().detect()))
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        trace.set_tracer_provider(provider)
+        end = provider.shutdown
+    for instrumentor in (LangchainInstrumentor(), HTTPXClientInstrumentor(), HTTPX2ClientInstrumentor()):
+        if not instrumentor.is_instrumented_by_opentelemetry:
+            instrumentor.instrument(tracer_provider=provider)
+    return end
+
+
+def _nothing() -> None:
+    """The end of tracing where the program has a provider of its own."""

@@ -110,6 +110,68 @@ print(spans[-1].name, sum(span.name == "execute_tool search" for span in spans))
     assert (done.stdout, done.stderr) == ("request 2\n", "")
 
 
+def test_a_trace_goes_on_from_the_caller_to_the_models(home: Path, socket_enabled: None) -> None:
+    program = """
+import json
+import sys
+import urllib.request
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from anabranch.agents.decomposer import JsonDecomposer
+from anabranch.agents.models import resolve_model
+from anabranch.serving.app import create_app
+from anabranch.serving.service import Parts, Service
+from anabranch.tracing import start_tracing
+from tests.graphs.scripts import CRAIGSLIST, reader, search
+from tests.openai_server import OpenAIServer, prompt_of
+from tests.serving import live
+
+exporter, provider = InMemorySpanExporter(), TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+trace.set_tracer_provider(provider)
+start_tracing()
+start_tracing()
+
+def script(request):
+    prompt = prompt_of(request)
+    return CRAIGSLIST if "Reply with JSON only" in prompt else str(reader(prompt))
+
+caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+asked = [{"role": "user", "content": live.QUESTION}]
+body = {"model": "anabranch", "messages": asked, "stream": sys.argv[1] == "stream"}
+with OpenAIServer(script) as models:
+    model = resolve_model(f"{models.url}#m")
+    with live.running(create_app(Service(Parts(JsonDecomposer(model), model, (search,))))) as url:
+        headers = {"traceparent": caller, "content-type": "application/json"}
+        asked = urllib.request.Request(f"{url}/v1/chat/completions", json.dumps(body).encode(), headers)
+        assert b"1952" in urllib.request.urlopen(asked).read()
+        urllib.request.urlopen(f"{url}/health").read()
+    passed = [found["traceparent"].split("-") for found in models.headers]
+spans = exporter.get_finished_spans()
+by_id = {f"{span.context.span_id:016x}": span for span in spans}
+(server,) = [span for span in spans if span.kind == trace.SpanKind.SERVER]
+assert (server.name, f"{server.parent.span_id:016x}") == ("POST /v1/chat/completions", caller.split("-")[2])
+agent = next(span for span in spans if span.name == "invoke_agent anabranch")
+assert agent.parent.span_id == server.context.span_id
+assert {f"{span.context.trace_id:032x}" for span in spans} == {caller.split("-")[1]} == {each[1] for each in passed}
+assert {by_id[each[2]].kind for each in passed} == {trace.SpanKind.CLIENT}
+print(len(passed), sum(span.name == "execute_task sub_question" for span in spans))
+"""
+    for form in ("whole", "stream"):
+        done = subprocess.run(
+            [sys.executable, "-c", program, form],
+            cwd=home,
+            env=environment(home),
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert (done.stdout, done.stderr) == ("4 2\n", "")
+
+
 def test_langsmith_gets_the_same_runs_by_its_own_variables(home: Path, models: Models, receiver: Receiver) -> None:
     done = run(
         home,

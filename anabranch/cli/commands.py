@@ -140,6 +140,7 @@ def plan(
 def demo(
     ctx: typer.Context,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+    otel: Otel = False,
     debug: Debug = False,
     **_: Any,
 ) -> None:

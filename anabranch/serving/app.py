@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Scope
 
 from anabranch import __version__
 from anabranch.errors import ConfigurationError
@@ -25,7 +26,7 @@ from anabranch.serving.responses_kept import KeptResponses
 from anabranch.serving.routes import build_routes
 from anabranch.serving.service import Service
 from anabranch.serving.tool_turns import ToolTurns
-from anabranch.serving.turnstile import Turnstile
+from anabranch.serving.turnstile import PATHS, Turnstile
 from anabranch.serving.watch import Watch
 
 
@@ -68,6 +69,8 @@ def create_app(
         # The pages of these load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
+        # Spans of questions alone, and no logs: these would quote what an exception says.
+        telemetry={"exclude": _brings_no_work, "operation_spans": False, "logs": False},
         lifespan=partial(_opened, service, conversations, threads) if threads else None,
     )
     app.include_router(build_routes(service, Readiness(service.parts)))
@@ -90,6 +93,10 @@ def create_app(
         )
     app.add_middleware(Watch, metrics=service.metrics, routes=frozenset(app.openapi()["paths"]))
     return app
+
+
+def _brings_no_work(scope: Scope) -> bool:
+    return scope["path"] not in PATHS
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ from anabranch.config import Settings
 from anabranch.errors import DocumentError
 from tests.browser import Open
 from tests.cli import scenario
+from tests.receiver import receiving
 from tests.serving.page.client import Client
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
@@ -52,6 +53,17 @@ def test_it_serves_the_page_and_the_example_documents(home: Path, models: Callab
         _, err = process.communicate(timeout=60)
         assert process.returncode == 130
         assert err.strip() == "interrupted"
+
+
+def test_its_questions_are_traced_if_that_is_wanted(home: Path, models: Callable[..., list[str]]) -> None:
+    options = [option for option in models("--otel") if option != "--quiet"]
+    with receiving() as receiver:
+        with demo(home, *options, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url) as (url, process):
+            assert Client(url).run(question=scenario.QUESTION)[-1]["type"] == "end"
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+        names = [span.name for span in receiver.spans()]
+    assert {"POST /page/runs", "invoke_agent anabranch"} <= set(names)
 
 
 def test_the_documents_are_found_or_missed() -> None:
