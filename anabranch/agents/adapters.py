@@ -21,7 +21,7 @@ def adapter_folder(role: Role, model: str) -> Path | None:
 
     Args:
         role: the role.
-        model: hub id or folder of the base model; the shipped adapters fit the default one only.
+        model: hub id, folder or GGUF file of the base model; the shipped adapters fit the default one only.
 
     Returns:
         The adapter's folder; None for the base weights.

@@ -22,7 +22,7 @@ def base_of(adapter: Path) -> str:
     Raises:
         ModelUnavailableError: the folder holds no adapter, or it names no base.
     """
-    from anabranch.agents.local.checkpoint import read_json
+    from anabranch.agents.local.lora import read_json
 
     name = read_json(adapter / "adapter_config.json").get("base_model_name_or_path")
     if not isinstance(name, str) or not name:

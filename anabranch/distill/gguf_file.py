@@ -12,7 +12,8 @@ import gguf
 import numpy
 from torch import Tensor
 
-from anabranch.agents.local.checkpoint import read_json
+from anabranch.agents.local.lora import read_json
+from anabranch.agents.local.merging import permuted
 from anabranch.agents.local.text import ChatTokenizer
 from anabranch.errors import ConfigurationError
 
@@ -190,14 +191,12 @@ def _splitting(data: Mapping[str, Any]) -> str:
 
 
 def _permuted(name: str, values: Array, config: Mapping[str, Any]) -> Array:
-    """llama.cpp turns neighbouring rows of queries and keys, transformers those half a head apart."""
     heads = int(config["num_attention_heads"])
     if ".k_proj." in name:
         heads = int(config.get("num_key_value_heads") or heads)
     elif ".q_proj." not in name:
         return values
-    halves = values.reshape(heads, 2, values.shape[0] // heads // 2, *values.shape[1:])
-    return halves.swapaxes(1, 2).reshape(values.shape)
+    return permuted(values, heads)
 
 
 def _add_tensor(writer: Any, name: str, values: Array, kind: Any) -> None:

@@ -121,6 +121,28 @@ def test_gguf_files_hold_the_merged_weights(
     assert tensors["blk.1.ffn_down.weight"].tensor_type.name == weights.upper()
 
 
+def test_an_adapter_merged_into_a_gguf_file_is_the_export_of_both(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    import gguf
+    import numpy
+
+    from anabranch.agents.local.checkpoint import read_weights
+    from anabranch.agents.local.merging import merge
+    from anabranch.distill import export, gguf_file
+
+    base, adapter = pair
+    gguf_file.write(base, read_weights(base), tmp_path / "base.gguf", "f32", name="base")
+    merge(tmp_path / "base.gguf", adapter, tmp_path / "merged.gguf", "f16")
+    export.gguf(base, adapter, tmp_path / "out", "f16")
+    theirs, ours = (gguf.GGUFReader(tmp_path / name) for name in ("out/model.gguf", "merged.gguf"))
+    for one, other in zip(theirs.tensors, ours.tensors, strict=True):
+        assert (one.name, list(one.shape)) == (other.name, list(other.shape))
+        wanted, found = (gguf.dequantize(tensor.data, tensor.tensor_type) for tensor in (one, other))
+        numpy.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-5)
+    assert [name for name in ours.fields if name != "general.name"] == [
+        name for name in theirs.fields if name != "general.name"
+    ]
+
+
 LLAMA_CPP = """
 import json, sys
 import xllamacpp

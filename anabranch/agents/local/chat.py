@@ -18,6 +18,7 @@ from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, Runn
 from langchain_core.utils.function_calling import convert_to_json_schema
 from pydantic import BaseModel, Field, PrivateAttr
 
+from anabranch.agents.local.files import with_adapter
 from anabranch.agents.local.generation import Generation, Options
 from anabranch.agents.local.header import read_header
 from anabranch.agents.local.llamacpp import LlamaCppEngine, require_llama_cpp
@@ -55,7 +56,7 @@ class LocalChatModel(BaseChatModel):
     Attributes:
         model: a GGUF file (its name ends so), which llama.cpp runs, or hub id or folder; None takes that of the
             settings.
-        adapter: folder of a LoRA adapter; None for the base weights. Not with a GGUF file.
+        adapter: folder of a LoRA adapter; None for the base weights.
         max_tokens: most tokens to write.
         temperature: 0 takes the most probable token each time.
         seed: makes sampling repeatable.
@@ -139,11 +140,10 @@ class LocalChatModel(BaseChatModel):
         return self._loaded
 
     def _of_file(self, file: Path) -> LlamaCppEngine:
-        if self.adapter is not None:
-            raise ConfigurationError(
-                f"{file} wears no adapter; merge it with `anabranch distill export --format gguf` and name that file"
-            )
         path, settings = file.resolve(), read_settings()
+        if self.adapter is not None:
+            cache = settings.cache_dir / "models" / "gguf"
+            path = with_adapter(path, self.adapter, cache, progress=self.progress or (lambda _: None))
         engine = _ENGINES.get(path)
         if not isinstance(engine, LlamaCppEngine):
             engine = LlamaCppEngine(path, threads=settings.threads, context=settings.local_context)

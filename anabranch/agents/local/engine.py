@@ -8,11 +8,12 @@ from threading import Event, Lock
 import torch
 from llguidance import LLMatcher
 
-from anabranch.agents.local.checkpoint import merge_lora, read_json, read_weights
+from anabranch.agents.local.checkpoint import merge_lora, read_weights
 from anabranch.agents.local.decoding import Grammars, PrefixCache
 from anabranch.agents.local.generation import Generation, Options
 from anabranch.agents.local.llama import Cache, Llama, Shape
 from anabranch.agents.local.loop import Run
+from anabranch.agents.local.lora import read_json
 from anabranch.agents.local.text import ChatTokenizer
 from anabranch.errors import ConfigurationError, QuestionError
 

@@ -9,7 +9,7 @@ import math
 import mmap
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,20 +49,25 @@ class Header:
         values: the fields by name, without lists.
         special: texts of the control tokens, by number.
         tensors: where the tensors are.
-        fields: first and last byte, exclusive, of the fields.
+        fields_end: the byte after the fields.
         data: first byte of the tensors.
     """
 
     values: Mapping[str, Any]
     special: Mapping[int, str]
     tensors: tuple[TensorInfo, ...]
-    fields: tuple[int, int]
+    fields_end: int
     data: int
 
     @property
     def context(self) -> int:
         """Most tokens of prompt and output together that the model was made for; 0 if it does not say."""
         return int(self.values.get(f"{self.values.get('general.architecture')}.context_length", 0))
+
+    @property
+    def alignment(self) -> int:
+        """What the places of tensors are multiples of, in bytes."""
+        return int(self.values.get("general.alignment", 32))
 
     @property
     def parameters(self) -> int:
@@ -123,7 +128,6 @@ class _Reader:
         version, tensors, fields = self._take("I"), self._take("Q"), self._take("Q")
         if version not in _VERSIONS:
             raise ValueError(f"version {version} of GGUF, not {' or '.join(map(str, _VERSIONS))}")
-        begin = self._at
         values: dict[str, Any] = {}
         tokens: dict[int, str] = {}
         places: list[tuple[int, int]] = []
@@ -143,8 +147,8 @@ class _Reader:
             if number is not None and number < len(places):
                 tokens[number] = self._at_place(places[number])
         infos = tuple(self._tensor() for _ in range(tensors))
-        alignment = int(values.get("general.alignment", 32))
-        return Header(values, tokens, infos, (begin, end), -(-self._at // alignment) * alignment)
+        header = Header(values, tokens, infos, end, self._at)
+        return replace(header, data=-(-self._at // header.alignment) * header.alignment)
 
     def _take(self, form: str) -> Any:
         (value,) = struct.unpack_from(f"<{form}", self._data, self._at)

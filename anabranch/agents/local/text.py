@@ -14,7 +14,7 @@ from typing import Any
 from llguidance import LLTokenizer
 from tokenizers import Tokenizer
 
-from anabranch.agents.local.checkpoint import read_json
+from anabranch.agents.local.lora import read_json
 from anabranch.agents.local.template import ChatTemplate
 from anabranch.errors import ModelUnavailableError
 

@@ -16,6 +16,7 @@ from anabranch.codecs import LineGrammar, decode_lines
 from anabranch.config import Budget, Price
 from anabranch.errors import CallTimeoutError, ConfigurationError, ModelError, ModelUnavailableError
 from anabranch.tools import Catalogue, calculator
+from tests.agents.local.test_merging import write_adapter
 from tests.agents.local.tiny import write_tiny
 
 MESSAGES = [SystemMessage("Answer in one word."), HumanMessage("What is the capital of France?")]
@@ -133,9 +134,16 @@ class TestWithAFile:
         other.warm_up([SystemMessage("Answer in one word.")])
         assert other._engine() is chat._engine()
 
-    def test_it_wears_no_adapter(self, file: Path, tmp_path: Path) -> None:
-        with pytest.raises(ConfigurationError, match=r"wears no adapter; merge it"):
-            LocalChatModel(model=str(file), adapter=tmp_path).invoke("hi")
+    def test_it_wears_an_adapter(
+        self, chat: LocalChatModel, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ANABRANCH_CACHE_DIR", str(tmp_path / "cache"))
+        monkeypatch.setenv("ANABRANCH_LOCAL_ADAPTER", str(write_adapter(tmp_path / "adapter")))
+        told: list[str] = []
+        dressed = resolve_model(f"local:{file}", role="decomposer", progress=told.append).chat
+        options = {"pattern": "[a-z]{24}", "max_tokens": 24}
+        assert dressed.invoke(MESSAGES, **options).text != chat.invoke(MESSAGES, **options).text
+        assert told == ["merging adapter into tiny.gguf (once) ..."]
 
 
 @pytest.mark.model

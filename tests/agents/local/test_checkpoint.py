@@ -6,7 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from anabranch.agents.local.checkpoint import merge_lora, read_json, read_weights
+from anabranch.agents.local.checkpoint import merge_lora, read_weights
+from anabranch.agents.local.lora import read_json
 from anabranch.errors import ConfigurationError, ModelUnavailableError
 
 TARGET = "model.layers.0.mlp.down_proj"
