@@ -1,6 +1,6 @@
 """Tools a plan can route to, and the catalogue that lists them for the decomposer.
 
-The makers of tools are imported with this package, the libraries behind them (bm25s, pypdf, selectolax, docx and so
+The makers of tools are imported with this package, the libraries behind them (numpy, pypdf, selectolax, docx and so
 on) only when a tool needs them.
 """
 

@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,21 +28,46 @@ class ReadDocument(Document):
 
 
 @dataclass(frozen=True)
+class LoadedFile:
+    """A file that was read.
+
+    Attributes:
+        path: where it is.
+        source: what its documents are said to be from.
+        documents: how many of them there are; None if it was not read again.
+        notes: what could not be read of it.
+    """
+
+    path: Path
+    source: str
+    documents: int | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class LoadReport:
     """What became of the files.
 
     Attributes:
         documents: one for each page, or for each file without pages, with the metadata source (path relative to
             the folder that was given), title and page (None without pages).
-        loaded: files that were read.
+        files: those that were read, in the order of their documents.
         skipped: files and folders that were not, each with the reason.
-        notes: what could not be read of files that were: a page, a line.
     """
 
     documents: list[Document] = field(default_factory=list)
-    loaded: list[Path] = field(default_factory=list)
+    files: list[LoadedFile] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
-    notes: list[tuple[Path, str]] = field(default_factory=list)
+
+    @property
+    def loaded(self) -> list[Path]:
+        """The files that were read."""
+        return [file.path for file in self.files]
+
+    @property
+    def notes(self) -> list[tuple[Path, str]]:
+        """What could not be read of files that were: a page, a line."""
+        return [(file.path, note) for file in self.files for note in file.notes]
 
     @property
     def complete(self) -> bool:
@@ -50,11 +76,11 @@ class LoadReport:
 
     def summary(self) -> str:
         """One line: how many files were read, how many were skipped, what is missing of others, and why."""
-        text = f"{len(self.loaded)} file{'' if len(self.loaded) == 1 else 's'} read"
+        text = f"{len(self.files)} file{'' if len(self.files) == 1 else 's'} read"
         if self.skipped:
             text += f", {len(self.skipped)} skipped ({_reasons(self.skipped)})"
-        if self.notes:
-            text += f", {len({path for path, _ in self.notes})} read in part ({_reasons(self.notes)})"
+        if notes := self.notes:
+            text += f", {len({path for path, _ in notes})} read in part ({_reasons(notes)})"
         return text
 
 
@@ -69,6 +95,7 @@ def load_documents(
     max_bytes: int = MAX_BYTES,
     max_seconds: float = MAX_SECONDS,
     kept: KeptReplies | None = None,
+    unchanged: Mapping[tuple[str, str], Sequence[str]] | None = None,
 ) -> LoadReport:
     """Reads files, and folders with all that is below them.
 
@@ -79,6 +106,7 @@ def load_documents(
         max_bytes: largest file to read.
         max_seconds: longest time for one file; one that takes longer is skipped.
         kept: what was read of files before, and takes long to read.
+        unchanged: files that are not read again, by path and source, each with its notes; they have no documents.
 
     Raises:
         DocumentError: a path is missing, a folder has nothing that can be read, or a file given by itself cannot
@@ -89,12 +117,13 @@ def load_documents(
         raise DocumentError("no documents are given; name a file or a folder")
     report = LoadReport()
     with Reading(max_bytes, max_seconds, kept) as reading:
+        load = partial(_load_file, report=report, reading=reading, unchanged=dict(unchanged or {}))
         for root in roots:
             if _is_there(root) and root.is_dir():
-                _load_folder(root, report, reading, prefix=f"{root.resolve().name}/" if len(roots) > 1 else "")
+                _load_folder(root, report, load, prefix=f"{root.resolve().name}/" if len(roots) > 1 else "")
                 continue
             try:
-                _load_file(root, root.name, report, reading)
+                load(root, root.name)
             except DocumentError as error:
                 raise DocumentError(f"{written_path(root)} cannot be used: {error}") from error
     return report
@@ -136,14 +165,14 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _load_folder(folder: Path, report: LoadReport, reading: Reading, prefix: str) -> None:
-    skipped, loaded = len(report.skipped), len(report.loaded)
+def _load_folder(folder: Path, report: LoadReport, load: Callable[[Path, str], None], prefix: str) -> None:
+    skipped, loaded = len(report.skipped), len(report.files)
     for path in _files(folder, report):
         try:
-            _load_file(path, prefix + path.relative_to(folder).as_posix(), report, reading)
+            load(path, prefix + path.relative_to(folder).as_posix())
         except DocumentError as error:
             report.skipped.append((path, str(error)))
-    if len(report.loaded) == loaded:
+    if len(report.files) == loaded:
         found = report.skipped[skipped:]
         hint = f"put {', '.join(SUFFIXES)} files into it"
         name = written_path(folder)
@@ -179,12 +208,17 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def _load_file(path: Path, source: str, report: LoadReport, reading: Reading) -> None:
+def _load_file(
+    path: Path, source: str, report: LoadReport, reading: Reading, unchanged: dict[tuple[str, str], Sequence[str]]
+) -> None:
+    source = written_path(source)
+    if (notes := unchanged.pop((str(path), source), None)) is not None:  # each once: a folder may be given twice
+        report.files.append(LoadedFile(path, source, None, tuple(notes)))
+        return
     content = reading.read(path)
-    report.loaded.append(path)
-    report.notes.extend((path, note) for note in content.notes)
+    report.files.append(LoadedFile(path, source, len(content.pages), content.notes))
     for page in content.pages:
-        metadata = {"source": written_path(source), "title": content.title, "page": page.number}
+        metadata = {"source": source, "title": content.title, "page": page.number}
         report.documents.append(ReadDocument(page_content=page.text, metadata=metadata, headings=page.headings))
 
 

@@ -1,7 +1,7 @@
-"""Indexes of documents that are kept in a folder, and made again where a document has changed.
+"""Indexes of documents that are kept in a folder and mapped into memory; of what has changed, changed files are read.
 
-What takes time to read (PDF, Word, large files) is kept by its content, so that a changed file is read again and the
-others are not. The index itself is bm25s', mapped into memory.
+What takes time to read (PDF, Word, large files) is kept by its content besides, so that nothing is lost where indexing
+is stopped, or files are touched.
 """
 
 import json
@@ -9,29 +9,33 @@ import logging
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from langchain_core.documents import Document
 
 from anabranch.private import private_file, private_folder
-from anabranch.tools.documents import file_states, load_documents, split_passages
-from anabranch.tools.passage_index import PassageIndex
+from anabranch.tools.documents import LoadReport, file_states, load_documents, split_passages
+from anabranch.tools.passage_index import PassageIndex, save_index
 
-FORMAT = 1
+FORMAT = 2
 """Of what is kept. It goes up when passages, terms or files are made in another way."""
 _MANIFEST = "manifest.json"
 logger = logging.getLogger(__name__)
 
+Tell = Callable[[str], None]
 
-def kept_index(
-    paths: Sequence[str | Path], folder: str | Path, *, tell: Callable[[str], None] = logger.warning
-) -> PassageIndex:
-    """The index of documents, as it was kept, or made anew and kept.
 
-    It is made anew where a file has come, gone or changed (its size or time), or another version of anabranch made it.
+def kept_index(paths: Sequence[str | Path], folder: str | Path, *, tell: Tell = logger.warning) -> PassageIndex:
+    """The index of documents, as it was kept, or made and kept.
+
+    Where files have come, gone or changed (their size or time), those are read and indexed, and the others taken over.
     A folder that cannot be written, or what is damaged in it, costs no more than the time to make the index.
 
     Args:
@@ -43,60 +47,138 @@ def kept_index(
         DocumentError: as `load_documents`.
     """
     place = Path(folder).expanduser() / _hash([str(Path(path).resolve()) for path in paths])[:24]
-    state = _hash([FORMAT, version("anabranch"), file_states(paths)])[:24]
-    if (found := _opened(place / state)) is None:
-        found = _made(paths, place, state, tell)
-    index, summary = found
-    if summary:
-        tell(summary)
-    return index
+    states = file_states(paths)
+    state = _hash([FORMAT, version("anabranch"), states])[:24]
+    if (kept := _opened(place / state)) is None:
+        try:
+            kept = _kept(paths, place, state, {path: (size, time) for path, size, time in states})
+        except OSError as error:
+            reason = error.strerror or error
+            tell(f"the index is not kept in '{place}' ({reason}), so it is made again at each start")
+            report = load_documents(paths)
+            kept = Kept(PassageIndex(split_passages(report.documents)), _summary(report), [])
+    if kept.summary:
+        tell(kept.summary)
+    return kept.index
 
 
-def _made(
-    paths: Sequence[str | Path], place: Path, state: str, tell: Callable[[str], None]
-) -> tuple[PassageIndex, str]:
-    with closing(Readings(place)) as readings:
-        report = load_documents(paths, kept=readings)
-        readings.drop_unused()
-    index, summary = PassageIndex(split_passages(report.documents)), "" if report.complete else report.summary()
-    try:
-        _keep(index, summary, place, state)
-    except OSError as error:
-        reason = error.strerror or error
-        tell(f"the index is not kept in '{place}' ({reason}), so it is made again at each start")
-        return index, summary
-    return _opened(place / state) or (index, summary)
+class KeptFile(NamedTuple):
+    """A file in an index that is kept.
+
+    Attributes:
+        path: where it is.
+        source: what its passages are said to be from.
+        size: its bytes; -1 if that is not known.
+        time: its last change in nanoseconds.
+        passages: how many of the passages are its own; they follow those of the file before.
+        notes: what could not be read of it.
+    """
+
+    path: str
+    source: str
+    size: int
+    time: int
+    passages: int
+    notes: Sequence[str]
 
 
-def _keep(index: PassageIndex, summary: str, place: Path, state: str) -> None:
-    """Writes an index beside the others and gives it its name when it is whole; older ones of the same documents go."""
+@dataclass(frozen=True)
+class Kept:
+    """An index that is kept.
+
+    Attributes:
+        index: the index.
+        summary: what could not be read of its documents.
+        files: the documents.
+    """
+
+    index: PassageIndex
+    summary: str
+    files: Sequence[KeptFile]
+
+    def unchanged(self, states: Mapping[str, tuple[int, int]]) -> dict[tuple[str, str], tuple[KeptFile, range]]:
+        """The files whose size and time are still the same, with the places of their passages."""
+        found, place = dict[tuple[str, str], tuple[KeptFile, range]](), 0
+        for file in self.files:
+            if states.get(file.path) == (file.size, file.time):
+                found[file.path, file.source] = file, range(place, place + file.passages)
+            place += file.passages
+        return found
+
+
+def _kept(paths: Sequence[str | Path], place: Path, state: str, states: Mapping[str, tuple[int, int]]) -> Kept:
+    """Makes an index beside the others and gives it its name when it is whole; older ones of the same documents go.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     private_folder(place)
     new = Path(tempfile.mkdtemp(dir=place, prefix=".new-"))
     try:
-        index.save(new)
-        sizes = {file.name: file.stat().st_size for file in new.iterdir()}
-        (new / _MANIFEST).write_text(json.dumps({"summary": summary, "sizes": sizes}), encoding="utf-8")
+        _write(paths, new, _earlier(place), states)
         with suppress(FileExistsError):  # another process was faster
             if (place / state).exists():
                 shutil.rmtree(place / state)
             new.rename(place / state)
+        kept = _opened(place / state)
     finally:
         shutil.rmtree(new, ignore_errors=True)
     for other in place.iterdir():
         if other.is_dir() and other.name != state and not other.name.startswith(".new-"):
             shutil.rmtree(other, ignore_errors=True)
+    if kept is None:
+        raise OSError(f"what was written to {place} cannot be read")
+    return kept
 
 
-def _opened(folder: Path) -> tuple[PassageIndex, str] | None:
-    """An index that was kept, with what could not be read of its documents; None where there is no whole one."""
+def _write(paths: Sequence[str | Path], new: Path, earlier: Kept | None, states: Mapping[str, tuple[int, int]]) -> None:
+    """Writes the index of documents into a folder, out of an earlier one and of what has changed since."""
+    known = earlier.unchanged(states) if earlier else {}
+    with closing(Readings(new.parent)) as readings:
+        notes = {key: file.notes for key, (file, _) in known.items()}
+        report = load_documents(paths, kept=readings, unchanged=notes)
+        readings.keep_only(map(str, report.loaded))
+    documents = iter(report.documents)
+    files, parts = list[KeptFile](), list[Sequence[Document] | range]()
+    for file in report.files:
+        key = str(file.path), file.source
+        if file.documents is None:
+            part: Sequence[Document] | range = known[key][1]
+        else:
+            part = split_passages(islice(documents, file.documents))
+        parts.append(part)
+        files.append(KeptFile(*key, *states.get(key[0], (-1, -1)), len(part), file.notes))
+    save_index(new, parts, earlier.index if earlier else None)
+    sizes = {file.name: file.stat().st_size for file in new.iterdir()}
+    manifest = {"made_by": _made_by(), "summary": _summary(report), "sizes": sizes, "files": files}
+    (new / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def _summary(report: LoadReport) -> str:
+    return "" if report.complete else report.summary()
+
+
+def _made_by() -> list[Any]:
+    return [FORMAT, version("anabranch")]
+
+
+def _earlier(place: Path) -> Kept | None:
+    """An index of the same documents as they were before."""
+    folders = [folder for folder in place.iterdir() if folder.is_dir() and not folder.name.startswith(".new-")]
+    return next(filter(None, map(_opened, folders)), None)
+
+
+def _opened(folder: Path) -> Kept | None:
+    """An index that was kept; None where there is no whole one."""
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        if any((folder / name).stat().st_size != size for name, size in manifest["sizes"].items()):
+        sizes: dict[str, int] = manifest["sizes"]
+        if manifest["made_by"] != _made_by() or any((folder / n).stat().st_size != s for n, s in sizes.items()):
             return None
-        return PassageIndex.load(folder), str(manifest["summary"])
+        return Kept(PassageIndex.load(folder), manifest["summary"], [KeptFile(*file) for file in manifest["files"]])
     except FileNotFoundError:
         return None
-    except Exception as error:  # whatever numpy, JSON and bm25s raise for files that are none of theirs
+    except Exception as error:  # whatever numpy and JSON raise for files that are none of theirs
         logger.debug("the index in %s is damaged: %s", folder, error)
         return None
 
@@ -109,29 +191,27 @@ class Readings:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._used: set[str] = set()
         self._database: sqlite3.Connection | None = None
         with suppress(OSError, sqlite3.Error):
             private_folder(folder)
             self._database = sqlite3.connect(private_file(folder / "readings.sqlite"), timeout=5, isolation_level=None)
-            self._database.execute("CREATE TABLE IF NOT EXISTS readings (key TEXT PRIMARY KEY, reply BLOB NOT NULL)")
+            self._database.execute("CREATE TABLE IF NOT EXISTS read (path TEXT PRIMARY KEY, key TEXT, reply BLOB)")
 
-    def get(self, name: str, data: bytes) -> bytes | None:
-        """What was read of a file with this name and content."""
-        key = self._key(name, data)
-        rows = self._do("SELECT reply FROM readings WHERE key = ?", (key,))
+    def get(self, path: Path, data: bytes) -> bytes | None:
+        """What was read of a file with this content."""
+        rows = self._do("SELECT reply FROM read WHERE path = ? AND key = ?", (str(path), self._key(path, data)))
         return bytes(rows[0][0]) if rows else None
 
-    def put(self, name: str, data: bytes, reply: bytes) -> None:
-        """Keeps what was read."""
-        self._do("INSERT OR REPLACE INTO readings VALUES (?, ?)", (self._key(name, data), reply))
+    def put(self, path: Path, data: bytes, reply: bytes) -> None:
+        """Keeps what was read, in place of what was read of the file before."""
+        self._do("INSERT OR REPLACE INTO read VALUES (?, ?, ?)", (str(path), self._key(path, data), reply))
 
-    def drop_unused(self) -> None:
-        """Forgets what nobody asked for since this was opened."""
-        kept = [key for (key,) in self._do("SELECT key FROM readings", ())]
-        for key in kept:
-            if key not in self._used:
-                self._do("DELETE FROM readings WHERE key = ?", (key,))
+    def keep_only(self, paths: Iterable[str]) -> None:
+        """Forgets all other files."""
+        here = set(paths)
+        for (path,) in self._do("SELECT path FROM read", ()):
+            if path not in here:
+                self._do("DELETE FROM read WHERE path = ?", (path,))
 
     def close(self) -> None:
         """Closes the file."""
@@ -139,10 +219,8 @@ class Readings:
             self._database.close()
             self._database = None
 
-    def _key(self, name: str, data: bytes) -> str:
-        key = _hash([FORMAT, version("anabranch"), name, sha256(data).hexdigest()])
-        self._used.add(key)
-        return key
+    def _key(self, path: Path, data: bytes) -> str:
+        return _hash([*_made_by(), path.name, sha256(data).hexdigest()])
 
     def _do(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         if self._database is None:

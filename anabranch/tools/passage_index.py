@@ -1,102 +1,106 @@
-"""BM25 over passages."""
+"""The index of passages: BM25 over their words."""
 
-import logging
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING
 
 from langchain_core.documents import Document
 
 from anabranch.errors import DocumentError
+from anabranch.tools.inverted_index import InvertedIndex
+from anabranch.tools.passage_file import PassageFile
 from anabranch.tools.terms import STOP_WORDS, tokenize
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class PassageIndex:
-    """A BM25 index of passages.
+    """Finds passages by their words.
 
-    Source: https://github.com/xhluca/bm25s (Lucene's variant of BM25, its default).
+    Args:
+        passages: the passages; at least one has a word in it.
+        words: their words, if they are known.
 
     Raises:
         DocumentError: no passage has a word in it.
     """
 
-    def __init__(self, passages: Sequence[Document]) -> None:
-        # Importing it takes 250 to 400 ms (numpy), so programs that search nothing do not pay for it.
-        with _without_jax():
-            from bm25s import BM25
-
-        # On import it sets its own logger to DEBUG, which programs with logging set up would get to see.
-        logging.getLogger("bm25s").setLevel(logging.WARNING)
-        self._passages: Sequence[Document] = list(passages)
-        terms = [tokenize(_indexed(passage), indexing=True) for passage in self._passages]
-        if not any(terms):
-            raise DocumentError("there is no text to search in; give documents with words in them")
-        self._index = BM25()
-        self._index.index(terms, show_progress=False)
+    def __init__(self, passages: Sequence[Document], words: InvertedIndex | None = None) -> None:
+        self._passages = passages
+        self._words = words or InvertedIndex.of([indexed_terms(passage) for passage in passages])
+        if not self._words.terms:
+            raise _no_text()
 
     @classmethod
     def load(cls, folder: Path) -> "PassageIndex":
-        """The index that `save` wrote, mapped into memory: passages are read when they are found.
+        """The index that is kept in a folder, mapped into memory.
 
         Raises:
             OSError, ValueError: it is not there, or damaged.
         """
-        with _without_jax():
-            from bm25s import BM25
-
-        logging.getLogger("bm25s").setLevel(logging.WARNING)
-        index = cls.__new__(cls)
-        index._index = BM25.load(folder, load_corpus=True, mmap=True, show_progress=False, verbosity=0)
-        index._passages = _PassagesOnDisk(index._index.corpus)
-        return index
-
-    def save(self, folder: Path) -> None:
-        """Writes the index, with its passages, into a folder.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        corpus = [{"text": passage.page_content, "metadata": passage.metadata} for passage in self._passages]
-        self._index.save(folder, corpus=corpus, show_progress=False, raise_on_serialization_error=True)
+        return cls(PassageFile(folder), InvertedIndex.load(folder))
 
     def search(self, query: str, k: int) -> list[Document]:
         """The `k` passages that fit best, best first; none that shares no word with the query."""
         terms = tokenize(query)
-        terms = [t for t in terms if t not in STOP_WORDS] or terms
-        terms = [t for t in terms if t in self._index.vocab_dict]
-        if not terms:
-            return []
-        scores = self._index.get_scores(terms)
-        # Only the best are sorted: of 100,000 passages, sorting all takes fifty times as long as scoring them.
-        ranked = scores.copy()
-        cut = max(len(ranked) - k, 0)
-        ranked.partition(cut)
-        places = ((scores >= ranked[cut]) & (scores > 0)).nonzero()[0].tolist()
-        best = sorted(places, key=lambda place: (-scores[place], place))[:k]
-        return [self._passages[place] for place in best]
+        scores = self._words.score([term for term in terms if term not in STOP_WORDS] or terms)
+        return [self._passages[place] for place in best(scores, k)]
 
 
-class _PassagesOnDisk(Sequence[Document]):
-    """Passages in a file of bm25s, each read when it is asked for."""
+def save_index(folder: Path, parts: Sequence[Sequence[Document] | range], earlier: PassageIndex | None) -> None:
+    """Writes an index into a folder, from which `PassageIndex.load` opens it.
 
-    def __init__(self, corpus: Any) -> None:
-        self._corpus = corpus
-        self._one_at_a_time = Lock()  # its file has one position
+    Args:
+        folder: where to.
+        parts: new passages, or the places of some in the earlier index, each of them at most once.
+        earlier: an index that was loaded.
 
-    def __len__(self) -> int:
-        return len(self._corpus)
+    Raises:
+        DocumentError: no passage has a word in it.
+        OSError: it cannot be written.
+    """
+    import numpy as np
 
-    def __getitem__(self, place: Any) -> Any:
-        with self._one_at_a_time:
-            found = self._corpus[place]
-        return Document(found["text"], metadata=found["metadata"])
+    moved = np.full(len(earlier._passages) if earlier else 0, -1, np.int64)
+    added, place = dict[int, list[str]](), 0
+    for part in parts:
+        if isinstance(part, range):
+            moved[part.start : part.stop] = np.arange(place, place + len(part))
+        else:
+            added |= {place + number: indexed_terms(passage) for number, passage in enumerate(part)}
+        place += len(part)
+    words = (earlier._words if earlier else InvertedIndex.of([])).updated(moved, added)
+    if not words.terms:
+        raise _no_text()
+    words.save(folder)
+    known = earlier._passages if earlier else None
+    PassageFile.write(folder, parts, known if isinstance(known, PassageFile) else None)
 
 
-def _indexed(passage: Document) -> str:
+def _no_text() -> DocumentError:
+    return DocumentError("there is no text to search in; give documents with words in them")
+
+
+def best(scores: "NDArray[np.float32]", k: int) -> list[int]:
+    """The places of the `k` highest scores above 0, highest first, and of equal ones the earlier first."""
+    # Only the best are sorted: of 100,000 passages, sorting all takes fifty times as long as scoring them.
+    ranked = scores.copy()
+    cut = max(len(ranked) - k, 0)
+    ranked.partition(cut)
+    places = ((scores >= ranked[cut]) & (scores > 0)).nonzero()[0].tolist()
+    return sorted(places, key=lambda place: (-scores[place], place))[:k]
+
+
+def indexed_text(passage: Document) -> str:
+    """What is searched of a passage: its text under its title and headings."""
     return f"{passage.metadata.get('title') or ''}\n{context(passage)}\n{passage.page_content}"
+
+
+def indexed_terms(passage: Document) -> list[str]:
+    """The terms of what is searched of a passage."""
+    return tokenize(indexed_text(passage), indexing=True)
 
 
 def context(passage: Document) -> str:
@@ -106,16 +110,3 @@ def context(passage: Document) -> str:
         return ""
     opening = {line.strip(" #>") for line in passage.page_content[:400].split("\n")[:6]}
     return " > ".join(title for title in section.split(" > ") if title not in opening)
-
-
-@contextmanager
-def _without_jax() -> Iterator[None]:
-    """Keeps an import from seeing JAX. On import bm25s runs an operation of it, which takes three quarters of a GPU."""
-    hidden = "jax" not in sys.modules
-    if hidden:
-        sys.modules["jax"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if hidden:
-            sys.modules.pop("jax", None)

@@ -41,12 +41,12 @@ logger = logging.getLogger(__name__)
 
 
 class KeptReplies(Protocol):
-    """What the process said of files, by their name and content."""
+    """What the process said of files, by their path and content."""
 
-    def get(self, name: str, data: bytes) -> bytes | None:
+    def get(self, path: Path, data: bytes) -> bytes | None:
         """What it said; None if that is not known."""
 
-    def put(self, name: str, data: bytes, reply: bytes) -> None:
+    def put(self, path: Path, data: bytes, reply: bytes) -> None:
         """Keeps what it said."""
 
 
@@ -88,7 +88,7 @@ class Reading:
         data = contents(path, self._max_bytes)
         if len(data) <= _AT_ONCE and suffix not in _BINARY:
             return read(path, data)
-        if self._kept and (reply := self._kept.get(path.name, data)):
+        if self._kept and (reply := self._kept.get(path, data)):
             return _content(json.loads(reply))
         process = self._started()
         return self._read_apart(process, path, data) if process else read(path, data)
@@ -135,7 +135,7 @@ class Reading:
             )
         content = _content(json.loads(reply))
         if self._kept:
-            self._kept.put(path.name, data, reply)
+            self._kept.put(path, data, reply)
         return content
 
     @staticmethod

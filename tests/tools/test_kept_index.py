@@ -1,15 +1,20 @@
 import os
 import sqlite3
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langchain_core.documents import Document
 
 from anabranch.errors import ConfigurationError, DocumentError
 from anabranch.tools import kept_index as module
-from anabranch.tools import reading
-from anabranch.tools.documents import load_documents
+from anabranch.tools import passage_index, reading
+from anabranch.tools.documents import load_documents, split_passages
 from anabranch.tools.kept_index import kept_index
+from anabranch.tools.passage_index import PassageIndex
 from anabranch.tools.search import document_search
 from tests.tools.files import write_pdf
 
@@ -111,11 +116,18 @@ def test_a_damaged_index_is_made_again(documents: Path, tmp_path: Path, made: li
     assert len(made) == 2
 
 
+def test_what_was_only_touched_is_not_read_again(documents: Path, tmp_path: Path, read: list[str]) -> None:
+    kept_index([documents], tmp_path / "kept")
+    os.utime(documents / "bridge.pdf", (1, 1))
+    assert "1911" in kept_index([documents], tmp_path / "kept").search("bridge built", 1)[0].page_content
+    assert read == ["bridge.pdf"]
+
+
 def test_damaged_readings_cost_only_the_reading(documents: Path, tmp_path: Path, read: list[str]) -> None:
     kept_index([documents], tmp_path / "kept")
     database = next((tmp_path / "kept").rglob("readings.sqlite"))
     database.write_bytes(b"this is no database" * 500)
-    (documents / "ferry.md").write_text("The ferry has sunk.")
+    os.utime(documents / "bridge.pdf", (1, 1))
     assert "1911" in kept_index([documents], tmp_path / "kept").search("bridge built", 1)[0].page_content
     assert read == ["bridge.pdf", "bridge.pdf"]
     with pytest.raises(sqlite3.DatabaseError):
@@ -153,3 +165,59 @@ def test_missing_documents_and_loaded_ones_are_refused(documents: Path, tmp_path
     loaded = load_documents([documents]).documents
     with pytest.raises(ConfigurationError, match="files and folders"):
         document_search(loaded, keep=tmp_path / "kept")
+
+
+EDITS = st.lists(
+    st.tuples(
+        st.sampled_from(["a.md", "b.txt", "c/d.md", "c/e.txt"]),
+        st.one_of(
+            st.none(), st.lists(st.sampled_from(["ferry", "bridge", "tower", "euros"]), min_size=1, max_size=300)
+        ),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(EDITS, min_size=1, max_size=4))
+def test_after_any_changes_it_finds_what_a_new_index_finds(rounds: list[list[tuple[str, list[str] | None]]]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder, kept = Path(name) / "documents", Path(name) / "kept"
+        (folder / "c").mkdir(parents=True)
+        (folder / "z.md").write_text("The ferry sails.")
+        for edits in rounds:
+            for file, words in edits:
+                if words is None:
+                    (folder / file).unlink(missing_ok=True)
+                else:
+                    (folder / file).write_text(" ".join(words))
+            updated, new = kept_index([folder], kept), PassageIndex(split_passages(load_documents(folder).documents))
+            for query in ("ferry", "the bridge and the tower", "euros ferry", "nothing of this"):
+                assert updated.search(query, 100) == new.search(query, 100)
+
+
+def test_only_changed_files_are_read_and_split(
+    documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexed: list[str] = []
+    known = passage_index.indexed_terms
+
+    def terms(passage: Document) -> list[str]:
+        indexed.append(passage.metadata["source"])
+        return known(passage)
+
+    monkeypatch.setattr(passage_index, "indexed_terms", terms)
+    kept_index([documents], tmp_path / "kept")
+    assert sorted(set(indexed)) == ["bridge.pdf", "ferry.md"]
+    indexed.clear()
+    (documents / "tower.txt").write_text("The tower is 40 metres high.")
+    kept_index([documents], tmp_path / "kept")
+    assert indexed == ["tower.txt"]
+
+
+def test_a_folder_that_is_given_twice_is_there_twice(documents: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        index = kept_index([documents, documents], tmp_path / "kept")
+        assert len(index.search("founded", 9)) == 2
+        (documents / "more.md").write_text("More.")
