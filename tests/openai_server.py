@@ -170,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         request = json.loads(body)
         self.server_owner.requests.append(request)
-        self.server_owner.headers.append(dict(self.headers.items()))
+        self.server_owner.headers.append({name.title(): value for name, value in self.headers.items()})
         self.server_owner.connections.add(self.client_address)
         time.sleep(self.server_owner.delay)
         try:

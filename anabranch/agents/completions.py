@@ -6,11 +6,12 @@ and errors are the client's.
 """
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from openai import AsyncOpenAI, AsyncStream
+from openai import APIConnectionError, APITimeoutError, AsyncOpenAI, AsyncStream
 
 from anabranch.agents.chunks import Chunks
 
@@ -40,20 +41,33 @@ class Completions:
         given: Any = {name: payload.pop(key, None) for key, name in _OPTIONS.items()}
         options: Any = {name: value for name, value in given.items() if value is not None} | {"security": _KEY}
         body = {**payload, "stream": True} if stream else payload
-        reply: Any = await self._client.post(
-            "/chat/completions",
-            body=body,
-            options=options,
-            cast_to=object,
-            stream=stream,
-            stream_cls=AsyncStream[object],
-        )
+        with _connections_told():
+            reply: Any = await self._client.post(
+                "/chat/completions",
+                body=body,
+                options=options,
+                cast_to=object,
+                stream=stream,
+                stream_cls=AsyncStream[object],
+            )
         if isinstance(reply, AsyncStream):
             return Chunks(reply)
         if isinstance(reply, str):
             with suppress(ValueError):  # JSON that the server says is something else
                 return json.loads(reply)
         return reply
+
+
+@contextmanager
+def _connections_told() -> Iterator[None]:
+    """The client takes all failures of aiohttp's connections for timeouts."""
+    try:
+        yield
+    except APITimeoutError as error:
+        cause = error.__cause__ and error.__cause__.__cause__
+        if cause and not isinstance(cause, TimeoutError):
+            raise APIConnectionError(request=error.request) from error
+        raise
 
 
 @dataclass(frozen=True)

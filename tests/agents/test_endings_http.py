@@ -103,7 +103,11 @@ def served(server: OpenAIServer, client: str) -> RoleModel:
 
 async def streamed(body: bytes, client: str, *, reset: bool = False) -> AIMessage:
     def script(request: dict[str, Any]) -> Reply:
-        return Raw(HEAD + body, reset) if request.get("stream") else "at once"
+        if not request.get("stream"):
+            return "at once"
+        if reset:  # where nothing but the connection says how long it is, an end is an end
+            return Raw(HEAD.strip() + b"\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b" % (len(body) + 9, body), reset)
+        return Raw(HEAD + body)
 
     with OpenAIServer(script) as server:
         model = served(server, client)

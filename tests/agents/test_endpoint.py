@@ -12,7 +12,7 @@ from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from anabranch.agents.endpoint import CONNECT_SECONDS, POOL_CALLS, EndpointChatModel, timeouts
+from anabranch.agents.endpoint import CONNECT_SECONDS, EndpointChatModel, timeouts
 from anabranch.agents.models import RoleModel, call, resolve_model
 from anabranch.agents.structured import structured_arguments
 from anabranch.config import Price
@@ -58,13 +58,12 @@ async def test_connections_are_kept(server: OpenAIServer) -> None:
     await model.aclose()
 
 
-async def test_many_calls_at_a_time_are_spread_over_pools(server: OpenAIServer) -> None:
+async def test_many_calls_at_a_time_have_a_connection_each(server: OpenAIServer) -> None:
     model = EndpointChatModel(**options(server))
-    await asyncio.gather(*(ask(model) for _ in range(POOL_CALLS + 3)))
-    (pools,) = model._of_loop.values()
-    assert len(pools) == 2
-    assert [pool.calls for pool in pools] == [0, 0]
+    server.delay = 0.5
+    await asyncio.gather(*(ask(model) for _ in range(40)))
     opened = len(server.connections)
+    assert opened == 40
     await ask(model)
     assert len(server.connections) == opened
     await model.aclose()
