@@ -39,8 +39,8 @@ def app(
             "--threads",
             "--checkpoints",
             metavar="FILE",
-            help="SQLite file, or postgresql://..., that keeps the page's conversations, and plans which wait for "
-            "tools of clients. "
+            help="SQLite file, or postgresql://..., that keeps the page's conversations and documents, and plans "
+            "which wait for tools of clients. "
             "[default: the memory of this process]",
             show_default=False,
         ),

@@ -20,6 +20,7 @@ from anabranch.serving.health import Readiness
 from anabranch.serving.kept import open_store
 from anabranch.serving.page.assets import paths
 from anabranch.serving.page.documents import MAX_BYTES
+from anabranch.serving.page.kept_documents import KeptDocuments
 from anabranch.serving.page.routes import DOCUMENTS, build_page
 from anabranch.serving.page.threads import Threads
 from anabranch.serving.responses_kept import KeptResponses
@@ -46,9 +47,9 @@ def create_app(
         service: answers questions and writes plans.
         rules: who may come in; everybody, with bodies of at most 1 MiB, where nothing is said.
         cors_origins: origins whose web pages may call the server.
-        threads: where the conversations of the page and of AG-UI are kept, plans that wait for tools of clients, and
-            responses that others can go on from, so that they outlive the process and several processes can share
-            them: an SQLite file, or `postgresql://...`. In memory where nothing is said.
+        threads: where conversations of the page and of AG-UI are kept with their documents, plans that wait for tools
+            of clients, and responses that others can go on from, so that they outlive the process and several
+            processes can share them: an SQLite file, or `postgresql://...`. In memory where nothing is said.
         page: whether there is a page at `/`.
         examples: questions that the page offers to begin with.
         locks: a folder that all processes on this machine have that share the threads, so that none goes on with a
@@ -106,4 +107,5 @@ async def _opened(service: Service, conversations: Threads, threads: str, _: Fas
         store = await open_store(stack, threads)
         service.turns, service.responses = ToolTurns(store), KeptResponses(store)
         conversations.saver = await open_checkpointer(stack, threads)
+        conversations.shelf.kept = KeptDocuments(store)
         yield

@@ -4,7 +4,6 @@ import asyncio
 import secrets
 import sqlite3
 import time
-from collections import deque
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -55,7 +54,8 @@ class Kept(Generic[M]):
         self._store = store or InMemoryStore()
         self._most = most
         self._most_chars = most_chars
-        self._kept: deque[tuple[float, str, int]] = deque()
+        self._kept: dict[str, tuple[float, int]] = {}
+        """When each was kept, and its characters; the oldest first."""
         self._chars = 0
 
     async def keep(self, thing: M, key: str = "") -> str:
@@ -68,11 +68,12 @@ class Kept(Generic[M]):
         ttl = self.seconds / 60 if self._store.supports_ttl else NOT_PROVIDED
         try:
             await self._store.aput(self._namespace, key, {"kept_at": now, "thing": text}, index=False, ttl=ttl)
-            self._kept.append((now, key, len(text)))
+            self._drop(key)
+            self._kept[key] = (now, len(text))
             self._chars += len(text)
             while self._is_too_much(now):
-                _, oldest, chars = self._kept.popleft()
-                self._chars -= chars
+                oldest = next(iter(self._kept))
+                self._drop(oldest)
                 await self._store.adelete(self._namespace, oldest)
         except Exception as error:
             raise _broken(error) from error
@@ -81,7 +82,12 @@ class Kept(Generic[M]):
     def _is_too_much(self, now: float) -> bool:
         if len(self._kept) < 2:
             return False
-        return len(self._kept) > self._most or self._chars > self._most_chars or now - self._kept[0][0] > self.seconds
+        oldest, _ = next(iter(self._kept.values()))
+        return len(self._kept) > self._most or self._chars > self._most_chars or now - oldest > self.seconds
+
+    def _drop(self, key: str) -> None:
+        _, chars = self._kept.pop(key, (0.0, 0))
+        self._chars -= chars
 
     async def find(self, key: str) -> M | None:
         """What is kept under a key; None if it is nothing, not any more, or of another version of the server.
@@ -106,6 +112,7 @@ class Kept(Generic[M]):
         Raises:
             BackendError: the store cannot be written to.
         """
+        self._drop(key)
         try:
             await self._store.adelete(self._namespace, key)
         except Exception as error:

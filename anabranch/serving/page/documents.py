@@ -1,9 +1,9 @@
-"""Documents that people drop onto the page: searched in their thread, and kept in memory only."""
+"""Documents that people drop onto the page: searched in their thread, and kept as threads are."""
 
 import asyncio
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from langchain_core.documents import Document
@@ -11,6 +11,7 @@ from langchain_core.tools import BaseTool
 
 from anabranch.bounds import MAX_TITLE_CHARS
 from anabranch.errors import ConfigurationError, DocumentError, OverloadError
+from anabranch.serving.page.kept_documents import KeptDocuments
 from anabranch.tools import document_search, load_documents
 from anabranch.tools.readers import SUFFIXES, clean
 
@@ -21,7 +22,8 @@ MAX_DOCUMENTS = 20
 MAX_CHARS = 20_000_000
 """Most characters of a thread's documents."""
 MAX_ALL_CHARS = 200_000_000
-"""Most characters of the documents of all threads; beyond that, those of the thread that was used longest ago go."""
+"""Most characters of the documents of all threads in memory; beyond that, those of the thread that was used longest ago
+go, and come again from where they are kept, if they are."""
 MAX_READING = 2
 """Documents that are read at the same time."""
 MAX_WAITING = 16
@@ -36,10 +38,12 @@ class Pile:
     Attributes:
         files: their pages by the file's name.
         tool: searches them; None if there are none.
+        keys: where they are kept, by the file's name.
     """
 
     files: dict[str, list[Document]] = field(default_factory=dict)
     tool: BaseTool | None = None
+    keys: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def chars(self) -> int:
@@ -52,13 +56,35 @@ class Shelf:
 
     Args:
         tool: name of the tool that searches them.
+
+    Attributes:
+        kept: keeps them beyond this process; None if nothing does.
     """
 
     def __init__(self, tool: str) -> None:
+        self.kept: KeptDocuments | None = None
         self._tool = tool
         self._piles: dict[str, Pile] = {}
         self._reading = asyncio.Semaphore(MAX_READING)
         self._waiting = 0
+
+    async def fetch(self, thread: str) -> None:
+        """Takes a thread's documents into memory, as they are kept.
+
+        Raises:
+            BackendError: they cannot be had.
+        """
+        if self.kept is None:
+            return
+        keys, pile = await self.kept.names(thread), self._used(thread)
+        if keys == pile.keys:
+            return
+        files = {}
+        for name, key in keys.items():
+            pages = pile.files[name] if pile.keys.get(name) == key else await self.kept.find(key)
+            if pages is not None:
+                files[name] = pages
+        self._hold(thread, replace(await self._piled(files), keys=keys))
 
     def names(self, thread: str) -> list[str]:
         """Names of a thread's documents."""
@@ -77,6 +103,7 @@ class Shelf:
         Raises:
             DocumentError: it cannot be read, or is more than a thread may have.
             OverloadError: too many documents are being read.
+            BackendError: it cannot be kept.
         """
         name = _named(name)
         if self._waiting >= MAX_WAITING:
@@ -91,23 +118,47 @@ class Shelf:
         return notes
 
     async def _add(self, thread: str, name: str, pages: list[Document]) -> None:
+        await self.fetch(thread)
         files = {**self._used(thread).files, name: pages}
         if len(files) > MAX_DOCUMENTS:
             raise DocumentError(f"a conversation takes {MAX_DOCUMENTS} documents; remove one first")
         if sum(map(_chars, files.values())) > MAX_CHARS:
             raise DocumentError(f"the documents have more than {MAX_CHARS:,} characters together; remove one first")
-        self._piles[thread] = await self._piled(files)
-        while len(self._piles) > 1 and sum(pile.chars for pile in self._piles.values()) > MAX_ALL_CHARS:
-            del self._piles[next(iter(self._piles))]
+        await self._change(thread, files, name)
 
     async def remove(self, thread: str, name: str) -> None:
-        """Takes a document away from a thread."""
-        files = {other: pages for other, pages in self._used(thread).files.items() if other != name}
-        self._piles[thread] = await self._piled(files)
+        """Takes a document away from a thread.
 
-    def drop(self, thread: str) -> None:
-        """Takes all documents away from a thread."""
+        Raises:
+            BackendError: what is kept cannot be changed.
+        """
+        await self.fetch(thread)
+        files = {other: pages for other, pages in self._used(thread).files.items() if other != name}
+        await self._change(thread, files, name)
+
+    async def drop(self, thread: str) -> None:
+        """Takes all documents away from a thread.
+
+        Raises:
+            BackendError: what is kept cannot be changed.
+        """
         self._piles.pop(thread, None)
+        if self.kept:
+            await self.kept.forget(thread)
+
+    async def _change(self, thread: str, files: dict[str, list[Document]], changed: str) -> None:
+        """Has other documents for a thread, of which one is not as it was."""
+        pile = await self._piled(files)
+        if self.kept:
+            known = {name: key for name, key in self._used(thread).keys.items() if name != changed}
+            pile = replace(pile, keys=await self.kept.keep(thread, files, known))
+        self._hold(thread, pile)
+
+    def _hold(self, thread: str, pile: Pile) -> None:
+        """Has the pile of a thread in memory, and makes room for it."""
+        self._piles[thread] = pile
+        while len(self._piles) > 1 and sum(each.chars for each in self._piles.values()) > MAX_ALL_CHARS:
+            del self._piles[next(iter(self._piles))]
 
     async def _piled(self, files: Mapping[str, list[Document]]) -> Pile:
         pages = [page for pages in files.values() for page in pages]

@@ -145,6 +145,7 @@ class Threads:
             AnabranchError: as the planner does, and `read`.
         """
         async with self._alone(thread):
+            await self.shelf.fetch(thread)
             standing = await self._standing(thread)
             if (asked := read(standing)) is None:
                 return
@@ -223,6 +224,7 @@ class Threads:
             if len(turns) == MAX_TURNS:
                 break
         turns.reverse()
+        await self.shelf.fetch(thread)
         standing = await self._standing(thread)
         if standing.unfinished:
             turns.append(_open_turn(standing, standing.unfinished))
@@ -232,7 +234,7 @@ class Threads:
         """Deletes a thread, with its documents."""
         async with self._alone(thread):
             await self.saver.adelete_thread(thread)
-            self.shelf.drop(thread)
+            await self.shelf.drop(thread)
             self._kept.pop(thread, None)
 
     def _planner(self, thread: str, *, review: bool, tools: Sequence[BaseTool] = ()) -> Planner:
@@ -272,7 +274,7 @@ class Threads:
         while len(self._kept) > MAX_KEPT:
             oldest = next(iter(self._kept))
             del self._kept[oldest]
-            self.shelf.drop(oldest)
+            await self.shelf.drop(oldest)
             await self.saver.adelete_thread(oldest)
 
 

@@ -1,13 +1,19 @@
 """Documents that are added to a conversation."""
 
+import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from langchain_core.documents import Document
+from langgraph.store.memory import InMemoryStore
 
 from anabranch.errors import DocumentError, OverloadError
 from anabranch.serving.door import DoorRules
 from anabranch.serving.page import documents, routes
 from anabranch.serving.page.documents import Shelf
+from anabranch.serving.page.kept_documents import KeptDocuments
 from tests.fakes import ScriptedChatModel
 from tests.graphs.scripts import plan_json
 from tests.serving import live
@@ -128,6 +134,57 @@ async def test_the_documents_that_were_used_longest_ago_go_first(monkeypatch: py
     assert shelf.tool("a")
     await shelf.put("c", "1.txt", b"twenty-two characters.")
     assert [bool(shelf.tool(thread)) for thread in "abc"] == [True, False, True]
+
+
+@served
+@socket
+def test_documents_outlive_the_process(serve: Serve, tmp_path: Path) -> None:
+    parts, file = live.parts(live.always(PLAN), reads, tools=[]), str(tmp_path / "threads.sqlite")
+    client = Client(serve(parts, threads=file))
+    client.put("people.md", PEOPLE)
+    client.put("other.txt", b"Nothing of the kind.")
+    later = Client(serve(parts, threads=file))
+    later.http.headers["Anabranch-Thread"] = client.thread
+    (answer,) = of_type(later.run(question="Who built the lighthouse?"), "answer")
+    assert answer["sources"][0]["source"] == "people.md"
+    assert later.show()["documents"] == ["people.md", "other.txt"]
+
+    # What one process changes, the other knows.
+    later.http.delete("/page/documents", params={"name": "people.md"})
+    assert client.show()["documents"] == ["other.txt"]
+    (answer,) = of_type(client.run(question="Who built the lighthouse?"), "answer")
+    assert answer["status"] == "not_found"
+    client.put("other.txt", PEOPLE)
+    (answer,) = of_type(later.run(question="Who built the lighthouse?"), "answer")
+    assert answer["sources"][0]["source"] == "other.txt"
+
+    assert client.http.delete("/page/thread").status_code == 204
+    assert later.show()["documents"] == []
+    with closing(sqlite3.connect(file)) as database:
+        kept = [prefix for (prefix,) in database.execute("SELECT prefix FROM store")]
+    assert not [prefix for prefix in kept if "document" in prefix]
+
+
+async def test_kept_documents_come_again_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "MAX_ALL_CHARS", 60)
+    shelf = Shelf("search")
+    shelf.kept = KeptDocuments(InMemoryStore())
+    for thread in "abcd":
+        await shelf.put(thread, "1.txt", b"twenty-two characters.")
+    assert shelf.tool("a") is None
+    await shelf.fetch("a")
+    assert shelf.tool("a")
+
+
+async def test_so_much_is_kept_for_so_long() -> None:
+    kept = KeptDocuments(InMemoryStore(), most_chars=200)
+    (first,) = (await kept.keep("a", {"1.txt": [Document("x" * 120)]}, {})).values()
+    await kept.keep("b", {"1.txt": [Document("x" * 120)]}, {})
+    assert await kept.find(first) is None
+    brief = KeptDocuments(InMemoryStore(), seconds=0.01)
+    await brief.keep("a", {"1.txt": [Document("x")]}, {})
+    await asyncio.sleep(0.05)
+    assert await brief.names("a") == {}
 
 
 async def test_so_many_are_read_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
