@@ -24,6 +24,7 @@ from anabranch.agents.leaning import (
     form_of,
     new_names,
     references,
+    rewords,
     says_what_differs,
     stands_without_opening,
 )
@@ -46,6 +47,7 @@ MAX_REPLY_CHARS = 200
 MAX_FEW_CHARS = 30
 """Most characters of what answers a question of the assistant's, and of what cannot be expected to say all."""
 MAX_FEW_STEMS = 3
+MIN_TOPIC_STEMS = 2
 MAX_HISTORY_CHARS = 40_000
 SMALL_HISTORY_CHARS = 6_000
 """Most characters of earlier turns before a question that is answered directly: of any model, of an in-process one."""
@@ -135,16 +137,22 @@ def own_words(asked: str, turns: Sequence[BaseMessage], form: Form) -> Understoo
     # What has many words of its own most often says what it is about, and may be a new topic.
     few = len(_stems(content_of(asked))) <= MAX_FEW_STEMS
     leans = form not in ("alone", "question") and few and len(asked) <= MAX_REPLY_CHARS
+    leans = leans and not _has_new_topic(asked, turns, form)
     return Understood(asked, _after_the_last(turns, asked) if leans else asked, "follow_up")
 
 
 def _after_the_last(turns: Sequence[BaseMessage], asked: str) -> str:
     """A message after the question and answer before it, so that both together can be understood."""
-    return " ".join((_cut(_last_asked(turns), MAX_TURN_CHARS), _cut(str(turns[-1].text), MAX_TURN_CHARS), asked))
+    place = _last_asked(turns)
+    said = [str(turn.text) for turn in turns[place : place + 2]]
+    return " ".join((*(_cut(text, MAX_TURN_CHARS) for text in said), asked))
 
 
-def _last_asked(turns: Sequence[BaseMessage]) -> str:
-    return next((str(turn.text) for turn in reversed(turns) if isinstance(turn, HumanMessage)), "")
+def _last_asked(turns: Sequence[BaseMessage]) -> int:
+    """Place of the last question of the user's: the last of their messages that is more than thanks, or the last."""
+    places = [place for place, turn in enumerate(turns) if isinstance(turn, HumanMessage)]
+    asking = [place for place in places if not is_small_talk(str(turns[place].text))]
+    return (asking or places)[-1]
 
 
 def read_reply(text: str, asked: str, turns: Sequence[BaseMessage], form: Form) -> Understood:
@@ -158,9 +166,10 @@ def read_reply(text: str, asked: str, turns: Sequence[BaseMessage], form: Form) 
     """
     line = next((line.strip() for line in text.strip().splitlines() if line.strip()), "")
     label = line.strip(" .*`\"'").upper()
-    if label == prompts.CONVERSATION:
-        return Understood(asked, asked, "conversation")
     words, pasted = split_pasted(asked)
+    if label == prompts.CONVERSATION:
+        own = stands_without_opening(words) and not addresses(words)
+        return Understood(asked, asked, "question" if own else "conversation")
     label, colon, rest = line.partition(":")
     question = rest.strip() if colon and label.strip(" *").upper() == prompts.QUESTION else line
     question = question.strip(' *`"“”')
@@ -173,13 +182,16 @@ def read_reply(text: str, asked: str, turns: Sequence[BaseMessage], form: Form) 
     if few and any(_same(question, str(turn.text)) for turn in turns):
         # Nothing could be added to what was said before: most often a remark, or a wish about the last answer.
         asks = says_what_differs(words) or any(mark in words for mark in MARKS) or _NUMBER.search(words)
+        asks = asks or _has_new_topic(words, turns, form)
         return own_words(asked, turns, form) if asks or form == "reply" else Understood(asked, asked, "conversation")
     leans = form != "question" and not pasted  # "this" may be what was pasted
     if not _stands(question, words, turns) or (leans and not _says_it(question, words)):
         return own_words(asked, turns, form)
-    if form == "referring" and not _stems(" ".join(new_names(words)), shortest=2) <= _stems(question, shortest=2):
+    # A correction names what it replaces, too.
+    names = new_names(words, " ".join(str(turn.text) for turn in turns) if form == "fragment" else "")
+    if form in ("referring", "fragment") and not _stems(" ".join(names), shortest=2) <= _stems(question, shortest=2):
         return own_words(asked, turns, form)
-    if form == "reply" and not _keeps(question, _last_asked(turns)):
+    if form == "reply" and not _keeps(question, str(turns[_last_asked(turns)].text)):
         return own_words(asked, turns, form)
     if form == "question" and not _only_says_which(question, words, turns):
         return Understood(asked, asked)
@@ -227,6 +239,16 @@ def _only_says_which(question: str, words: str, turns: Sequence[BaseMessage]) ->
     if lost:
         return lost <= _stems(" ".join(definite(words)), shortest=3)
     return not new_names(words, " ".join(str(turn.text) for turn in turns))
+
+
+def _has_new_topic(words: str, turns: Sequence[BaseMessage], form: Form) -> bool:
+    """Whether a few words say what they are about, as "weather Oslo June": a new name, and more that was not said."""
+    if form != "fragment" or says_what_differs(words) or rewords(words):
+        return False
+    said = " ".join(str(turn.text) for turn in turns)
+    names, told = new_names(words, said), _stems(content_of(words), shortest=3)
+    others = told - _stems(" ".join(names), shortest=3)
+    return bool(names) and len(others) >= MIN_TOPIC_STEMS and told.isdisjoint(_stems(said, shortest=3))
 
 
 def _says_it(question: str, words: str) -> bool:

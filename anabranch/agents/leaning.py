@@ -65,6 +65,11 @@ def says_what_differs(words: str) -> bool:
     return bool(_OPENING.match(said) or _CORRECTING.search(said))
 
 
+def rewords(words: str) -> bool:
+    """Whether a message has a word for a part or a form of an answer: "in one sentence", "as a table"."""
+    return bool(_REWORDING.search(words))
+
+
 def stands_without_opening(words: str) -> bool:
     """Whether a message would stand by itself without the "and" at its beginning."""
     found = _OPENING.match(f" {' '.join(words_of(words))} ")

@@ -47,7 +47,17 @@ async def test_without_earlier_turns_no_model_is_called(turns: list[BaseMessage]
 
 
 @pytest.mark.parametrize(
-    "asked", ["Thanks!", "Thank you very much :-)", "Vielen Dank!", "merci beaucoup", "¡Muchas gracias!", "谢谢!", "👍"]
+    "asked",
+    [
+        "Thanks!",
+        "Thank you very much :-)",
+        "Vielen Dank!",
+        "merci beaucoup",
+        "¡Muchas gracias!",
+        "谢谢!",
+        "👍",
+        "Super!",
+    ],
 )
 async def test_thanks_and_greetings_are_about_the_conversation(asked: str) -> None:
     assert await understood(asked) == Understood(asked, asked, "conversation")
@@ -217,6 +227,23 @@ async def test_a_rewrite_that_loses_a_name_of_the_message_is_not_taken() -> None
     asked = "Did she go to school in Oslo?"
     found = await understood(asked, "QUESTION: Did Petra Aalto go to school in Lindholm?")
     assert found == Understood(asked, f"{SAID} {asked}", "follow_up")
+
+
+@pytest.mark.parametrize("reply", ["CONVERSATION", "QUESTION: Why is the sky blue?"])
+async def test_a_whole_question_behind_a_but_is_none_about_the_conversation(reply: str) -> None:
+    asked = "But why is the sky blue?"
+    assert (await understood(asked, reply)) == Understood(asked, asked)
+
+
+@pytest.mark.parametrize("reply", [SAID.split("?")[0] + "?", "QUESTION: GDP of Petra Aalto in 2019"])
+@pytest.mark.parametrize("asked", ["GDP of Chile in 2019", "weather Lisbon tomorrow"])
+async def test_a_few_words_with_a_new_name_and_nothing_that_was_said_are_a_new_topic(asked: str, reply: str) -> None:
+    assert (await understood(asked, reply)).question == asked
+
+
+async def test_thanks_are_not_what_a_message_leans_on() -> None:
+    turns = [*TURNS, HumanMessage("Thanks!"), AIMessage("You are welcome.")]
+    assert (await understood("Does she like it?", "no idea", turns=turns)).question == f"{SAID} Does she like it?"
 
 
 async def test_a_whole_question_behind_an_and_stays() -> None:
