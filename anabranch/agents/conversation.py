@@ -19,6 +19,7 @@ from anabranch.agents.leaning import (
     MARKS,
     Form,
     addresses,
+    asks_something,
     content_of,
     definite,
     form_of,
@@ -48,6 +49,8 @@ MAX_FEW_CHARS = 30
 """Most characters of what answers a question of the assistant's, and of what cannot be expected to say all."""
 MAX_FEW_STEMS = 3
 MIN_TOPIC_STEMS = 2
+MIN_OWN_WORDS = 4
+"""Fewest words, besides those of closed classes, that make a message to the assistant a question of its own."""
 MAX_HISTORY_CHARS = 40_000
 SMALL_HISTORY_CHARS = 6_000
 """Most characters of earlier turns before a question that is answered directly: of any model, of an in-process one."""
@@ -134,10 +137,12 @@ async def understand(model: RoleModel, messages: Sequence[BaseMessage]) -> Under
 
 def own_words(asked: str, turns: Sequence[BaseMessage], form: Form) -> Understood:
     """A message that nobody could rewrite: after the question and answer before it if it leans on them."""
+    if form == "referring" and addresses(asked) and rewords(asked):
+        return Understood(asked, asked, "conversation")
     # What has many words of its own most often says what it is about, and may be a new topic.
     few = len(_stems(content_of(asked))) <= MAX_FEW_STEMS
     leans = form not in ("alone", "question") and few and len(asked) <= MAX_REPLY_CHARS
-    leans = leans and not _has_new_topic(asked, turns, form)
+    leans = leans and not (_has_new_topic(asked, turns, form) or _asks_its_own(asked, turns))
     return Understood(asked, _after_the_last(turns, asked) if leans else asked, "follow_up")
 
 
@@ -168,14 +173,15 @@ def read_reply(text: str, asked: str, turns: Sequence[BaseMessage], form: Form) 
     label = line.strip(" .*`\"'").upper()
     words, pasted = split_pasted(asked)
     if label == prompts.CONVERSATION:
-        own = stands_without_opening(words) and not addresses(words)
-        return Understood(asked, asked, "question" if own else "conversation")
+        if stands_without_opening(words) and not addresses(words):
+            return Understood(asked, asked)
+        return Understood(asked, asked, "follow_up" if _asks_its_own(words, turns) else "conversation")
     label, colon, rest = line.partition(":")
     question = rest.strip() if colon and label.strip(" *").upper() == prompts.QUESTION else line
     question = question.strip(' *`"“”')
     few = len(words) <= MAX_FEW_CHARS
     if question and not _adds(question, words, turns):
-        if form == "referring" and addresses(words):
+        if form == "referring" and addresses(words) and not _asks_its_own(words, turns):
             return Understood(asked, asked, "conversation")
         alone = (form == "question" and not few) or (form == "referring" and stands_without_opening(words))
         return Understood(asked, asked) if alone else own_words(asked, turns, form)
@@ -249,6 +255,13 @@ def _has_new_topic(words: str, turns: Sequence[BaseMessage], form: Form) -> bool
     names, told = new_names(words, said), _stems(content_of(words), shortest=3)
     others = told - _stems(" ".join(names), shortest=3)
     return bool(names) and len(others) >= MIN_TOPIC_STEMS and told.isdisjoint(_stems(said, shortest=3))
+
+
+def _asks_its_own(words: str, turns: Sequence[BaseMessage]) -> bool:
+    """Whether the assistant is asked for what nobody spoke of: "could you tell me how bees find their way?"."""
+    said = _stems(" ".join(str(turn.text) for turn in turns), shortest=3)
+    own = [word for word in content_of(words).split() if not _stems(word, shortest=3) <= said]
+    return addresses(words) and asks_something(words) and not rewords(words) and len(own) >= MIN_OWN_WORDS
 
 
 def _says_it(question: str, words: str) -> bool:

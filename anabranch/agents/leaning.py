@@ -66,8 +66,8 @@ def says_what_differs(words: str) -> bool:
 
 
 def rewords(words: str) -> bool:
-    """Whether a message has a word for a part or a form of an answer: "in one sentence", "as a table"."""
-    return bool(_REWORDING.search(words))
+    """Whether a message wants what was said in another form: "in one sentence", "can you turn that into a mail?"."""
+    return bool(_REWORDING.search(words) or _DOING_TO_IT.search(words))
 
 
 def stands_without_opening(words: str) -> bool:
@@ -260,9 +260,15 @@ _AIMED = re.compile(
 )
 _REWORDING = re.compile(
     r"\b(?:answers?|repl(?:y|ies)|summary|version|sentences?|words|points?|bullets?|table|paragraphs?|examples?|details?"
+    r"|summari[sz]e|rephrase|repeat|reword|paraphrase|shorten|simplify"
     r"|steps?|more|less|shorter|longer|simpler|easier|clearer|better|briefly|antwort|satz|sätzen?|worten|beispiele?"
     r"|stichpunkten?|tabelle|kürzer|einfacher|réponse|phrases?|mots|exemples?|tableau|respuesta|frases?|palabras|ejemplos?"
     r"|tabla|lista)\b",
+    re.IGNORECASE,
+)
+_DOING_TO_IT = re.compile(
+    r"\b(?:you|du|tu)\s+(?:please\s+|bitte\s+)?(?:(?!that\b)[^\W_]+\s+)?(?:me\s+|us\s+|mir\s+|uns\s+)?"
+    r"(?:it|this|that|these|those|them|das|dies|es|le|la|les|cela|ça)\b",
     re.IGNORECASE,
 )
 _PREAMBLES = """

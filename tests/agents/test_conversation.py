@@ -241,6 +241,22 @@ async def test_a_few_words_with_a_new_name_and_nothing_that_was_said_are_a_new_t
     assert (await understood(asked, reply)).question == asked
 
 
+@pytest.mark.parametrize("reply", ["CONVERSATION", "QUESTION: Who runs it?", "I do not know"])
+async def test_what_nobody_spoke_of_is_asked_also_where_the_assistant_is_addressed(reply: str) -> None:
+    asked = "Could you tell me how salmon find the river that they were born in?"
+    found = await understood(asked, reply)
+    assert found.question == asked
+    assert found.turn != "conversation"
+
+
+@pytest.mark.parametrize("reply", ["CONVERSATION", "QUESTION: Who was 2 metres tall?"])
+@pytest.mark.parametrize(
+    "asked", ["Can you turn that into a short notice for the harbour office?", "Could you summarise this for my boss?"]
+)
+async def test_a_wish_about_the_last_answer_is_about_the_conversation(asked: str, reply: str) -> None:
+    assert await understood(asked, reply) == Understood(asked, asked, "conversation")
+
+
 async def test_thanks_are_not_what_a_message_leans_on() -> None:
     turns = [*TURNS, HumanMessage("Thanks!"), AIMessage("You are welcome.")]
     assert (await understood("Does she like it?", "no idea", turns=turns)).question == f"{SAID} Does she like it?"
