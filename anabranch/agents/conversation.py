@@ -7,13 +7,14 @@ checked, and where it is of no use, the user's own words are taken.
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from anabranch.agents import prompts
+from anabranch.agents.choices import chosen
 from anabranch.agents.images import with_stand_ins
 from anabranch.agents.leaning import (
     MARKS,
@@ -125,6 +126,16 @@ async def understand(model: RoleModel, messages: Sequence[BaseMessage]) -> Under
         return Understood(asked, asked)
     if not words or model.small:
         return Understood(asked, asked, "follow_up")
+    picked = None if pasted else chosen(words, str(turns[-1].text))
+    if picked:
+        found = await _rewritten(model, picked, turns, "reply")
+        return replace(found if found.turn != "conversation" else own_words(picked, turns, "reply"), asked=asked)
+    return await _rewritten(model, asked, turns, form)
+
+
+async def _rewritten(model: RoleModel, asked: str, turns: Sequence[BaseMessage], form: Form) -> Understood:
+    """What a message asks, by a call of the model."""
+    words, pasted = split_pasted(asked)
     shown = prompts.standalone_messages(transcript(turns), words, form, pasted=bool(pasted))
     try:
         reply = await call(model, shown, role="solver")
@@ -137,11 +148,12 @@ async def understand(model: RoleModel, messages: Sequence[BaseMessage]) -> Under
 
 def own_words(asked: str, turns: Sequence[BaseMessage], form: Form) -> Understood:
     """A message that nobody could rewrite: after the question and answer before it if it leans on them."""
-    if form == "referring" and addresses(asked) and rewords(asked):
+    words, pasted = split_pasted(asked)
+    if form == "referring" and not pasted and addresses(words) and rewords(words):
         return Understood(asked, asked, "conversation")
     # What has many words of its own most often says what it is about, and may be a new topic.
-    few = len(_stems(content_of(asked))) <= MAX_FEW_STEMS
-    leans = form not in ("alone", "question") and few and len(asked) <= MAX_REPLY_CHARS
+    few = form == "reply" or len(_stems(content_of(asked))) <= MAX_FEW_STEMS
+    leans = form not in ("alone", "question") and few and len(asked) <= MAX_REPLY_CHARS and not pasted
     leans = leans and not (_has_new_topic(asked, turns, form) or _asks_its_own(asked, turns))
     return Understood(asked, _after_the_last(turns, asked) if leans else asked, "follow_up")
 
@@ -175,20 +187,20 @@ def read_reply(text: str, asked: str, turns: Sequence[BaseMessage], form: Form) 
     if label == prompts.CONVERSATION:
         if stands_without_opening(words) and not addresses(words):
             return Understood(asked, asked)
-        return Understood(asked, asked, "follow_up" if _asks_its_own(words, turns) else "conversation")
+        return Understood(asked, asked, "follow_up" if pasted or _asks_its_own(words, turns) else "conversation")
     label, colon, rest = line.partition(":")
     question = rest.strip() if colon and label.strip(" *").upper() == prompts.QUESTION else line
     question = question.strip(' *`"“”')
     few = len(words) <= MAX_FEW_CHARS
     if question and not _adds(question, words, turns):
-        if form == "referring" and addresses(words) and not _asks_its_own(words, turns):
+        if form == "referring" and addresses(words) and not pasted and not _asks_its_own(words, turns):
             return Understood(asked, asked, "conversation")
         alone = (form == "question" and not few) or (form == "referring" and stands_without_opening(words))
         return Understood(asked, asked) if alone else own_words(asked, turns, form)
     if few and any(_same(question, str(turn.text)) for turn in turns):
         # Nothing could be added to what was said before: most often a remark, or a wish about the last answer.
         asks = says_what_differs(words) or any(mark in words for mark in MARKS) or _NUMBER.search(words)
-        asks = asks or _has_new_topic(words, turns, form)
+        asks = asks or pasted or _has_new_topic(words, turns, form)
         return own_words(asked, turns, form) if asks or form == "reply" else Understood(asked, asked, "conversation")
     leans = form != "question" and not pasted  # "this" may be what was pasted
     if not _stands(question, words, turns) or (leans and not _says_it(question, words)):

@@ -281,8 +281,26 @@ ASKED_BACK: list[BaseMessage] = [HumanMessage("Where is the lighthouse?"), AIMes
 
 @pytest.mark.parametrize("reply", ["", "QUESTION: The second", "QUESTION: Lindholm or Fårö?", "Nothing"])
 async def test_the_answer_to_a_question_of_the_assistants_is_put_after_what_it_is_about(reply: str) -> None:
-    found = await understood("The second", reply, turns=ASKED_BACK)
-    assert found == Understood("The second", "Where is the lighthouse? Lindholm or Fårö? The second", "follow_up")
+    for asked, put in (("The northern", "The northern"), ("The second", "Fårö")):
+        found = await understood(asked, reply, turns=ASKED_BACK)
+        assert found == Understood(asked, f"Where is the lighthouse? Lindholm or Fårö? {put}", "follow_up")
+
+
+async def test_a_reply_that_picks_by_place_is_told_with_what_stands_there() -> None:
+    turns = [HumanMessage("When does the ferry leave?"), AIMessage("Which one: to Hollin, to Vardø or to Kestrel?")]
+    model = scripted("QUESTION: When does the ferry to Vardø leave?")
+    found = await understand(RoleModel(model), [*turns, HumanMessage("The second.")])
+    assert found == Understood("The second.", "When does the ferry to Vardø leave?")
+    assert model.prompts[0].endswith("Last message: to Vardø")
+
+
+@pytest.mark.parametrize("reply", ["CONVERSATION", "QUESTION: Can you fix this?", "no idea"])
+@pytest.mark.parametrize("words", ["Can you fix this?", "What does it print?", "explain this please"])
+async def test_a_message_with_code_is_never_about_the_conversation(words: str, reply: str) -> None:
+    asked = f"{words}\n```python\nprint(sum(range(5)))\n```"
+    found = await understood(asked, reply)
+    assert found.question == asked
+    assert found.turn != "conversation"
 
 
 async def test_a_question_after_a_question_of_the_assistants_may_change_the_topic() -> None:
