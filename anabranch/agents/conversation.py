@@ -5,7 +5,6 @@ them, so the solver writes it as a question that can be understood alone, in at 
 checked, and where it is of no use, the user's own words are taken.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,12 +19,9 @@ from anabranch.agents.leaning import (
     MARKS,
     Form,
     addresses,
-    asks_something,
     content_of,
-    definite,
     form_of,
     new_names,
-    references,
     rewords,
     says_what_differs,
     stands_without_opening,
@@ -33,11 +29,25 @@ from anabranch.agents.leaning import (
 from anabranch.agents.messages import is_system
 from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import ending
-from anabranch.agents.small_talk import is_small_talk, words_of
+from anabranch.agents.rewriting import (
+    IN_PAIRS,
+    NUMBER,
+    adds,
+    asks_back,
+    asks_its_own,
+    can_be,
+    has_new_topic,
+    keeps,
+    only_says_which,
+    own_words_in,
+    same,
+    says_it,
+    stems_of,
+)
+from anabranch.agents.small_talk import is_small_talk
 from anabranch.bounds import shorten
 from anabranch.config import check_question
 from anabranch.errors import BudgetExceededError, CallTimeoutError, ConfigurationError, QuestionError
-from anabranch.tools.terms import UNSPACED
 
 Turn = Literal["question", "follow_up", "conversation"]
 """What a message is: a question that stands by itself; one in the user's own words, which may lean on earlier turns; or
@@ -49,9 +59,10 @@ MAX_REPLY_CHARS = 200
 MAX_FEW_CHARS = 30
 """Most characters of what answers a question of the assistant's, and of what cannot be expected to say all."""
 MAX_FEW_STEMS = 3
-MIN_TOPIC_STEMS = 2
-MIN_OWN_WORDS = 4
-"""Fewest words, besides those of closed classes, that make a message to the assistant a question of its own."""
+MAX_FEW_CHARACTERS = 12
+"""As `MAX_FEW_STEMS`, of scripts without spaces, and of Korean."""
+MAX_OWN_OF_WISHES = 7
+"""Fewer such words are in a wish about the last answer: "can you turn that into a mail for my team?"."""
 MAX_HISTORY_CHARS = 40_000
 SMALL_HISTORY_CHARS = 6_000
 """Most characters of earlier turns before a question that is answered directly: of any model, of an in-process one."""
@@ -118,10 +129,10 @@ async def understand(model: RoleModel, messages: Sequence[BaseMessage]) -> Under
     turns = earlier_turns(messages)
     if not any(isinstance(turn, HumanMessage) for turn in turns):
         return Understood(asked, asked)
-    if is_small_talk(asked) and not _asks_back(turns):
+    if is_small_talk(asked) and not asks_back(turns):
         return Understood(asked, asked, "conversation")
     words, pasted = split_pasted(asked)
-    form = form_of(words, asked_back=_asks_back(turns))
+    form = form_of(words, asked_back=asks_back(turns))
     if form == "alone":
         return Understood(asked, asked)
     if not words or model.small:
@@ -149,13 +160,20 @@ async def _rewritten(model: RoleModel, asked: str, turns: Sequence[BaseMessage],
 def own_words(asked: str, turns: Sequence[BaseMessage], form: Form) -> Understood:
     """A message that nobody could rewrite: after the question and answer before it if it leans on them."""
     words, pasted = split_pasted(asked)
-    if form == "referring" and not pasted and addresses(words) and rewords(words):
+    if not pasted and addresses(words) and rewords(words) and own_words_in(words, turns) < MAX_OWN_OF_WISHES:
         return Understood(asked, asked, "conversation")
     # What has many words of its own most often says what it is about, and may be a new topic.
-    few = form == "reply" or len(_stems(content_of(asked))) <= MAX_FEW_STEMS
+    few = form == "reply" or _few(asked)
     leans = form not in ("alone", "question") and few and len(asked) <= MAX_REPLY_CHARS and not pasted
-    leans = leans and not (_has_new_topic(asked, turns, form) or _asks_its_own(asked, turns))
+    leans = leans and not (has_new_topic(asked, turns, form) or asks_its_own(asked, turns))
     return Understood(asked, _after_the_last(turns, asked) if leans else asked, "follow_up")
+
+
+def _few(words: str) -> bool:
+    """Whether a message has few words of its own."""
+    if IN_PAIRS.search(words):
+        return len(words) <= MAX_FEW_CHARACTERS
+    return len(stems_of(content_of(words))) <= MAX_FEW_STEMS
 
 
 def _after_the_last(turns: Sequence[BaseMessage], asked: str) -> str:
@@ -187,125 +205,36 @@ def read_reply(text: str, asked: str, turns: Sequence[BaseMessage], form: Form) 
     if label == prompts.CONVERSATION:
         if stands_without_opening(words) and not addresses(words):
             return Understood(asked, asked)
-        return Understood(asked, asked, "follow_up" if pasted or _asks_its_own(words, turns) else "conversation")
+        # A small model calls remarks what it has nothing to add to.
+        return Understood(asked, asked, "follow_up" if pasted or asks_its_own(words, turns) else "conversation")
     label, colon, rest = line.partition(":")
     question = rest.strip() if colon and label.strip(" *").upper() == prompts.QUESTION else line
     question = question.strip(' *`"“”')
     few = len(words) <= MAX_FEW_CHARS
-    if question and not _adds(question, words, turns):
-        if form == "referring" and addresses(words) and not pasted and not _asks_its_own(words, turns):
+    if question and not adds(question, words, turns):
+        if form == "referring" and addresses(words) and not pasted and not asks_its_own(words, turns):
             return Understood(asked, asked, "conversation")
         alone = (form == "question" and not few) or (form == "referring" and stands_without_opening(words))
         return Understood(asked, asked) if alone else own_words(asked, turns, form)
-    if few and any(_same(question, str(turn.text)) for turn in turns):
+    if few and any(same(question, str(turn.text)) for turn in turns):
         # Nothing could be added to what was said before: most often a remark, or a wish about the last answer.
-        asks = says_what_differs(words) or any(mark in words for mark in MARKS) or _NUMBER.search(words)
-        asks = asks or pasted or _has_new_topic(words, turns, form)
+        asks = says_what_differs(words) or any(mark in words for mark in MARKS) or bool(NUMBER.search(words))
+        asks = asks or bool(pasted) or has_new_topic(words, turns, form)
         return own_words(asked, turns, form) if asks or form == "reply" else Understood(asked, asked, "conversation")
     leans = form != "question" and not pasted  # "this" may be what was pasted
-    if not _stands(question, words, turns) or (leans and not _says_it(question, words)):
+    if not can_be(question, words, turns) or (leans and not says_it(question, words)):
         return own_words(asked, turns, form)
     # A correction names what it replaces, too.
     names = new_names(words, " ".join(str(turn.text) for turn in turns) if form == "fragment" else "")
-    if form in ("referring", "fragment") and not _stems(" ".join(names), shortest=2) <= _stems(question, shortest=2):
+    if form in ("referring", "fragment") and not stems_of(" ".join(names), shortest=2) <= stems_of(
+        question, shortest=2
+    ):
         return own_words(asked, turns, form)
-    if form == "reply" and not _keeps(question, str(turns[_last_asked(turns)].text)):
+    if form == "reply" and not keeps(question, str(turns[_last_asked(turns)].text)):
         return own_words(asked, turns, form)
-    if form == "question" and not _only_says_which(question, words, turns):
+    if form == "question" and not only_says_which(question, words, turns):
         return Understood(asked, asked)
     return Understood(asked, f"{question}\n\n{pasted}" if pasted else question)
-
-
-# What is checked of a rewritten question
-
-
-_WORD = re.compile(r"[^\W_]+")
-_NUMBER = re.compile(r"\d+")
-_IN_PAIRS = re.compile(f"[{UNSPACED}\uac00-\ud7a3]")
-_STEM = 4
-KEPT = 0.5
-
-
-def _stands(question: str, words: str, turns: Sequence[BaseMessage]) -> bool:
-    """Whether a rewritten question can be one: of a sensible length, a question, in the conversation's words."""
-    repeated = any(_same(question, str(turn.text)) for turn in turns)
-    if not question or repeated or len(question) > 2 * len(words) + 300:
-        return False
-    said = " ".join([words, *(str(turn.text) for turn in turns)])
-    numbers, told = set(_NUMBER.findall(question)), {n for n in _NUMBER.findall(words) if len(n) > 1}
-    if not numbers <= set(_NUMBER.findall(said)) or (told and not told & numbers):
-        return False
-    if question[-1] not in MARKS:
-        wanted = any(mark in words for mark in MARKS)
-        if wanted or not (_asks_back(turns) or _stems(question) & _stems(words)):
-            return False
-    stems = _stems(question)
-    return len(stems & _stems(said)) >= 0.5 * len(stems)
-
-
-def _adds(question: str, words: str, turns: Sequence[BaseMessage]) -> bool:
-    """Whether a rewritten message has anything of earlier turns that the message itself has not."""
-    before = set[str]().union(*(_stems(str(turn.text), shortest=2) for turn in turns))
-    return bool((_stems(question, shortest=2) - _stems(words, shortest=2)) & before)
-
-
-def _only_says_which(question: str, words: str, turns: Sequence[BaseMessage]) -> bool:
-    """Whether a rewritten message says which thing is meant, and changes nothing else: a message that had its own
-    subject may only have "the X" replaced, and one that names something new nothing added.
-    """
-    lost = _stems(content_of(words), shortest=3) - _stems(question, shortest=3)
-    if lost:
-        return lost <= _stems(" ".join(definite(words)), shortest=3)
-    return not new_names(words, " ".join(str(turn.text) for turn in turns))
-
-
-def _has_new_topic(words: str, turns: Sequence[BaseMessage], form: Form) -> bool:
-    """Whether a few words say what they are about, as "weather Oslo June": a new name, and more that was not said."""
-    if form != "fragment" or says_what_differs(words) or rewords(words):
-        return False
-    said = " ".join(str(turn.text) for turn in turns)
-    names, told = new_names(words, said), _stems(content_of(words), shortest=3)
-    others = told - _stems(" ".join(names), shortest=3)
-    return bool(names) and len(others) >= MIN_TOPIC_STEMS and told.isdisjoint(_stems(said, shortest=3))
-
-
-def _asks_its_own(words: str, turns: Sequence[BaseMessage]) -> bool:
-    """Whether the assistant is asked for what nobody spoke of: "could you tell me how bees find their way?"."""
-    said = _stems(" ".join(str(turn.text) for turn in turns), shortest=3)
-    own = [word for word in content_of(words).split() if not _stems(word, shortest=3) <= said]
-    return addresses(words) and asks_something(words) and not rewords(words) and len(own) >= MIN_OWN_WORDS
-
-
-def _says_it(question: str, words: str) -> bool:
-    """Whether a rewritten message has at least half of what the message says, and fewer words for earlier turns."""
-    pointing = references(words)
-    return _keeps(question, words) and (not pointing or references(question) < pointing)
-
-
-def _keeps(question: str, words: str) -> bool:
-    """Whether a rewritten message has at least half of what was said."""
-    told = _stems(content_of(words), shortest=3)
-    return len(told & _stems(question, shortest=3)) >= KEPT * len(told)
-
-
-def _stems(text: str, *, shortest: int = _STEM) -> set[str]:
-    """The beginnings of the longer words of a text; of Korean and of scripts without spaces, pairs of characters."""
-    stems = set[str]()
-    for word in words_of(text):
-        if _IN_PAIRS.search(word):
-            stems |= {word[place : place + 2] for place in range(max(1, len(word) - 1))}
-        elif len(word) >= shortest or word.isdigit():
-            stems.add(word[:_STEM])
-    return stems
-
-
-def _same(text: str, other: str) -> bool:
-    return _WORD.findall(text.lower()) == _WORD.findall(other.lower())
-
-
-def _asks_back(turns: Sequence[BaseMessage]) -> bool:
-    """Whether the assistant's last words were a question, so that "ok" may be its answer."""
-    return str(turns[-1].text).rstrip(" *)\"'").endswith(tuple(MARKS))
 
 
 # Earlier turns

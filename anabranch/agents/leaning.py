@@ -41,7 +41,7 @@ def form_of(words: str, *, asked_back: bool) -> Form:
     opening = _OPENING.match(said)
     rest = said[opening.end() :] if opening else words
     length = _length(rest)
-    begins = asks_something(rest.rstrip(f" {MARKS}")) or (not opening and _is_task(words))
+    begins = asks_something(rest.rstrip(f" {MARKS}")) or (not opening and is_task(words))
     if length < _FEW_WORDS or _PARTIAL.match(rest) or (not begins and (opening or length <= _WORDS_OF_A_SENTENCE)):
         return "fragment"
     settled = settle(words)
@@ -104,7 +104,13 @@ def references(words: str) -> int:
 
 def addresses(words: str) -> bool:
     """Whether a message has a word for the one who is spoken to: "can you put that into a table?"."""
+    words = _without_preamble(words)
     return not _ADDRESSING.isdisjoint(words_of(words)) or any(word in words for word in _UNSPACED_ADDRESSING)
+
+
+def speaks_of_somebody(words: str) -> bool:
+    """Whether a message has a word for the user, the assistant or what was said before, as remarks have."""
+    return _points(settle(words)) or not _SPEAKING.isdisjoint(words_of(words))
 
 
 def _length(words: str) -> int:
@@ -125,10 +131,10 @@ def _is_whole_task(words: str) -> bool:
     turns: "write a poem about rain".
     """
     found = _TASK.match(words)
-    return _is_task(words) and not _points(settle(words[found.end() :] if found else words))
+    return is_task(words) and not _points(settle(words[found.end() :] if found else words))
 
 
-def _is_task(words: str) -> bool:
+def is_task(words: str) -> bool:
     """Whether a message tells to do something that is no change of the last answer."""
     if _UNSPACED_TASK.match(words):
         return True
@@ -175,6 +181,7 @@ first second third last the der die das den dem ein eine einen einer les une las
 yes yeah yep sure okay und oder aber nicht mit nur bitte mais pas avec oui pero con por favor
 """
 _ADDRESSING_WORDS = "you your du dir dich dein deine kannst tu te toi ton ta vous votre peux pouvez puedes podrias"
+_SPEAKING_WORDS = "i we me us my our ich wir mich mir mein meine je nous mon ma moi yo nosotros mi io noi 我 我们"
 _PREPOSITION_WORDS = """
 about in at on to for since by from with until seit bis von mit fur aus an auf a de en con para por
 """
@@ -195,6 +202,7 @@ dein deine ce y en l alors aussi autre autres meme ici reponse tu vous ta ton vo
 _PREPOSITIONS = frozenset(_PREPOSITION_WORDS.split())
 _ASKING = frozenset(_ASKING_WORDS.split())
 _FIRST_WORDS = _ASKING.union(_SPANISH_VERBS.split())
+_SPEAKING = frozenset(_SPEAKING_WORDS.split())
 _ADDRESSING = frozenset(_ADDRESSING_WORDS.split())
 _UNSPACED_ADDRESSING = ("你", "您")
 _PRONOUNS = frozenset(_PRONOUN_WORDS.split())
@@ -224,9 +232,9 @@ aber|nein|nicht|doch|moment|wie ware|was ist mit|et|mais|non|pas|pardon|qu en es
 oppure|maar|nee|niet|och|eller|и|а|или|нет|не|ve|ya
 """
 _CORRECTIONS = """
-i mean|i meant|i was asking|i asked|i didn t ask|i did not ask|i said|i should have said|ich meine|ich meinte
-ich wollte|je veux dire|je voulais|quise decir|queria decir|me refiero|digo|intendo|volevo dire|quero dizer|bedoel
-bedoelde
+i mean|i meant|i wanted|i was asking|i asked|i didn t ask|i did not ask|i said|i should have said|ich meine|ich meinte
+ich wollte|je veux dire|je voulais|quise decir|queria decir|me refiero|me referia|digo|mi riferivo
+intendevo|je parlais|intendo|volevo dire|quero dizer|bedoel|bedoelde
 """
 # "Y a-t-il" begins a question in French.
 _OPENING = re.compile(f" (?!y a t il )(?:(?:{alternatives(_INTERJECTIONS)}) ){{0,5}}(?:{alternatives(_OPENINGS)}) ")
@@ -260,7 +268,7 @@ _AIMED = re.compile(
 )
 _REWORDING = re.compile(
     r"\b(?:answers?|repl(?:y|ies)|summary|version|sentences?|words|points?|bullets?|table|paragraphs?|examples?|details?"
-    r"|summari[sz]e|rephrase|repeat|reword|paraphrase|shorten|simplify"
+    r"|summari[sz]e|rephrase|repeat|ripet\w+|répéte[rz]?|repet\w+|reword|paraphrase|shorten|simplify"
     r"|steps?|more|less|shorter|longer|simpler|easier|clearer|better|briefly|antwort|satz|sätzen?|worten|beispiele?"
     r"|stichpunkten?|tabelle|kürzer|einfacher|réponse|phrases?|mots|exemples?|tableau|respuesta|frases?|palabras|ejemplos?"
     r"|tabla|lista)\b",

@@ -17,6 +17,11 @@ def is_small_talk(text: str) -> bool:
     return not _UNSPACED.sub("", left).strip()
 
 
+def has_small_talk(text: str) -> bool:
+    """Whether a text has a greeting, thanks or the like in it."""
+    return bool(_GREETING.search(f" {' '.join(words_of(text))} ") or _UNSPACED.search(text))
+
+
 def courtesy(text: str) -> str:
     """What is said to small talk: thanks are answered in their language, all else is wished or said back."""
     said = f" {' '.join(words_of(text))} "
@@ -127,6 +132,7 @@ _ASKING = re.compile(
 
 _QUESTION_WORDS = frozenset(word for text in _QUESTIONS.split() for word in words_of(text)[:1])
 _SPACED = re.compile(rf"(?<= )(?:{alternatives(f'{_GREETINGS}|{_FILLERS}')})(?= )")
+_GREETING = re.compile(rf"(?<= )(?:{alternatives(_GREETINGS)})(?= )")
 _UNSPACED = re.compile(alternatives(_UNSPACED_GREETINGS))
 
 

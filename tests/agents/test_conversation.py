@@ -249,6 +249,24 @@ async def test_what_nobody_spoke_of_is_asked_also_where_the_assistant_is_address
     assert found.turn != "conversation"
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "visa rules for norway for canadian citizens",
+        "Did Marie Curie ever meet Einstein, and if she did, what did they talk about?",
+        "Explain to me like I'm ten how interest on a loan works",
+        "écris un petit mot de félicitations pour une collègue qui vient d'avoir son premier bébé",
+    ],
+)
+async def test_a_new_topic_is_no_remark_whatever_the_model_says(asked: str) -> None:
+    assert (await understood(asked, "CONVERSATION")).turn != "conversation"
+
+
+@pytest.mark.parametrize("asked", ["haha ok thanks, youre a lifesaver", "I will try that when my colleague is back"])
+async def test_remarks_are_about_the_conversation(asked: str) -> None:
+    assert (await understood(asked, "CONVERSATION")).turn == "conversation"
+
+
 @pytest.mark.parametrize("reply", ["CONVERSATION", "QUESTION: Who was 2 metres tall?"])
 @pytest.mark.parametrize(
     "asked", ["Can you turn that into a short notice for the harbour office?", "Could you summarise this for my boss?"]
