@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 
 from anabranch.agents import prompts
 from anabranch.agents.answering import WORKING
@@ -89,6 +89,14 @@ async def join(
         reply = await call_as_json(model, messages, schema, role="joiner")
     else:
         reply = await call(model, messages, role="joiner", reading=reading, stream=not (grounded or schema))
+    joined = _read(reply, plan, answers, may_replan=may_replan, form=form)
+    if joined.final and (grounded or schema):
+        return Joined(replace(joined.final, message_id=None))
+    return joined
+
+
+def _read(reply: AIMessage, plan: Plan, answers: Mapping[int, Answer], *, may_replan: bool, form: AnswerForm) -> Joined:
+    """What a joiner's reply comes to."""
     said = str(reply.additional_kwargs.get(WORKING) or reply.text)
     # What asks for a plan after a long text is an answer all the same; read as `joined`, the request is cut off.
     if (reason := replan_reason(said)) and (form == "short" or not str(reply.text)):
@@ -97,11 +105,10 @@ async def join(
     try:
         final = final_of(reply, "joiner")
     except ReplyError:
-        last = join_last(plan, answers).text
-        return Joined(Final(last, ending="empty"))
+        return Joined(Final(join_last(plan, answers).text, ending="empty"))
     if final.ending == "refused" and not (refusal(reply) or str(reply.text).strip()):
         final = replace(final, text=f"{final.text}. {known(answers)}".strip())
-    return Joined(replace(final, message_id=None) if grounded or schema else final)
+    return Joined(final)
 
 
 def join_last(plan: Plan, answers: Mapping[int, Answer], *, may_replan: bool = False) -> Joined:

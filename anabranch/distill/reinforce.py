@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -98,19 +99,8 @@ def reinforce(
     policy = Policy(student, how)
     rounds = Rounds(policy, out, {**asdict(how), "rounds": None, "max_seconds": None, **stamp})
 
-    async def run() -> None:
-        small = resolve_model(solver, role="solver").small
-        async with (
-            opened(solver, "solver") as (ask, _, concurrency),
-            source_of(policy, decomposer, out / "drawn", tokens=how.plan_tokens, seed=how.seed) as source,
-        ):
-            search = search_over(world.passages, how.passages)
-            environment = Environment(Asking(ask, concurrency), search, small=small)
-            trainer = _Trainer(policy, source, environment, reward, how)
-            rows = [group[0] for group in replayed.groups] if replayed else []
-            await _rounds(trainer, rounds, world, rows)
-
-    asyncio.run(run())
+    drawing = source_of(policy, decomposer, out / "drawn", tokens=how.plan_tokens, seed=how.seed)
+    asyncio.run(_run(policy, world, replayed, rounds, drawing, solver, reward, how))
     facts = {
         "stage": "reinforce",
         "recipe": asdict(how),
@@ -122,6 +112,23 @@ def reinforce(
     }
     write_manifest(out / "manifest.json", {**facts, **(notes or {}), **rounds.described})
     return out
+
+
+async def _run(
+    policy: Policy,
+    world: "_World",
+    replayed: Read | None,
+    rounds: Rounds,
+    drawing: AbstractAsyncContextManager[PlanSource],
+    solver: Model,
+    reward: Reward,
+    how: Reinforcement,
+) -> None:
+    small = resolve_model(solver, role="solver").small
+    async with opened(solver, "solver") as (ask, _, concurrency), drawing as source:
+        environment = Environment(Asking(ask, concurrency), search_over(world.passages, how.passages), small=small)
+        rows = [group[0] for group in replayed.groups] if replayed else []
+        await _rounds(_Trainer(policy, source, environment, reward, how), rounds, world, rows)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from benchmarks.toolplans.draw import Drawer, Tool, free_tools, row, write
+from benchmarks.toolplans.clauses import Tool
+from benchmarks.toolplans.draw import Drawer, free_tools, row, write
 from benchmarks.toolplans.phrases import OPENINGS, Made
 from benchmarks.toolplans.services import service
 from benchmarks.toolplans.things import thing

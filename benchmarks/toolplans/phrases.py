@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from anabranch.tools.retrieval import ToolText
-from benchmarks.toolplans.draw import Tool
+from benchmarks.toolplans.clauses import Tool
 from benchmarks.toolplans.values import FIRST, LAST, value_for
 
 WORDS: dict[str, Any] = json.loads(Path(__file__).with_name("families.json").read_text(encoding="utf-8"))

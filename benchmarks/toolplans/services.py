@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from random import Random
 
-from benchmarks.toolplans.draw import Tool
+from benchmarks.toolplans.clauses import Tool
 from benchmarks.toolplans.phrases import WORDS, Made, Steps, a, first_person, person, title, tool, when
 
 FINDING = 0.75

@@ -3,7 +3,7 @@
 from random import Random
 from typing import Any
 
-from benchmarks.toolplans.draw import Tool
+from benchmarks.toolplans.clauses import Tool
 from benchmarks.toolplans.phrases import WORDS, Made, Steps, a, capital, filled, first_person, person, title, tool, when
 
 

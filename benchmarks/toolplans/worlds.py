@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from benchmarks.toolplans.draw import Tool
+from benchmarks.toolplans.clauses import Tool
 from benchmarks.toolplans.phrases import LEADS, WORDS, Made, person, title, tool
 
 Call = tuple[str, str]

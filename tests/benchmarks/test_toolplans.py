@@ -10,7 +10,8 @@ import pytest
 from anabranch.codecs import decode_lines
 from anabranch.tools.retrieval import ToolText
 from benchmarks.toolplans import families
-from benchmarks.toolplans.draw import Call, Drawer, Tool, asking, clause, hidden, seeds
+from benchmarks.toolplans.clauses import Call, Tool, clause
+from benchmarks.toolplans.draw import Drawer, asking, hidden, seeds
 from benchmarks.toolplans.mixed import mixed
 from benchmarks.toolplans.phrases import Made
 from benchmarks.toolplans.rows import natural, problem, terse

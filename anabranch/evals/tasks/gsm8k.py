@@ -41,6 +41,5 @@ TASK = Task(
     metrics=("em", "lenient"),
     grade=grade,
     paper_grade=paper_grade,
-    numeric=True,
     hub=Hub("openai/gsm8k", "main", "test", from_hub),
 )

@@ -41,7 +41,6 @@ class Task:
         grade: grades an answer.
         paper_grade: the lenient grade of the paper's released code, where it has one.
         hint: added to every question, for all systems alike: the form of the answer.
-        numeric: whether answers are numbers.
         hub: the data set it corresponds to on the Hugging Face hub.
     """
 
@@ -52,5 +51,4 @@ class Task:
     grade: Grade
     paper_grade: Callable[[str, Example], bool] | None = None
     hint: str = ""
-    numeric: bool = False
     hub: Hub | None = None
