@@ -5,8 +5,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from hashlib import sha256
 from io import RawIOBase
 from pathlib import Path
@@ -62,6 +62,19 @@ def held(path: Path, advice: str, *, part: str = "") -> Iterator[None]:
         with suppress(OSError):
             note.write_text("")
         lock.release()
+
+
+@asynccontextmanager
+async def held_among(folder: Path | None, what: str) -> AsyncIterator[None]:
+    """Holds something by its name, once nobody else does who has the same folder; without a folder, nothing is held."""
+    if folder is None:
+        yield
+        return
+    from filelock import AsyncFileLock
+
+    file = folder / sha256(what.encode()).hexdigest()
+    async with AsyncFileLock(file, mode=0o600, run_in_executor=False):
+        yield
 
 
 def write_all(file: RawIOBase, data: bytes, path: Path) -> None:

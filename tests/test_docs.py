@@ -160,7 +160,7 @@ def test_the_page_on_the_page_has_the_numbers_of_the_code() -> None:
     for line in (
         f"| a document | {page_documents.MAX_BYTES >> 20} MiB |",
         f"| {page_documents.MAX_DOCUMENTS}, and {page_documents.MAX_CHARS:,} characters |",
-        f"| documents of all conversations | {page_documents.MAX_ALL_CHARS:,} characters;",
+        f"| documents of all conversations, in memory | {page_documents.MAX_ALL_CHARS:,} characters;",
         f"| conversations in memory | {threads.MAX_KEPT:,};",
     ):
         assert line in page

@@ -51,7 +51,7 @@ def app(
             metavar="N",
             min=1,
             help="Processes that answer, each with models, tools and a part of the limits. More than one need "
-            "--threads and --no-page.",
+            "--threads.",
         ),
     ] = 1,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page at / as well.")] = True,

@@ -108,15 +108,13 @@ def _check_shared(values: Mapping[str, Any]) -> None:
     """Refuses what several workers would each have for themselves.
 
     Raises:
-        ConfigurationError: there is no store that all share, or there is a page or a rate.
+        ConfigurationError: there is no store that all share, or there is a rate.
     """
     if not values["threads"] or values["threads"] == MEMORY:
         raise ConfigurationError(
-            "workers find each other's tool calls and responses in a store that they share; "
+            "workers find each other's conversations, tool calls and responses in a store that they share; "
             "add --threads FILE, or postgresql://..."
         )
-    if values["page"]:
-        raise ConfigurationError("a conversation and the documents of the page belong to one process; add --no-page")
     if values["rate"]:
         raise ConfigurationError(
             "each worker would count --rate for itself; leave that to the proxy in front, or take one worker"

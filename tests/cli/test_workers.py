@@ -33,7 +33,7 @@ class Workers:
 
     def __init__(self, home: Path, *arguments: str) -> None:
         self.errors = home / "errors.txt"
-        shared = ("--workers", "2", "--threads", "threads.sqlite", "--no-page")
+        shared = ("--workers", "2", "--threads", "threads.sqlite")
         with self.errors.open("w") as errors:
             self.process = scenario.start(home, "serve", "app", "--port", "0", *shared, *arguments, stderr=errors)
 

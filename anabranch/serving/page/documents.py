@@ -2,7 +2,8 @@
 
 import asyncio
 import tempfile
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from langchain_core.tools import BaseTool
 
 from anabranch.bounds import MAX_TITLE_CHARS
 from anabranch.errors import ConfigurationError, DocumentError, OverloadError
+from anabranch.locks import held_among
 from anabranch.serving.page.kept_documents import KeptDocuments
 from anabranch.tools import document_search, load_documents
 from anabranch.tools.readers import SUFFIXES, clean
@@ -56,13 +58,16 @@ class Shelf:
 
     Args:
         tool: name of the tool that searches them.
+        locks: a folder in which several processes that keep the same documents lock those that they change.
 
     Attributes:
         kept: keeps them beyond this process; None if nothing does.
     """
 
-    def __init__(self, tool: str) -> None:
+    def __init__(self, tool: str, locks: Path | None = None) -> None:
         self.kept: KeptDocuments | None = None
+        self._locks = locks
+        self._changing = asyncio.Lock()
         self._tool = tool
         self._piles: dict[str, Pile] = {}
         self._reading = asyncio.Semaphore(MAX_READING)
@@ -112,7 +117,8 @@ class Shelf:
         try:
             async with self._reading:
                 pages, notes = await asyncio.to_thread(_read, name, data)
-                await self._add(thread, name, pages)
+                async with self._alone(thread):
+                    await self._add(thread, name, pages)
         finally:
             self._waiting -= 1
         return notes
@@ -132,9 +138,10 @@ class Shelf:
         Raises:
             BackendError: what is kept cannot be changed.
         """
-        await self.fetch(thread)
-        files = {other: pages for other, pages in self._used(thread).files.items() if other != name}
-        await self._change(thread, files, name)
+        async with self._alone(thread):
+            await self.fetch(thread)
+            files = {other: pages for other, pages in self._used(thread).files.items() if other != name}
+            await self._change(thread, files, name)
 
     async def drop(self, thread: str) -> None:
         """Takes all documents away from a thread.
@@ -145,6 +152,12 @@ class Shelf:
         self._piles.pop(thread, None)
         if self.kept:
             await self.kept.forget(thread)
+
+    @asynccontextmanager
+    async def _alone(self, thread: str) -> AsyncIterator[None]:
+        """Holds the documents of a thread, so that of two that come at the same time none is lost."""
+        async with self._changing, held_among(self._locks, f"documents {thread}"):
+            yield
 
     async def _change(self, thread: str, files: dict[str, list[Document]], changed: str) -> None:
         """Has other documents for a thread, of which one is not as it was."""

@@ -7,12 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from filelock import AsyncFileLock
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
@@ -29,6 +27,7 @@ from anabranch.graphs.events import STREAM_DRAFTS
 from anabranch.graphs.planner import Planner
 from anabranch.graphs.state import PlanDecision
 from anabranch.graphs.unfinished import Unfinished, find_unfinished
+from anabranch.locks import held_among
 from anabranch.plan import Plan, Usage
 from anabranch.serving.page.documents import Shelf
 from anabranch.serving.page.protocol import RunRequest
@@ -105,7 +104,7 @@ class Threads:
         self.service = service
         self._folder = locks
         self.saver: BaseCheckpointSaver[Any] = InMemorySaver()
-        self.shelf = Shelf(next(name for name in UPLOADS if name not in service.catalogue))
+        self.shelf = Shelf(next(name for name in UPLOADS if name not in service.catalogue), locks)
         self._planners: dict[bool, Planner] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._kept: dict[str, None] = {}
@@ -256,9 +255,7 @@ class Threads:
             try:
                 async with asyncio.timeout(BUSY_SECONDS):
                     await held.enter_async_context(self._locks.setdefault(thread, asyncio.Lock()))
-                    if self._folder:
-                        file = self._folder / sha256(thread.encode()).hexdigest()
-                        await held.enter_async_context(AsyncFileLock(file, mode=0o600, run_in_executor=False))
+                    await held.enter_async_context(held_among(self._folder, f"thread {thread}"))
             except TimeoutError as error:
                 raise ConfigurationError(
                     "this conversation is answering another question; wait for the answer, or stop it"

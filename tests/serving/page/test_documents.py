@@ -191,3 +191,12 @@ async def test_so_many_are_read_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(documents, "MAX_WAITING", 0)
     with pytest.raises(OverloadError, match="being read"):
         await Shelf("search").put("a", "1.txt", b"one word")
+
+
+async def test_of_documents_that_come_at_the_same_time_none_is_lost(tmp_path: Path) -> None:
+    store, shelves = InMemoryStore(), [Shelf("search", tmp_path), Shelf("search", tmp_path)]
+    for shelf in shelves:
+        shelf.kept = KeptDocuments(store)
+    await asyncio.gather(*(shelf.put("a", f"{n}.txt", b"some words") for n, shelf in enumerate(shelves * 3)))
+    await shelves[0].fetch("a")
+    assert sorted(shelves[0].names("a")) == [f"{n}.txt" for n in range(6)]
