@@ -83,6 +83,12 @@ class Header:
         kind, split = (self.values.get(f"tokenizer.ggml.{name}", "") for name in ("model", "pre"))
         return kind == "llama" or str(split).startswith("llama")
 
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Numbers of the tokens that the file names as the end of a turn or of a text."""
+        named = (self.values.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot"))
+        return tuple(number for number in named if number is not None)
+
     def token(self, name: str) -> str:
         """The text of the token that the file names as `bos`, `eos`, `unknown` or `padding`; empty if none."""
         return self.special.get(self.values.get(f"tokenizer.ggml.{name}_token_id", -1), "")

@@ -94,7 +94,7 @@ class LlamaCppEngine:
             ModelError: llama.cpp gave up.
         """
         options, cancel = options or Options(), cancel or Event()
-        request = {**_request(options), "prompt": self._prompt(messages)}
+        request = {**_request(options, self.header.ends), "prompt": self._prompt(messages)}
         reply = _Reply(on_text, cancel)
         with _TURN, _noted(cancel):
             if cancel.is_set():
@@ -204,9 +204,10 @@ class _Reply:
         return Generation("".join(self._pieces), self._input, self._tokens, self._reason, self._cached)
 
 
-def _request(options: Options) -> dict[str, Any]:
+def _request(options: Options, ends: tuple[int, ...]) -> dict[str, Any]:
     """A call of llama.cpp; what a file says about sampling does not count, so that 0 is greedy for all models."""
-    grammar = _grammar(options.pattern, None if options.json_schema is None else json.dumps(options.json_schema))
+    schema = None if options.json_schema is None else json.dumps(options.json_schema)
+    grammar = _grammar(options.pattern, schema, ends)
     return {
         "stream": True,
         "return_progress": True,
@@ -225,8 +226,11 @@ def _request(options: Options) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def _grammar(pattern: str | None, json_schema: str | None) -> str:
+def _grammar(pattern: str | None, json_schema: str | None, ends: tuple[int, ...]) -> str:
     """A grammar for llguidance, which llama.cpp has built in; one that it cannot use it would leave aside silently.
+
+    The tokens that end a turn are part of it: llama.cpp tells llguidance of one alone, which of several that it knows
+    by their texts need not be the one that the model writes.
 
     Raises:
         ConfigurationError: both are given, or it cannot be compiled.
@@ -237,14 +241,16 @@ def _grammar(pattern: str | None, json_schema: str | None) -> str:
         raise ConfigurationError("give either pattern or json_schema, not both")
     if pattern is not None:
         rule = json.loads(LLMatcher.grammar_from_regex(pattern))["grammars"][0]["lark_grammar"]
+        rule = rule.removeprefix("start: ")
     elif json_schema is not None:
         # As json.dumps writes it; free white space would let a small model write nothing else.
         form = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
         schema = json.loads(json_schema)
-        rule = f"start: %json {json.dumps({**schema, 'x-guidance': form})}"
+        rule = f"%json {json.dumps({**schema, 'x-guidance': form})}"
     else:
         return ""
-    grammar = f"%llguidance {{}}\n{rule}"
+    ended = "".join(f" | reply <[{number}]>" for number in ends)
+    grammar = f"%llguidance {{}}\nstart: reply{ended}\nreply: {rule}"
     if error := LLMatcher.validate_grammar(grammar):
         raise ConfigurationError(f"the grammar cannot be used: {error}")
     return grammar

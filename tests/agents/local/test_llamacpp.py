@@ -42,6 +42,13 @@ def test_every_output_under_the_pattern_is_a_plan(
             decode_lines(whole or cut).check(routes, 3)
 
 
+@pytest.mark.parametrize("end", [0, 1, 2])
+def test_the_token_that_a_file_calls_the_end_ends_an_output_under_a_grammar(tmp_path: Path, end: int) -> None:
+    engine = LlamaCppEngine(write_tiny(tmp_path / "tiny.gguf", end=end))
+    written = engine.generate(HI, Options(pattern="[a-z]*", max_tokens=30))
+    assert (written.text, written.stop_reason) == ("", "stop")
+
+
 def test_json_fits_the_schema_and_is_written_as_python_writes_it(engine: LlamaCppEngine) -> None:
     schema = {
         "type": "object",

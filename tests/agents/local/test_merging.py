@@ -68,9 +68,7 @@ def test_adapters_that_do_not_fit(tmp_path: Path, config: dict[str, Any], messag
 def test_an_architecture_that_is_not_known_here(tmp_path: Path) -> None:
     base = write_tiny(tmp_path / "base.gguf")
     base.write_bytes(base.read_bytes().replace(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0gemma", 1))
-    with pytest.raises(
-        ConfigurationError, match=r"of gemma, but into one of llama or qwen2; merge it"
-    ):
+    with pytest.raises(ConfigurationError, match=r"of gemma, but into one of llama or qwen2; merge it"):
         merge(base, write_adapter(tmp_path / "adapter"), tmp_path / "merged.gguf", "f16")
 
 

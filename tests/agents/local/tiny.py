@@ -14,8 +14,19 @@ SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 WIDTH, HEADS, INNER = 32, 2, 64
 
 
-def write_tiny(path: Path, *, template: str | None = CHATML, context: int = 512, **fields: Any) -> Path:
-    """Writes the file; `fields` are further ones, such as `tokenizer_ggml_add_bos_token=True`."""
+def write_tiny(
+    path: Path, *, template: str | None = CHATML, context: int = 512, end: int | None = None, **fields: Any
+) -> Path:
+    """Writes the file.
+
+    Args:
+        path: the file.
+        template: the chat template.
+        context: tokens of context.
+        end: number of the token that ends a turn, says the file, and that is the most probable one at all times, before
+            `a`; None for a model that says anything.
+        **fields: further ones, such as `tokenizer_ggml_add_bos_token=True`.
+    """
     vocabulary = [*SPECIAL, *_bytes()]
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny")
@@ -34,7 +45,7 @@ def write_tiny(path: Path, *, template: str | None = CHATML, context: int = 512,
     writer.add_token_types([gguf.TokenType.CONTROL] * len(SPECIAL) + [gguf.TokenType.NORMAL] * 256)
     writer.add_token_merges(["a b"])
     writer.add_bos_token_id(0)
-    writer.add_eos_token_id(2)
+    writer.add_eos_token_id(2 if end is None else end)
     if template is not None:
         writer.add_chat_template(template)
     for name, value in fields.items():
@@ -50,8 +61,15 @@ def write_tiny(path: Path, *, template: str | None = CHATML, context: int = 512,
         "blk.0.ffn_up.weight": (INNER, WIDTH),
         "blk.0.ffn_down.weight": (WIDTH, INNER),
     }
-    for name, shape in shapes.items():
-        writer.add_tensor(name, random.normal(size=shape).astype(numpy.float32))
+    weights = {name: random.normal(size=shape).astype(numpy.float32) for name, shape in shapes.items()}
+    if end is not None:
+        weights["token_embd.weight"][:, 0] = 100.0
+        weights["blk.0.attn_output.weight"][:] = weights["blk.0.ffn_down.weight"][:] = 0.0
+        weights["output.weight"] = numpy.zeros_like(weights["token_embd.weight"])
+        weights["output.weight"][end, 0] = 2.0
+        weights["output.weight"][len(SPECIAL) + ord("a"), 0] = 1.0
+    for name, weight in weights.items():
+        writer.add_tensor(name, weight)
     for name in ("blk.0.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight"):
         writer.add_tensor(name, numpy.ones(WIDTH, numpy.float32))
     writer.write_header_to_file()
