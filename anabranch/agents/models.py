@@ -300,7 +300,9 @@ def _local(name: str, role: Role, progress: Callable[[str], None] | None) -> Rol
     try:
         from anabranch.agents.local import LocalChatModel
     except ImportError as error:
-        raise MissingExtraError(f"the in-process model needs: pip install 'anabranch[local]' ({error})") from error
+        raise MissingExtraError(
+            f"the in-process model needs: pip install 'anabranch[local]', or 'anabranch[gguf]' for GGUF files ({error})"
+        ) from error
     name = name or read_settings().local_model
     chat = LocalChatModel(model=name, adapter=adapter_folder(role, name), progress=progress)
     return RoleModel(chat, Price(input=0, output=0), small=_is_small(chat))

@@ -77,7 +77,7 @@ class LocalChatModel(BaseChatModel):
         """Checks that the packages are there.
 
         Raises:
-            MissingExtraError: one of the `local` extra is not.
+            MissingExtraError: one is not; a GGUF file takes the extra `gguf`, other models `local`.
         """
         super().model_post_init(context)
         if self._file is None:

@@ -52,7 +52,7 @@ class LlamaCppEngine:
         context: most tokens of prompt and output together.
 
     Raises:
-        MissingExtraError: a package of the `local` extra is not installed.
+        MissingExtraError: a package of the `gguf` extra is not installed.
         ModelUnavailableError: the file is missing, damaged, larger than the memory, or no model for chat.
     """
 
@@ -156,7 +156,7 @@ def require_llama_cpp() -> None:
     """
     if missing := [package for package in _PACKAGES if find_spec(package) is None]:
         raise MissingExtraError(
-            f"GGUF files need {', '.join(missing)}; install with: pip install 'anabranch[local]' (xllamacpp has wheels "
+            f"GGUF files need {', '.join(missing)}; install with: pip install 'anabranch[gguf]' (xllamacpp has wheels "
             "for Linux, macOS and Windows), or name another model, such as --solver openai:MODEL"
         )
 

@@ -141,8 +141,8 @@ class TestWithAFile:
         monkeypatch.setenv("ANABRANCH_LOCAL_ADAPTER", str(write_adapter(tmp_path / "adapter")))
         told: list[str] = []
         dressed = resolve_model(f"local:{file}", role="decomposer", progress=told.append).chat
-        options = {"pattern": "[a-z]{24}", "max_tokens": 24}
-        assert dressed.invoke(MESSAGES, **options).text != chat.invoke(MESSAGES, **options).text
+        texts = [model.bind(pattern="[a-z]{24}").invoke(MESSAGES).text for model in (chat, dressed)]
+        assert texts[0] != texts[1]
         assert told == ["merging adapter into tiny.gguf (once) ..."]
 
 

@@ -17,6 +17,7 @@ from anabranch.agents.local.generation import Options
 from anabranch.agents.local.llamacpp import LlamaCppEngine
 from anabranch.codecs import LineGrammar, decode_lines
 from anabranch.errors import ConfigurationError, MissingExtraError, ModelUnavailableError, QuestionError
+from tests.agents.local.test_merging import write_adapter
 from tests.agents.local.tiny import write_tiny
 
 HI = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who wrote it? 東京 🙂"}]
@@ -210,8 +211,27 @@ def test_files_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(ModelUnavailableError, match=r"more than this machine's memory .*take a smaller model"):
         LlamaCppEngine(huge)
     monkeypatch.setattr(llamacpp, "find_spec", lambda name: None if name == "xllamacpp" else True)
-    with pytest.raises(MissingExtraError, match=r"need xllamacpp; install with: pip install 'anabranch\[local\]'"):
+    with pytest.raises(MissingExtraError, match=r"need xllamacpp; install with: pip install 'anabranch\[gguf\]'"):
         LlamaCppEngine(odd)
+
+
+_WITHOUT_TORCH = """
+import sys
+from pathlib import Path
+missing = ["torch", "transformers", "tokenizers", "huggingface_hub", "accelerate", "peft"]
+sys.modules |= dict.fromkeys(missing)
+from anabranch.agents.models import resolve_model
+chat = resolve_model(f"local:{sys.argv[1]}", role="decomposer").chat
+print(chat.adapter.name, len(chat.invoke("hi", max_tokens=5, pattern="[a-z]{5}").text))
+"""
+
+
+def test_neither_torch_nor_transformers_is_needed(tmp_path: Path) -> None:
+    path, adapter = write_tiny(tmp_path / "tiny.gguf"), write_adapter(tmp_path / "adapter")
+    command: list[Any] = [sys.executable, "-c", _WITHOUT_TORCH, path]
+    own = {"ANABRANCH_LOCAL_ADAPTER": str(adapter), "ANABRANCH_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=os.environ | own)
+    assert (done.stdout, done.stderr) == ("adapter 5\n", "")
 
 
 _LEAVES_EARLY = """
@@ -232,5 +252,5 @@ assert begun.wait(30)
 def test_a_program_may_end_while_the_model_writes(tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "tiny.gguf", context=100_000)
     command: list[Any] = [sys.executable, "-c", _LEAVES_EARLY, path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -43,7 +43,7 @@ def test_the_product_is_added_and_the_rest_stays(tmp_path: Path, precision: str,
     lora = read_lora(adapter)
     for theirs, ours in NAMES.items():
         high, low = lora.pairs[f"model.layers.0.{theirs}.weight"]
-        added = 1.5 * high @ low
+        added = numpy.float32(1.5) * (high @ low)
         added = permuted(added, HEADS) if ours == "attn_q" else added
         name = f"blk.0.{ours}.weight"
         numpy.testing.assert_allclose(after.pop(name), before.pop(name) + added, atol=tolerance)
