@@ -24,6 +24,7 @@ class ScriptedChatModel(BaseChatModel):
         script: replies in order, or a function from the whole prompt as text to a reply. Exceptions are raised.
         delay: seconds each call takes.
         word_delay: streams its replies where somebody listens, a word at a time, so many seconds apart.
+        begun: prompts of all calls, as soon as they begin.
         prompts: every prompt it was given, as text.
         bound: the extra arguments of every call.
         cancelled: prompts of the calls that were cancelled before they ended.
@@ -32,6 +33,7 @@ class ScriptedChatModel(BaseChatModel):
     script: Any  # list[Reply] | Script; pydantic would try to turn exceptions into messages
     delay: float = 0.0
     word_delay: float | None = None
+    begun: list[str] = Field(default_factory=list)
     prompts: list[str] = Field(default_factory=list)
     bound: list[dict[str, Any]] = Field(default_factory=list)
     cancelled: list[str] = Field(default_factory=list)
@@ -79,6 +81,7 @@ class ScriptedChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        self.begun.append(messages[-1].text)
         try:
             await asyncio.sleep(self.delay)
         except asyncio.CancelledError:

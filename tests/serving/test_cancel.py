@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -32,10 +34,20 @@ async def counted_as_cancelled(service: Service) -> None:
     await asyncio.to_thread(live.wait_until, lambda: metric(service, "anabranch_cancelled_total") == 1)
 
 
+async def leave(url: str, body: dict[str, Any], when: Callable[[], object]) -> None:
+    """Asks, and goes away before there is a reply, as soon as something is so."""
+    async with httpx.AsyncClient(timeout=60) as client:
+        asked = asyncio.create_task(client.post(f"{url}/v1/chat/completions", json=body))
+        await asyncio.to_thread(live.wait_until, when, 60)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+
+
 @pytest.mark.loopback
 @pytest.mark.enable_socket
 async def test_leaving_in_the_middle_of_a_stream_cancels_the_generation(serve: Serve) -> None:
-    writing = ScriptedChatModel(script=live.always("Answer: " + "word " * 100_000), word_delay=0.01)
+    writing = ScriptedChatModel(script=live.always("Answer: " + "word " * 10_000), word_delay=0.01)
     service = Service(live.parts(DIRECT, writing), Limits(max_concurrency=1))
     url = serve(service=service)
     async with (
@@ -62,10 +74,8 @@ async def test_leaving_before_the_reply_cancels_all_calls(serve: Serve, stream: 
     plan: Any = plan_json(*steps) if steps else DIRECT
     service = Service(live.parts(plan, hanging), Limits(max_concurrency=1))
     url = serve(service=service)
-    async with httpx.AsyncClient(timeout=3.0) as client:
-        with pytest.raises(httpx.ReadTimeout):
-            await client.post(f"{url}/v1/chat/completions", json={**CHAT, "stream": stream})
     calls = max(sub_questions, 1)
+    await leave(url, {**CHAT, "stream": stream}, when=lambda: len(hanging.begun) == calls)
     await asyncio.to_thread(live.wait_until, lambda: len(hanging.cancelled) == calls and not service.slots.running)
     await counted_as_cancelled(service)
     assert metric(service, "anabranch_running") == 0
@@ -78,12 +88,13 @@ async def test_leaving_the_queue_makes_room(serve: Serve) -> None:
     service = Service(live.parts(DIRECT, hanging), Limits(max_concurrency=1, max_queue=1))
     url = serve(service=service)
 
-    async def impatient() -> None:
-        async with httpx.AsyncClient(timeout=3.0) as client:
-            with pytest.raises(httpx.ReadTimeout):
-                await client.post(f"{url}/v1/chat/completions", json=CHAT)
-
-    await asyncio.gather(impatient(), impatient())
+    second_left = threading.Event()
+    first = asyncio.create_task(leave(url, CHAT, when=second_left.is_set))
+    await asyncio.to_thread(live.wait_until, lambda: hanging.begun)
+    await leave(url, CHAT, when=lambda: service.slots.waiting)
+    await asyncio.to_thread(live.wait_until, lambda: not service.slots.waiting)
+    second_left.set()
+    await first
     await asyncio.to_thread(live.wait_until, lambda: not service.slots.running and not service.slots.waiting)
     assert len(hanging.prompts) == 0
     assert len(hanging.cancelled) == 1

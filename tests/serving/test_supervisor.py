@@ -45,7 +45,7 @@ Handler.status, Handler.stuck, Handler.busy, Handler.tokens = 200, False, False,
 print("Opening the port", flush=True)
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
-QUICK = Patience(start=30, stop=5, unhealthy=0.5, every=0.1, steady=0, first_pause=0.05)
+QUICK = Patience(start=60, stop=5, unhealthy=0.5, every=0.1, steady=0, first_pause=0.05)
 PHASES = {"Loading": "loading", "Opening": "opening"}
 
 
@@ -75,7 +75,7 @@ class Running:
         self.supervisor = Supervisor(self.program, patience, say=self.said.append, ready=self.pids.append)
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as response:
             return str(response.read().decode())
 
     def child(self) -> int:
@@ -84,7 +84,7 @@ class Running:
         return max(self.children)
 
     def until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < deadline, f"said {self.said}"
             time.sleep(0.02)
