@@ -245,3 +245,10 @@ def _settled(text: str) -> str:
             before = text[: tag.start("name") - 1]
             return text if not before.strip() else text[: tag.start()]
     return text
+
+
+def rest_of(answer: str, sent: str) -> str:
+    """What is missing of an answer after what was sent; what was sent and is no part of it stays before it."""
+    if answer.startswith(sent):
+        return answer[len(sent) :]
+    return "" if sent.rstrip().endswith(answer) else f"\n\n{answer}"

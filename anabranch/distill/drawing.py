@@ -46,15 +46,8 @@ async def draw(how: DrawOptions) -> dict[str, Any]:
     """
     work, decomposer, price = how.work, how.decomposer, Price.read(how.price)
     sampling = Sampling.of(how.samples, how.temperature, PLAN_TOKENS, how.seed)
-    if unknown := [name for name in how.tools if name not in TOOLS]:
-        raise ConfigurationError(f"unknown tool {unknown[0]!r}; plans are drawn with {', '.join(TOOLS)}")
     skipped = Skipped()
-    asked = list(read_questions(how.questions, skipped.reasons).values())[: how.limit]
-    if not asked:
-        raise ConfigurationError(
-            f"there is no question in {how.questions}; it wants id, question and answer in each line"
-        )
-    jobs = [plan_job(q.id, q.question, how.tools, examples=how.examples, grammar=how.grammar) for q in asked]
+    jobs = _jobs(how, skipped)
     if elsewhere(decomposer) and how.replies is None:
         file = work / "decomposer_requests.jsonl"
         return {"requests": write_jobs(file, [(jobs, sampling)], name_of(decomposer))}
@@ -71,13 +64,24 @@ async def draw(how: DrawOptions) -> dict[str, Any]:
         },
         "inputs": {"questions": digest(how.questions)},
         "decomposer_took": spent(drawn, price),
-        "questions": len(asked),
+        "questions": len(jobs),
         "plans": kept,
         "repeated": sum(len(reply.texts) for reply in drawn) - kept,
         "left_out": skipped.described,
     }
     write_manifest(work / "draw.json", manifest)
     return manifest
+
+
+def _jobs(how: DrawOptions, skipped: Skipped) -> list[Job]:
+    if unknown := [name for name in how.tools if name not in TOOLS]:
+        raise ConfigurationError(f"unknown tool {unknown[0]!r}; plans are drawn with {', '.join(TOOLS)}")
+    asked = list(read_questions(how.questions, skipped.reasons).values())[: how.limit]
+    if not asked:
+        raise ConfigurationError(
+            f"there is no question in {how.questions}; it wants id, question and answer in each line"
+        )
+    return [plan_job(q.id, q.question, how.tools, examples=how.examples, grammar=how.grammar) for q in asked]
 
 
 def plan_job(id_: str, question: str, tools: Sequence[str], *, examples: bool = False, grammar: bool = True) -> Job:

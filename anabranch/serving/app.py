@@ -82,6 +82,11 @@ def create_app(
             rules, open_paths=rules.open_paths | paths(), max_bodies={**rules.max_bodies, DOCUMENTS: MAX_BYTES}
         )
     handle_failures(app)
+    _add_middleware(app, service, rules, cors_origins)
+    return app
+
+
+def _add_middleware(app: FastAPI, service: Service, rules: DoorRules, cors_origins: Sequence[str]) -> None:
     # The last one added is the outermost.
     turnstile = Turnstile(service.slots, service.metrics)
     app.add_middleware(Door, rules=rules, metrics=service.metrics, turnstile=turnstile)
@@ -93,7 +98,6 @@ def create_app(
             allow_headers=["*"],
         )
     app.add_middleware(Watch, metrics=service.metrics, routes=frozenset(app.openapi()["paths"]))
-    return app
 
 
 def _brings_no_work(scope: Scope) -> bool:

@@ -12,7 +12,7 @@ from langchain_core.tools import BaseTool
 from anabranch.agents.answering import REASONING
 from anabranch.agents.conversation import last_question, taken_as
 from anabranch.agents.decomposer import Decomposer, PlanRequest
-from anabranch.agents.final_answer import Delta
+from anabranch.agents.final_answer import Delta, rest_of
 from anabranch.agents.models import RoleModel
 from anabranch.agents.schemas import AnswerSchema
 from anabranch.config import Budget
@@ -25,7 +25,6 @@ from anabranch.options import PlannerOptions
 from anabranch.plan import Answer, Plan, Source, Status, Usage
 from anabranch.serving.client_tools import Call, Calling, ClientTools, Deferred, Recalled, as_tool, not_offered
 from anabranch.serving.conversation import Conversation
-from anabranch.serving.final_answer import rest_of
 from anabranch.serving.function_tool import FunctionTool
 from anabranch.serving.metrics import Metrics
 from anabranch.serving.options import Limits

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.agents.final_answer import HELD_CHARS, AnswerStream, Delta, Reading, read
+from anabranch.agents.final_answer import HELD_CHARS, AnswerStream, Delta, Reading, read, rest_of
 
 CODE = "Use a loop:\n\n```python\nfor n in range(3):\n    print(n)  # Answer: n\n```\n\n- one\n- two"
 LONG = "It is a long story. " * 15
@@ -155,3 +155,11 @@ def test_thoughts_after_a_colon_alone_are_not_streamed(reply: str) -> None:
         delta, whole = stream.end()
         assert shown + delta.content == whole.answer
         assert "So." not in shown
+
+
+@pytest.mark.parametrize(
+    ("answer", "sent", "rest"),
+    [("42", "", "42"), ("42 km", "42", " km"), ("42", "42", ""), ("42", "Hm. 42", ""), ("42", "Hm.", "\n\n42")],
+)
+def test_what_is_missing(answer: str, sent: str, rest: str) -> None:
+    assert rest_of(answer, sent) == rest
