@@ -53,6 +53,7 @@ def start_tracing(tell: Callable[[str], None] | None = None) -> Callable[[], Non
     try:
         from opentelemetry import trace
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
         from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor, HTTPXClientInstrumentor
         from opentelemetry.instrumentation.langchain import LangchainInstrumentor
         from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
@@ -71,7 +72,8 @@ def start_tracing(tell: Callable[[str], None] | None = None) -> Callable[[], Non
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         trace.set_tracer_provider(provider)
         end = provider.shutdown
-    for instrumentor in (LangchainInstrumentor(), HTTPXClientInstrumentor(), HTTPX2ClientInstrumentor()):
+    clients = (AioHttpClientInstrumentor(), HTTPXClientInstrumentor(), HTTPX2ClientInstrumentor())
+    for instrumentor in (LangchainInstrumentor(), *clients):
         if not instrumentor.is_instrumented_by_opentelemetry:
             instrumentor.instrument(tracer_provider=provider)
     return end

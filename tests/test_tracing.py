@@ -148,7 +148,8 @@ with OpenAIServer(script) as models:
         asked = urllib.request.Request(f"{url}/v1/chat/completions", json.dumps(body).encode(), headers)
         assert b"1952" in urllib.request.urlopen(asked).read()
         urllib.request.urlopen(f"{url}/health").read()
-    passed = [found["traceparent"].split("-") for found in models.headers]
+    sent = [{name.lower(): value for name, value in found.items()} for found in models.headers]
+    passed = [found["traceparent"].split("-") for found in sent]
 spans = exporter.get_finished_spans()
 by_id = {f"{span.context.span_id:016x}": span for span in spans}
 (server,) = [span for span in spans if span.kind == trace.SpanKind.SERVER]
