@@ -19,7 +19,7 @@ from anabranch.serving import connections, door, health
 from anabranch.serving.connections import Patience
 from anabranch.serving.options import Limits
 from anabranch.serving.page import documents as page_documents
-from anabranch.serving.page import threads
+from anabranch.serving.page import kept_documents, threads
 from anabranch.tools import mcp_session, reading
 from tests.graphs.scripts import CRAIGSLIST
 from tests.openai_server import OpenAIServer, prompt_of
@@ -161,6 +161,8 @@ def test_the_page_on_the_page_has_the_numbers_of_the_code() -> None:
         f"| a document | {page_documents.MAX_BYTES >> 20} MiB |",
         f"| {page_documents.MAX_DOCUMENTS}, and {page_documents.MAX_CHARS:,} characters |",
         f"| documents of all conversations, in memory | {page_documents.MAX_ALL_CHARS:,} characters;",
+        f"| documents where `--threads` says | {kept_documents.MAX_KEPT_CHARS:,} characters",
+        f"{kept_documents.KEEP_SECONDS / 86_400:g} days after the last change",
         f"| conversations in memory | {threads.MAX_KEPT:,};",
     ):
         assert line in page
