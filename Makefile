@@ -52,6 +52,8 @@ lint: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.scheduler
 	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m benchmarks.serving.app_time
 	$(BIN)/python -m benchmarks.local_model
 
 install: $(VENV)/.installed

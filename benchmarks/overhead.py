@@ -1,5 +1,5 @@
-"""Framework time of a question whose models and tools take none: four sub-questions, each a tool call and a reading;
-and what `PlannerMiddleware` adds to a call of an agent that needs no plan.
+"""Framework time of a question whose models and tools take none: four sub-questions, each a tool call and a reading,
+beside LangChain's `create_agent` with as many look-ups; and what `PlannerMiddleware` adds where no plan is needed.
 
 python -m benchmarks.overhead [--questions 200] [--at-once 500]
 """
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from langchain.agents import create_agent
+from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from rich.console import Console
@@ -76,6 +77,24 @@ async def an_agent(count: int, middleware: Sequence[PlannerMiddleware], question
     return times[5:]
 
 
+async def agent_with_tools(count: int) -> list[float]:
+    """Milliseconds of each question of `create_agent`: four look-ups one after the other, and an answer."""
+
+    def reply(prompt: str) -> AIMessage | str:
+        done = prompt.count("result of")
+        call = {"name": "search", "args": {"query": "first?"}, "id": str(done)}
+        return AIMessage("", tool_calls=[call]) if done < 4 else "an answer"
+
+    agent: Any = create_agent(ScriptedChatModel(script=reply), tools=[search])
+    times = []
+    for _ in range(count + 5):
+        began = time.perf_counter()
+        result = await agent.ainvoke(QUESTION)
+        times.append((time.perf_counter() - began) * 1e3)
+        assert len(result["messages"]) == 10
+    return times[5:]
+
+
 async def agents(count: int) -> dict[str, list[float]]:
     """Milliseconds of each call of an agent that needs no plan, without the middleware and with it."""
     nothing = ScriptedChatModel(script=lambda _prompt: '{"sub_questions": []}')
@@ -104,6 +123,7 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=500)
     args = parser.parse_args()
     runs = {
+        "create_agent, four look-ups": asyncio.run(agent_with_tools(args.questions)),
         "solver only": asyncio.run(one_by_one(four_step_planner("solve"), args.questions)),
         "tool and solver": asyncio.run(one_by_one(four_step_planner("search"), args.questions)),
         "tool and solver, invoke()": synchronously(four_step_planner("search"), args.questions),
@@ -114,10 +134,12 @@ def main() -> None:
     }
     title = "framework time of a question with four sub-questions, and of an agent's call that needs none"
     table = Table(title=f"{title}, ms (n = {args.questions})")
-    for column in ("", "median", "p95"):
+    for column in ("", "median", "p95", "/ create_agent"):
         table.add_column(column, justify="right")
+    peer = statistics.median(next(iter(runs.values())))
     for name, times in runs.items():
-        table.add_row(name, f"{statistics.median(times):.1f}", f"{statistics.quantiles(times, n=20)[-1]:.1f}")
+        median = statistics.median(times)
+        table.add_row(name, f"{median:.1f}", f"{statistics.quantiles(times, n=20)[-1]:.1f}", f"{median / peer:.2f}")
     console = Console()
     console.print(table)
     answered, seconds = asyncio.run(at_once(four_step_planner("search"), args.at_once))

@@ -1,7 +1,8 @@
-"""Processor time of a question over HTTP, and throughput where clients are many and do not wait.
+"""Processor time of a question over HTTP and in a batch, and throughput where clients are many and do not wait.
 
 A question takes two model calls: a plan that none is needed, and the answer in so many tokens. The model server answers
-at once. A bare pass-through to it, of one call, is measured in the same run.
+at once, or, in the last row, after half a second. In the same run: a bare pass-through of one call, and LangChain's own
+client.
 
 python -m benchmarks.serving.app_time [--questions 200] [--tokens 100] [--seconds 8]
 """
@@ -11,6 +12,8 @@ import asyncio
 import json
 import os
 import re
+import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -18,15 +21,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, Any
 
 import httpx
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
 QUESTION: dict[str, Any] = {"model": "anabranch", "messages": [{"role": "user", "content": "How old is the oldest?"}]}
 CLIENTS = (1, 32, 256)
+ROUNDS = 5
+DELAY = 0.5
+"""Seconds that a call of the slower model takes."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -110,6 +118,87 @@ async def impatient(server: Server, clients: int, seconds: float) -> tuple[float
     return answered / seconds, refused
 
 
+def batch(model: Server, count: int) -> tuple[float, float]:
+    """Milliseconds of processor time of a question of `ask --batch`, and questions a second, without the start."""
+
+    def ask(number: int) -> tuple[float, float]:
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "questions.jsonl"
+            file.write_text("\n".join(json.dumps(f"How old is the oldest in town {n}?") for n in range(number)))
+            names = ["--solver", f"{model.url}/v1#m", "--decomposer", f"{model.url}/v1#m", "--concurrency", "32"]
+            command = [sys.executable, "-m", "anabranch.cli", "ask", "--batch", str(file), "--quiet", *names]
+            before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+            subprocess.run(command, check=True, capture_output=True)
+            after, took = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - began
+            return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, took
+
+    few, many = ask(20), ask(20 + count)
+    return (many[0] - few[0]) / count * 1e3, count / (many[1] - few[1])
+
+
+async def langchain_calls(model: Server, count: int) -> float:
+    """Milliseconds of processor time of two calls of LangChain's own client, one after the other, 32 pairs at once."""
+    chat = ChatOpenAI(model="m", base_url=f"{model.url}/v1", api_key=SecretStr("none"))
+    todo = iter(range(count))
+
+    async def client() -> None:
+        for _ in todo:
+            await chat.ainvoke("How old is the oldest?")
+            await chat.ainvoke("How old is the oldest?")
+
+    await chat.ainvoke("How old?")
+    began = time.process_time()
+    await asyncio.gather(*(client() for _ in range(32)))
+    return (time.process_time() - began) / count * 1e3
+
+
+def times(through: Server, app: Server, model: Server, args: argparse.Namespace) -> Table:
+    """Processor time of a question, by the ways to ask it."""
+    table = Table(title=f"a question of two model calls, {args.tokens} tokens, n = {args.questions}")
+    for column in ("", "ms of processor time", "/ pass-through of one call", "ms"):
+        table.add_column(column, justify="right")
+    ways: dict[str, tuple[Server, dict[str, Any]]] = {
+        "pass-through of one call": (through, {}),
+        "serve app": (app, {}),
+        "serve app, streamed": (app, {"stream": True}),
+    }
+    # In turn, as the machine may do other things meanwhile.
+    rounds = [
+        [asyncio.run(one_by_one(server, args.questions // ROUNDS, **body)) for server, body in ways.values()]
+        for _ in range(ROUNDS)
+    ]
+    for place, name in enumerate(ways):
+        processor, took = (statistics.median(column) for column in zip(*(each[place] for each in rounds), strict=True))
+        ratio = statistics.median(each[place][0] / each[0][0] for each in rounds)
+        table.add_row(name, f"{processor:.1f}", f"{ratio:.1f}", f"{took:.1f}")
+    bare = statistics.median(each[0][0] for each in rounds)
+    theirs = asyncio.run(langchain_calls(model, args.questions))
+    processor, rate = batch(model, args.questions)
+    table.add_row("two calls of LangChain's client, 32 at once", f"{theirs:.1f}", f"{theirs / bare:.1f}", "")
+    table.add_row("ask --batch, 32 at once", f"{processor:.1f}", f"{processor / bare:.1f}", f"{1e3 / rate:.1f}")
+    return table
+
+
+def rates(through: Server, app: Server, slow: Server, over_slow: Server, seconds: float) -> Table:
+    """Answers a second."""
+    table = Table(title=f"answers a second for {seconds:g} s; clients ask again at once")
+    for column in ("clients", "bare", "serve app", "refused", "of bare", "of that at 32"):
+        table.add_column(column, justify="right")
+    at_32 = 0.0
+    for clients in CLIENTS:
+        bare, _ = asyncio.run(impatient(through, clients, seconds / 2))
+        rate, refused = asyncio.run(impatient(app, clients, seconds))
+        at_32 = rate if clients == 32 else at_32
+        share = f"{rate / at_32:.2f}" if at_32 else ""
+        table.add_row(str(clients), f"{bare:.0f}", f"{rate:.1f}", str(refused), f"{rate / bare:.2f}", share)
+    # As many questions as two calls one after the other allow.
+    seconds = max(seconds, 30 * DELAY)
+    bare = asyncio.run(impatient(slow, 32, seconds))[0] / 2
+    rate, refused = asyncio.run(impatient(over_slow, 32, seconds))
+    table.add_row(f"32, calls of {DELAY:g} s", f"{bare:.0f}", f"{rate:.1f}", str(refused), f"{rate / bare:.2f}", "")
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--questions", type=int, default=200)
@@ -117,34 +206,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8)
     args = parser.parse_args()
     with ExitStack() as stack:
+
+        def start(*arguments: str) -> Server:
+            return stack.enter_context(process(*arguments))
+
+        def app(model: Server) -> Server:
+            names = ["--solver", f"{model.url}/v1#m", "--decomposer", f"{model.url}/v1#m", "--max-concurrency", "32"]
+            return start("anabranch.cli", "serve", "app", "--port", "0", *names)
+
         upstream = "benchmarks.serving.upstream"
-        model = stack.enter_context(process(upstream, "model", "--tokens", str(args.tokens)))
-        through = stack.enter_context(process(upstream, "through", f"{model.url}/v1"))
-        names = ["--solver", f"{model.url}/v1", "--decomposer", f"{model.url}/v1", "--port", "0"]
-        app = stack.enter_context(process("anabranch.cli", "serve", "app", *names))
-        times = Table(title=f"a question over HTTP, {args.tokens} tokens, n = {args.questions}")
-        for column in ("", "ms of processor time", "ms"):
-            times.add_column(column, justify="right")
-        for name, server, body in (
-            ("pass-through of one call", through, {}),
-            ("serve app", app, {}),
-            ("serve app, streamed", app, {"stream": True}),
-        ):
-            processor, took = asyncio.run(one_by_one(server, args.questions, **body))
-            times.add_row(name, f"{processor:.1f}", f"{took:.1f}")
-        rates = Table(title=f"answers a second for {args.seconds:g} s; clients ask again at once")
-        for column in ("clients", "pass-through", "serve app", "refused", "of that at 32"):
-            rates.add_column(column, justify="right")
-        at_32 = 0.0
-        for clients in CLIENTS:
-            bare, _ = asyncio.run(impatient(through, clients, args.seconds / 2))
-            rate, refused = asyncio.run(impatient(app, clients, args.seconds))
-            at_32 = rate if clients == 32 else at_32
-            share = f"{rate / at_32:.2f}" if at_32 else ""
-            rates.add_row(str(clients), f"{bare:.0f}", f"{rate:.1f}", str(refused), share)
+        model = start(upstream, "model", "--tokens", str(args.tokens))
+        slow = start(upstream, "model", "--tokens", str(args.tokens), "--delay", str(DELAY))
+        through, over, over_slow = start(upstream, "through", f"{model.url}/v1"), app(model), app(slow)
         console = Console()
-        console.print(times)
-        console.print(rates)
+        console.print(times(through, over, model, args))
+        console.print(rates(through, over, slow, over_slow, args.seconds))
 
 
 if __name__ == "__main__":

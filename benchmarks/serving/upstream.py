@@ -1,6 +1,6 @@
 """Two servers to measure the HTTP app against: a model server that answers at once, and a bare pass-through to it.
 
-python -m benchmarks.serving.upstream model [--tokens 100]
+python -m benchmarks.serving.upstream model [--tokens 100] [--delay 0]
 python -m benchmarks.serving.upstream through URL
 """
 
@@ -25,7 +25,8 @@ USAGE = {"prompt_tokens": 100, "completion_tokens": 100, "total_tokens": 200}
 class Model:
     """A model server: plans say that no plan is needed, answers have so many tokens. Raw asyncio, to cost little."""
 
-    def __init__(self, tokens: int) -> None:
+    def __init__(self, tokens: int, delay: float = 0.0) -> None:
+        self._delay = delay
         self._plan = self._replies([DIRECT])
         self._answer = self._replies([" word"] * tokens)
         self._models = _response(json.dumps({"object": "list", "data": [{"id": "m", "object": "model"}]}))
@@ -57,6 +58,8 @@ class Model:
                     writer.write(self._models)
                     continue
                 whole, events = self._plan if b"JSON" in body else self._answer
+                if self._delay:
+                    await asyncio.sleep(self._delay)
                 if b'"stream": true' not in body and b'"stream":true' not in body:
                     writer.write(whole)
                     continue
@@ -86,8 +89,8 @@ def pass_through(url: str) -> Starlette:
     return Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
 
 
-async def _model(tokens: int) -> None:
-    server = await asyncio.start_server(Model(tokens).serve, "127.0.0.1", 0)
+async def _model(tokens: int, delay: float) -> None:
+    server = await asyncio.start_server(Model(tokens, delay).serve, "127.0.0.1", 0)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 
@@ -97,9 +100,10 @@ def main() -> None:
     parser.add_argument("kind", choices=("model", "through"))
     parser.add_argument("url", nargs="?", default="")
     parser.add_argument("--tokens", type=int, default=100)
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds before each reply")
     args = parser.parse_args()
     if args.kind == "model":
-        asyncio.run(_model(args.tokens))
+        asyncio.run(_model(args.tokens, args.delay))
     listening = bind("127.0.0.1", 0)
     print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
     uvicorn.Server(uvicorn.Config(pass_through(args.url), log_config=None, access_log=False)).run(sockets=[listening])
