@@ -272,6 +272,15 @@ class PlannerSettings(PlannerOptions):
             metavar="PATH",
         ),
     ] = ()
+    embeddings: Annotated[
+        str | None,
+        Option(
+            "Embeddings by which documents are searched, besides their words: static, http://host:8000/v1#MODEL, "
+            "openai:MODEL or PROVIDER:MODEL.",
+            metavar="MODEL",
+            shown="by words alone",
+        ),
+    ] = None
     mcp: Annotated[
         tuple[str, ...], Option("File that names MCP servers (mcpServers), whose tools plans may use.", metavar="FILE")
     ] = ()

@@ -85,6 +85,7 @@ def test_the_environment_sets_every_option(monkeypatch: pytest.MonkeyPatch) -> N
         "solver": "openai:x",
         "tool": '["calculator", "python"]',
         "docs": "my papers",
+        "embeddings": "static",
         "mcp": "mcp.json",
         "budget_tokens": "9",
         "budget_seconds": "2.5",

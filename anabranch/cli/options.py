@@ -42,4 +42,4 @@ class Options(PlannerSettings):
         return replace(self, **{**kept, **now})
 
     def _models(self) -> dict[str, str | None]:
-        return {"decomposer": self.decomposer, "solver": self.solver}
+        return {"decomposer": self.decomposer, "solver": self.solver, "embeddings": self.embeddings}

@@ -22,6 +22,7 @@ from anabranch.folders import SEARCH, Folder, by_name
 from anabranch.graphs.planner import Planner, create_planner
 from anabranch.options import PlannerSettings
 from anabranch.tools import McpServers, builtin_tool
+from anabranch.tools.embedder import Embedder
 from anabranch.tools.kept_index import kept_index
 from anabranch.tools.search import index_search
 
@@ -110,7 +111,7 @@ def build_tools(settings: PlannerSettings, *, status: Say, note: Say) -> list[Ba
     tools = [_tool(name) for name in dict.fromkeys(names) if name != NO_TOOL]
     if settings.docs:
         status("reading documents")
-        tools += [_search(name, folders, note) for name, folders in by_name(settings.docs).items()]
+        tools += _searches(settings, lambda problem: note(f"documents: {problem}"))
     for file in dict.fromkeys(settings.mcp):
         status("starting MCP servers")
         servers = McpServers(file, beside=[tool.name for tool in tools])
@@ -120,11 +121,17 @@ def build_tools(settings: PlannerSettings, *, status: Say, note: Say) -> list[Ba
     return tools
 
 
-def _search(name: str, folders: Sequence[Folder], note: Say) -> BaseTool:
+def _searches(settings: PlannerSettings, tell: Say) -> list[BaseTool]:
+    embedder = Embedder(settings.embeddings, tell) if settings.embeddings else None
+    return [_search(name, folders, embedder, tell) for name, folders in by_name(settings.docs).items()]
+
+
+def _search(name: str, folders: Sequence[Folder], embedder: Embedder | None, tell: Say) -> BaseTool:
     index = kept_index(
         [folder.path for folder in folders],
         read_settings().cache_dir / "documents",
-        tell=lambda problem: note(f"documents: {problem}"),
+        embedder=embedder,
+        tell=tell,
     )
     told = " ".join(folder.description for folder in folders if folder.description)
     if not told and name == SEARCH:

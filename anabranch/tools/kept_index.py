@@ -20,9 +20,12 @@ from typing import Any, NamedTuple
 
 from langchain_core.documents import Document
 
+from anabranch.errors import EndpointError
 from anabranch.private import private_file, private_folder
 from anabranch.tools.documents import LoadReport, file_states, load_documents, split_passages
-from anabranch.tools.passage_index import PassageIndex, save_index
+from anabranch.tools.embedder import Embedder
+from anabranch.tools.passage_index import PassageIndex, indexed_text, save_index
+from anabranch.tools.passage_vectors import PassageVectors, embedded, load_vectors, save_vectors
 
 FORMAT = 2
 """Of what is kept. It goes up when passages, terms or files are made in another way."""
@@ -30,9 +33,16 @@ _MANIFEST = "manifest.json"
 logger = logging.getLogger(__name__)
 
 Tell = Callable[[str], None]
+Part = Sequence[Document] | range
 
 
-def kept_index(paths: Sequence[str | Path], folder: str | Path, *, tell: Tell = logger.warning) -> PassageIndex:
+def kept_index(
+    paths: Sequence[str | Path],
+    folder: str | Path,
+    *,
+    embedder: Embedder | None = None,
+    tell: Tell = logger.warning,
+) -> PassageIndex:
     """The index of documents, as it was kept, or made and kept.
 
     Where files have come, gone or changed (their size or time), those are read and indexed, and the others taken over.
@@ -41,6 +51,7 @@ def kept_index(paths: Sequence[str | Path], folder: str | Path, *, tell: Tell = 
     Args:
         paths: files or folders.
         folder: where indexes are kept, those of other documents, too; it is made for its owner alone.
+        embedder: embeddings of passages, which are kept, too; where they fail, passages are found by words alone.
         tell: told in one line what could not be read of the documents, and why an index is not kept.
 
     Raises:
@@ -51,7 +62,7 @@ def kept_index(paths: Sequence[str | Path], folder: str | Path, *, tell: Tell = 
     state = _hash([FORMAT, version("anabranch"), states])[:24]
     if (kept := _opened(place / state)) is None:
         try:
-            kept = _kept(paths, place, state, {path: (size, time) for path, size, time in states})
+            kept = _kept(paths, place, state, {path: (size, time) for path, size, time in states}, embedder)
         except OSError as error:
             reason = error.strerror or error
             tell(f"the index is not kept in '{place}' ({reason}), so it is made again at each start")
@@ -59,7 +70,31 @@ def kept_index(paths: Sequence[str | Path], folder: str | Path, *, tell: Tell = 
             kept = Kept(PassageIndex(split_passages(report.documents)), _summary(report), [])
     if kept.summary:
         tell(kept.summary)
-    return kept.index
+    return with_embeddings(kept.index, embedder, tell, place / state) if embedder else kept.index
+
+
+def with_embeddings(index: PassageIndex, embedder: Embedder, tell: Tell, folder: Path | None = None) -> PassageIndex:
+    """An index with the embeddings of its passages; as it is where they cannot be had, which is told.
+
+    Args:
+        index: the index.
+        embedder: the embeddings.
+        tell: told in one line why there are none.
+        folder: where the index is kept, and they with it.
+    """
+    if folder and (kept := load_vectors(folder, embedder, len(index.passages))) is not None:
+        return index.with_vectors(PassageVectors(embedder, kept))
+    try:
+        vectors = embedded(embedder, index.passages, indexed_text)
+    except (EndpointError, ValueError) as error:
+        tell(f"{error}; passages are found by words alone until the next start")
+        return index
+    if folder and folder.is_dir():
+        try:
+            save_vectors(folder, embedder, vectors)
+        except OSError as error:
+            tell(f"the embeddings are not kept ({error.strerror or error}), so they are made again at each start")
+    return index.with_vectors(PassageVectors(embedder, vectors))
 
 
 class KeptFile(NamedTuple):
@@ -106,7 +141,13 @@ class Kept:
         return found
 
 
-def _kept(paths: Sequence[str | Path], place: Path, state: str, states: Mapping[str, tuple[int, int]]) -> Kept:
+def _kept(
+    paths: Sequence[str | Path],
+    place: Path,
+    state: str,
+    states: Mapping[str, tuple[int, int]],
+    embedder: Embedder | None,
+) -> Kept:
     """Makes an index beside the others and gives it its name when it is whole; older ones of the same documents go.
 
     Raises:
@@ -115,7 +156,10 @@ def _kept(paths: Sequence[str | Path], place: Path, state: str, states: Mapping[
     private_folder(place)
     new = Path(tempfile.mkdtemp(dir=place, prefix=".new-"))
     try:
-        _write(paths, new, _earlier(place), states)
+        earlier = _earlier(place)
+        parts = _write(paths, new, earlier and earlier[1], states)
+        if earlier and embedder:
+            _update_vectors(new, embedder, earlier, parts)
         with suppress(FileExistsError):  # another process was faster
             if (place / state).exists():
                 shutil.rmtree(place / state)
@@ -131,19 +175,44 @@ def _kept(paths: Sequence[str | Path], place: Path, state: str, states: Mapping[
     return kept
 
 
-def _write(paths: Sequence[str | Path], new: Path, earlier: Kept | None, states: Mapping[str, tuple[int, int]]) -> None:
-    """Writes the index of documents into a folder, out of an earlier one and of what has changed since."""
+def _update_vectors(new: Path, embedder: Embedder, earlier: tuple[Path, Kept], parts: Sequence[Part]) -> None:
+    """Writes the embeddings of an index, if those of the earlier one are kept: new ones of new passages alone."""
+    import numpy as np
+
+    folder, kept = earlier
+    known = load_vectors(folder, embedder, len(kept.index.passages))
+    if known is None:
+        return
+    try:
+        rows = [
+            known[part.start : part.stop] if isinstance(part, range) else embedded(embedder, part, indexed_text)
+            for part in parts
+            if part
+        ]
+        save_vectors(new, embedder, np.concatenate(rows))
+    except (EndpointError, ValueError) as error:
+        logger.debug("%s", error)  # they are tried again, and it is told, when the index is opened
+
+
+def _write(
+    paths: Sequence[str | Path], new: Path, earlier: Kept | None, states: Mapping[str, tuple[int, int]]
+) -> Sequence[Part]:
+    """Writes the index of documents into a folder, out of an earlier one and of what has changed since.
+
+    Returns:
+        Of each file its new passages, or their places in the earlier index.
+    """
     known = earlier.unchanged(states) if earlier else {}
     with closing(Readings(new.parent)) as readings:
         notes = {key: file.notes for key, (file, _) in known.items()}
         report = load_documents(paths, kept=readings, unchanged=notes)
         readings.keep_only(map(str, report.loaded))
     documents = iter(report.documents)
-    files, parts = list[KeptFile](), list[Sequence[Document] | range]()
+    files, parts = list[KeptFile](), list[Part]()
     for file in report.files:
         key = str(file.path), file.source
         if file.documents is None:
-            part: Sequence[Document] | range = known[key][1]
+            part: Part = known[key][1]
         else:
             part = split_passages(islice(documents, file.documents))
         parts.append(part)
@@ -152,6 +221,7 @@ def _write(paths: Sequence[str | Path], new: Path, earlier: Kept | None, states:
     sizes = {file.name: file.stat().st_size for file in new.iterdir()}
     manifest = {"made_by": _made_by(), "summary": _summary(report), "sizes": sizes, "files": files}
     (new / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    return parts
 
 
 def _summary(report: LoadReport) -> str:
@@ -162,10 +232,10 @@ def _made_by() -> list[Any]:
     return [FORMAT, version("anabranch")]
 
 
-def _earlier(place: Path) -> Kept | None:
-    """An index of the same documents as they were before."""
+def _earlier(place: Path) -> tuple[Path, Kept] | None:
+    """An index of the same documents as they were before, and its folder."""
     folders = [folder for folder in place.iterdir() if folder.is_dir() and not folder.name.startswith(".new-")]
-    return next(filter(None, map(_opened, folders)), None)
+    return next(((folder, kept) for folder in folders if (kept := _opened(folder))), None)
 
 
 def _opened(folder: Path) -> Kept | None:

@@ -1,4 +1,4 @@
-"""The search tool: BM25 over documents, or any LangChain retriever."""
+"""The search tool: BM25 over documents, with embeddings if wanted, or any LangChain retriever."""
 
 import logging
 from collections.abc import Iterable
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import BaseModel, Field
 
@@ -13,7 +14,8 @@ from anabranch.errors import ConfigurationError, NotFoundError
 from anabranch.headings import inset_passage
 from anabranch.tools.catalogue import check_name
 from anabranch.tools.documents import load_documents, split_passages
-from anabranch.tools.kept_index import kept_index
+from anabranch.tools.embedder import Embedder
+from anabranch.tools.kept_index import kept_index, with_embeddings
 from anabranch.tools.passage_index import PassageIndex, context
 from anabranch.tools.readers import clean
 
@@ -45,8 +47,9 @@ def document_search(
     name: str = "search",
     description: str = DESCRIPTION,
     keep: str | Path | None = None,
+    embeddings: Embeddings | str | None = None,
 ) -> BaseTool:
-    """A tool that finds passages in documents by their words (BM25).
+    """A tool that finds passages in documents by their words (BM25), and by their meaning if embeddings are given.
 
     The passages are the artifact of the tool's message, too, each with the metadata source, title, page and section.
 
@@ -57,15 +60,21 @@ def document_search(
         description: what the planner is told of the tool; name what the documents are about.
         keep: a folder in which the index is kept for the next start, and made again where a file has changed; for
             files and folders alone.
+        embeddings: any LangChain embeddings, or a name: `static`, `http://host:8000/v1#MODEL`, `openai:MODEL`,
+            `PROVIDER:MODEL`. Then `k` passages are found for every query. Where the embeddings fail or are slow,
+            passages are found by their words, with a warning.
 
     Raises:
-        ConfigurationError: `k` is less than 1, the name cannot be a route, or loaded documents are to be kept.
+        ConfigurationError: `k` is less than 1, the name cannot be a route, loaded documents are to be kept, or the
+            embeddings are not known.
         DocumentError: there is nothing to search in.
+        MissingExtraError: the package that the embeddings need is not installed.
     """
     if k < 1:
         raise ConfigurationError(f"k={k} returns nothing; use 1 or more")
     check_name(name)
-    index = PassageIndex(split_passages(_loaded(documents))) if keep is None else _kept(documents, keep)
+    embedder = None if embeddings is None else Embedder(embeddings)
+    index = _new(documents, embedder) if keep is None else _kept(documents, keep, embedder)
     return index_search(index, k=k, name=name, description=description)
 
 
@@ -110,11 +119,18 @@ def retriever_search(
     return _tool(search, asearch, name, description)
 
 
-def _kept(documents: str | Path | Iterable[str | Path | Document], folder: str | Path) -> PassageIndex:
+def _new(documents: str | Path | Iterable[str | Path | Document], embedder: Embedder | None) -> PassageIndex:
+    index = PassageIndex(split_passages(_loaded(documents)))
+    return with_embeddings(index, embedder, logger.warning) if embedder else index
+
+
+def _kept(
+    documents: str | Path | Iterable[str | Path | Document], folder: str | Path, embedder: Embedder | None
+) -> PassageIndex:
     paths = [documents] if isinstance(documents, str | Path) else list(documents)
     if any(isinstance(path, Document) for path in paths):
         raise ConfigurationError("keep= is for files and folders; keep loaded documents yourself, or name their files")
-    return kept_index([path for path in paths if not isinstance(path, Document)], folder)
+    return kept_index([path for path in paths if not isinstance(path, Document)], folder, embedder=embedder)
 
 
 def _loaded(documents: str | Path | Iterable[str | Path | Document]) -> list[Document]:

@@ -57,19 +57,20 @@ def right(row: Row, answer: str, status: str, looked_up: bool) -> bool:
     nothing = status == "not_found" or bool(_NOTHING.search(answer))
     if row["kind"] == "absent":
         return nothing
-    said = _tokens(answer)
+    said = tokens(answer)
     if nothing or len(answer.split()) > MAX_WORDS or (row["kind"] == "talk" and looked_up):
         return False
-    return any(_holds(said, _tokens(accepted)) for accepted in row["accept"])
+    return any(holds(said, tokens(accepted)) for accepted in row["accept"])
 
 
-def _tokens(text: str) -> list[str]:
+def tokens(text: str) -> list[str]:
     """Words and numbers; numbers by their value."""
     plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text.casefold())
     return [f"{float(token):g}" if token[0].isdigit() else token for token in _TOKEN.findall(plain)]
 
 
-def _holds(said: list[str], wanted: list[str]) -> bool:
+def holds(said: list[str], wanted: list[str]) -> bool:
+    """Whether a text says what is wanted, both in tokens."""
     return any(said[start : start + len(wanted)] == wanted for start in range(len(said) - len(wanted) + 1))
 
 

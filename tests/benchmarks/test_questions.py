@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from anabranch.tools import document_search
-from benchmarks.questions.__main__ import FOLDER, _tokens, right, rows, table
+from benchmarks.questions.__main__ import FOLDER, right, rows, table, tokens
 
 FACT = {"id": "a", "set": "s", "split": "tuning", "kind": "fact", "question": "?", "accept": ["1,200.50", "Ann Lee"]}
 
@@ -52,10 +52,10 @@ def test_there_are_a_hundred_questions_of_each_kind_over_five_sets() -> None:
 @pytest.mark.parametrize("name", sorted({row["set"] for row in rows()}))
 def test_the_facts_stand_in_the_documents(name: str) -> None:
     document_search(FOLDER / "sets" / name)  # all of them can be read
-    text = " ".join(_joined(_tokens(path.read_text(encoding="utf-8"))) for path in (FOLDER / "sets" / name).iterdir())
+    text = " ".join(_joined(tokens(path.read_text(encoding="utf-8"))) for path in (FOLDER / "sets" / name).iterdir())
     for row in rows(sets=[name]):
         if row["kind"] == "fact":
-            assert any(_joined(_tokens(accepted)) in text for accepted in row["accept"]), row
+            assert any(_joined(tokens(accepted)) in text for accepted in row["accept"]), row
 
 
 def _joined(tokens: list[str]) -> str:
