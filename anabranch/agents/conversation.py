@@ -19,11 +19,13 @@ from anabranch.agents.leaning import (
     MARKS,
     Form,
     addresses,
+    asks_what_was_meant,
     content_of,
     form_of,
     new_names,
     rewords,
     says_what_differs,
+    speaks_of_a_person,
     stands_without_opening,
 )
 from anabranch.agents.messages import is_system
@@ -132,6 +134,8 @@ async def understand(model: RoleModel, messages: Sequence[BaseMessage]) -> Under
     if is_small_talk(asked) and not asks_back(turns):
         return Understood(asked, asked, "conversation")
     words, pasted = split_pasted(asked)
+    if asks_what_was_meant(words) and not pasted:
+        return Understood(asked, asked, "conversation")
     form = form_of(words, asked_back=asks_back(turns))
     if form == "alone":
         return Understood(asked, asked)
@@ -165,7 +169,7 @@ def own_words(asked: str, turns: Sequence[BaseMessage], form: Form) -> Understoo
     # What has many words of its own most often says what it is about, and may be a new topic.
     few = form == "reply" or _few(asked)
     leans = form not in ("alone", "question") and few and len(asked) <= MAX_REPLY_CHARS and not pasted
-    leans = leans and not (has_new_topic(asked, turns, form) or asks_its_own(asked, turns))
+    leans = leans and not (has_new_topic(asked, turns, form) or asks_its_own(asked, turns, begun=False))
     return Understood(asked, _after_the_last(turns, asked) if leans else asked, "follow_up")
 
 
@@ -212,7 +216,11 @@ def read_reply(text: str, asked: str, turns: Sequence[BaseMessage], form: Form) 
     question = question.strip(' *`"“”')
     few = len(words) <= MAX_FEW_CHARS
     if question and not adds(question, words, turns):
-        if form == "referring" and addresses(words) and not pasted and not asks_its_own(words, turns):
+        if (
+            form == "referring"
+            and addresses(words)
+            and not (pasted or speaks_of_a_person(words) or asks_its_own(words, turns))
+        ):
             return Understood(asked, asked, "conversation")
         alone = (form == "question" and not few) or (form == "referring" and stands_without_opening(words))
         return Understood(asked, asked) if alone else own_words(asked, turns, form)

@@ -108,6 +108,21 @@ def addresses(words: str) -> bool:
     return not _ADDRESSING.isdisjoint(words_of(words)) or any(word in words for word in _UNSPACED_ADDRESSING)
 
 
+def asks_what_was_meant(words: str) -> bool:
+    """Whether a message is about the last answer whatever was said: "what do you mean by that?", "say it in French"."""
+    return bool(_WHAT_WAS_MEANT.match(words))
+
+
+def speaks_of_a_person(words: str) -> bool:
+    """Whether a message has "he", "her" or the like."""
+    return not _PERSONS.isdisjoint(words_of(words))
+
+
+def begins_with_a_question_word(words: str) -> bool:
+    """Whether the first word of a message is one that asks."""
+    return bool(words_of(words)) and words_of(words)[0] in _ASKING
+
+
 def speaks_of_somebody(words: str) -> bool:
     """Whether a message has a word for the user, the assistant or what was said before, as remarks have."""
     return _points(settle(words)) or not _SPEAKING.isdisjoint(words_of(words))
@@ -173,8 +188,9 @@ muchas gracias|hola|buenos dias
 _ASKING_WORDS = """
 who whom whose what when where which why how whats wheres whos hows is are was were do does did can could should would
 will shall has have had may might isn aren doesn don didn wer wen wem was wann wo wie warum wieso weshalb wohin woher
-welche welcher welches welchen welchem ist sind war hat haben kann konnen konnte muss darf soll sollte gibt wird qui
-quoi quand ou comment combien quel quelle quels quelles pourquoi est sont peut peux puis dois faut
+woran womit wofur worauf wovon wozu welche welcher welches welchen welchem ist sind war hat haben kann konnen konnte
+muss darf soll sollte gibt wird qui quoi quand ou comment combien quel quelle quels quelles pourquoi est sont peut
+peux puis dois faut
 """
 _LITTLE_WORDS = """
 first second third last the der die das den dem ein eine einen einer les une las los una and but not with just please
@@ -202,6 +218,7 @@ dein deine ce y en l alors aussi autre autres meme ici reponse tu vous ta ton vo
 _PREPOSITIONS = frozenset(_PREPOSITION_WORDS.split())
 _ASKING = frozenset(_ASKING_WORDS.split())
 _FIRST_WORDS = _ASKING.union(_SPANISH_VERBS.split())
+_PERSONS = frozenset(["he", "she", "him", "her", "his", "hers"])
 _SPEAKING = frozenset(_SPEAKING_WORDS.split())
 _ADDRESSING = frozenset(_ADDRESSING_WORDS.split())
 _UNSPACED_ADDRESSING = ("你", "您")
@@ -225,7 +242,7 @@ _BEST = rf"(?:[^\W_]+est|best|first|most\s+[^\W_]+)\s+{_WORDS}?[^\W_]+\s+(?:in|o
 # All nouns of German have a capital letter.
 _NAMED = re.compile(rf"(?:[^\W_]+[\s-]+){{0,2}}(?:[A-ZÀ-Þ]|{_OF})|{_SAID_WHICH}|{_UNIQUE}|{_BEST}")
 _NAMED_IN_GERMAN = re.compile(rf"(?:[^\W_]+[\s-]+){{0,2}}{_OF}")
-_INTERJECTIONS = "oh|ah|well|ok|okay|hm|hmm|ach"
+_INTERJECTIONS = "lol|haha|oh|ah|well|ok|okay|hm|hmm|ach"
 _OPENINGS = """
 and|or|but|no|nope|not|sorry|wait|oops|actually|wrong|that s wrong|that is wrong|what about|how about|why not|und|oder
 aber|nein|nicht|doch|moment|wie ware|was ist mit|et|mais|non|pas|pardon|qu en est il|y|o|pero|perdon|que tal|e|ed
@@ -277,6 +294,14 @@ _REWORDING = re.compile(
 _DOING_TO_IT = re.compile(
     r"\b(?:you|du|tu)\s+(?:please\s+|bitte\s+)?(?:(?!that\b)[^\W_]+\s+)?(?:me\s+|us\s+|mir\s+|uns\s+)?"
     r"(?:it|this|that|these|those|them|das|dies|es|le|la|les|cela|ça)\b",
+    re.IGNORECASE,
+)
+_WHAT_WAS_MEANT = re.compile(
+    r"\W*(?:(?:sorry|ok|hm+)\W+)?(?:what\s+(?:do|did)\s+you\s+mean\b|was\s+meinst\s+du\b|was\s+meinen\s+sie\b"
+    r"|que\s+veux[\s-]tu\s+dire\b|qué\s+quieres\s+decir\b|cosa\s+intendi\b|che\s+vuoi\s+dire\b"
+    r"|i\s+(?:don['’]?t|didn['’]?t|do\s+not|did\s+not)\s+(?:get|understand)(?:\s+(?:it|that|this))?\W*$"
+    r"|(?:please\s+)?(?:say|put|write|explain|translate|repeat|rephrase|shorten|simplify|summari[sz]e|make|turn)"
+    r"\s+(?:it|this|that)\s*(?:\W*$|(?:again|once|please|in|into|as|for|more|to|with|short|a\s+(?:bit|little))\b))",
     re.IGNORECASE,
 )
 _PREAMBLES = """

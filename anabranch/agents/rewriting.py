@@ -9,6 +9,7 @@ from anabranch.agents.leaning import (
     MARKS,
     Form,
     asks_something,
+    begins_with_a_question_word,
     content_of,
     definite,
     is_task,
@@ -24,7 +25,8 @@ from anabranch.tools.terms import UNSPACED
 MIN_TOPIC_STEMS = 2
 MIN_OWN_WORDS = 4
 """Fewest words, besides those of closed classes, that make a message a question of its own whatever the model says."""
-MIN_OWN_WORDS_OF_TASKS = 2
+MIN_OWN_WORDS_OF_REQUESTS = 2
+"""As `MIN_OWN_WORDS`, of tasks and of what begins with a question word."""
 
 _WORD = re.compile(r"[^\W_]+")
 NUMBER = re.compile(r"\d+")
@@ -77,11 +79,18 @@ def has_new_topic(words: str, turns: Sequence[BaseMessage], form: Form) -> bool:
     return bool(names) and len(others) >= MIN_TOPIC_STEMS and told.isdisjoint(stems_of(said, shortest=3))
 
 
-def asks_its_own(words: str, turns: Sequence[BaseMessage]) -> bool:
-    """Whether a message asks for what nobody spoke of: "could you tell me how bees find their way?"."""
+def asks_its_own(words: str, turns: Sequence[BaseMessage], *, begun: bool = True) -> bool:
+    """Whether a message asks for what nobody spoke of: "could you tell me how bees find their way?".
+
+    Args:
+        words: the message.
+        turns: the turns before it.
+        begun: whether two words of its own are enough where it begins as tasks and questions do.
+    """
     task = is_task(words)
     asks = task or asks_something(words) or not (speaks_of_somebody(words) or has_small_talk(words))
-    fewest = MIN_OWN_WORDS_OF_TASKS if task else MIN_OWN_WORDS
+    begins = task or begins_with_a_question_word(words)
+    fewest = MIN_OWN_WORDS_OF_REQUESTS if begins and begun else MIN_OWN_WORDS
     return asks and not rewords(words) and own_words_in(words, turns) >= fewest
 
 

@@ -73,7 +73,8 @@ koszonom|buna|buna ziua|multumesc|merhaba|selam|gunaydin|iyi aksamlar|tesekkurle
 اهلا وسهلا|صباح الخير|مساء الخير|شكرا|شكرا جزيلا|مع السلامه|שלום|בוקר טוב|ערב טוב|תודה|תודה רבה|להתראות|سلام|ممنون
 متشکرم|خداحافظ|नमस्ते|नमस्कार|धन्यवाद|शुक्रिया|xin chao|cam on|selamat pagi|selamat siang|selamat malam|terima kasih
 halo|habari|jambo|asante|asante sana|kamusta|salamat|magandang umaga|awesome|amazing|excellent|brilliant|wonderful
-lovely|super|prima|toll|klasse|wunderbar|parfait|genial|perfecto|estupendo|perfeito|perfetto|ottimo
+lovely|super|prima|toll|klasse|wunderbar|have a nice weekend|have a good weekend|have a good day
+parfait|genial|perfecto|estupendo|perfeito|perfetto|ottimo
 """
 _FILLERS = """
 there|everyone|everybody|all|you|team|friend|friends|again|so|so much|very much|and|to|dear|for your help|a todos

@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from anabranch.agents import conversation, examples, prompts
 from anabranch.agents.conversation import Understood, understand
-from anabranch.agents.leaning import form_of
+from anabranch.agents.leaning import asks_what_was_meant, form_of
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.models import RoleModel
 from anabranch.config import Budget
@@ -105,6 +105,7 @@ async def test_the_examples_are_of_their_form_and_would_be_taken(
     found = await understand(RoleModel(chat), [*turns, HumanMessage(message)])
     # A model must copy what stands by itself, though it is not asked for those that are told by their words.
     alone = form == "question" and form_of(message, asked_back=False) == "alone"
+    alone = alone or asks_what_was_meant(message)
     assert alone or prompts.STANDALONE_INSTRUCTIONS[form] in chat.prompts[0]
     if meaning == "CONVERSATION":
         assert found.turn == "conversation"
@@ -255,6 +256,7 @@ async def test_what_nobody_spoke_of_is_asked_also_where_the_assistant_is_address
         "visa rules for norway for canadian citizens",
         "Did Marie Curie ever meet Einstein, and if she did, what did they talk about?",
         "Explain to me like I'm ten how interest on a loan works",
+        "why do onions make you cry",
         "écris un petit mot de félicitations pour une collègue qui vient d'avoir son premier bébé",
     ],
 )
@@ -273,6 +275,16 @@ async def test_remarks_are_about_the_conversation(asked: str) -> None:
 )
 async def test_a_wish_about_the_last_answer_is_about_the_conversation(asked: str, reply: str) -> None:
     assert await understood(asked, reply) == Understood(asked, asked, "conversation")
+
+
+@pytest.mark.parametrize("asked", ["What do you mean by that?", "say it in Polish please", "sorry i dont get it"])
+async def test_what_can_only_be_about_the_last_answer_needs_no_call(asked: str) -> None:
+    assert await understood(asked) == Understood(asked, asked, "conversation")
+
+
+async def test_a_wish_about_a_person_is_a_question() -> None:
+    found = await understood("could you give me her email adress?", "QUESTION: Could you give me her email address?")
+    assert found.question == f"{SAID} could you give me her email adress?"
 
 
 async def test_thanks_are_not_what_a_message_leans_on() -> None:
