@@ -130,13 +130,16 @@ async def asks(query: str, ctx: Context) -> str:
     session: Any = ctx.session
     try:
         if query == "person":
-            await session.elicit("Which one?", {"type": "object", "properties": {"which": {"type": "string"}}})
+            schema = {"type": "object", "properties": {"which": {"type": "string"}}}
+            told = await session.elicit("Which one?", schema)
+            answer = f"the person says: {told.action} {told.content}"
         else:
             content = types.TextContent(type="text", text="Which one?")
             await session.create_message([types.SamplingMessage(role="user", content=content)], max_tokens=10)
+            answer = "a model answered"
     except Exception as error:
-        return f"nobody answered: {error}"
-    return "somebody answered"
+        answer = f"nobody answered: {error}"
+    return answer
 
 
 def main() -> None:

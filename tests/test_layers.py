@@ -34,6 +34,7 @@ BASE = frozenset(
         "tracing",
         "locks",
         "headings",
+        "json_schemas",
     }
 )
 BELOW = {

@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from anabranch.bounds import fits
 from anabranch.errors import ConfigurationError
+from anabranch.json_schemas import validator_of
 from anabranch.replies import json_values
 
 MAX_SCHEMA_CHARS = 100_000
 MAX_LOOKS = 3_000_000
 """Most times that parts of a schema are looked at for one place of an answer: a third of a second."""
-MAX_BACKTRACKS = 10_000
 _IN_PLACE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies")
 _BELOW = ("properties", "patternProperties", "prefixItems")
 _BELOW_ALL = ("items", "additionalProperties", "additionalItems", "contains", "propertyNames", "unevaluatedProperties")
@@ -89,21 +89,11 @@ class AnswerSchema(BaseModel):
 
     @cached_property
     def _validator(self) -> Any:
-        import jsonschema_rs
-
-        return jsonschema_rs.validator_for(
-            self._schema,
-            retriever=_fetch_nothing,
-            pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_BACKTRACKS),
-        )
+        return validator_of(self._schema)
 
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
-
-
-def _fetch_nothing(uri: str) -> Any:
-    raise ValueError("a schema may only refer to its own parts")
 
 
 def _depth(value: Any) -> int:

@@ -17,6 +17,7 @@ from anabranch.bounds import MAX_RESULT_CHARS, shorten
 from anabranch.errors import ConfigurationError, EndpointError, MissingExtraError
 from anabranch.plan import SOLVE
 from anabranch.tools.effects import may_repeat
+from anabranch.tools.elicitation import OnElicitation
 from anabranch.tools.mcp_config import McpConfig, McpServer, read_servers
 from anabranch.tools.mcp_session import McpSession
 
@@ -37,6 +38,10 @@ class McpServers(Sequence[BaseTool]):
     Args:
         config: a file in the usual form, or its content (see `anabranch.tools.mcp_config.read_servers`).
         beside: names of tools that the planner has besides.
+        on_elicitation: asks a person what a server wants to know in the middle of a call: a function, called on a
+            thread of its own, of an `anabranch.tools.elicitation.Elicitation`. It gives the values, which are checked
+            against the server's schema, or "decline" or "cancel". The call waits for it, within the limits of the
+            sub-question. None tells servers that nobody answers.
 
     Attributes:
         problems: why servers are left out, a line each.
@@ -47,7 +52,9 @@ class McpServers(Sequence[BaseTool]):
         MissingExtraError: the MCP SDK is not installed.
     """
 
-    def __init__(self, config: McpConfig, *, beside: Collection[str] = ()) -> None:
+    def __init__(
+        self, config: McpConfig, *, beside: Collection[str] = (), on_elicitation: OnElicitation | None = None
+    ) -> None:
         servers = read_servers(config)
         if not servers:
             raise ConfigurationError("no MCP server is named; name one, or leave the MCP servers out")
@@ -55,6 +62,7 @@ class McpServers(Sequence[BaseTool]):
         self.problems: list[str] = []
         self._sessions: list[McpSession] = []
         self._tools: list[BaseTool] = []
+        self._on_elicitation = on_elicitation
         try:
             self._tools = _loop().begin(self._load(servers, beside)).result()
         except BaseException:
@@ -84,7 +92,10 @@ class McpServers(Sequence[BaseTool]):
             _loop().begin(_close(sessions)).result()
 
     async def _load(self, servers: dict[str, McpServer], beside: Collection[str]) -> list[BaseTool]:
-        self._sessions = [McpSession(name, server, partial(self._refresh, name)) for name, server in servers.items()]
+        self._sessions = [
+            McpSession(name, server, partial(self._refresh, name), self._on_elicitation)
+            for name, server in servers.items()
+        ]
         listed = await asyncio.gather(*(each.list_tools() for each in self._sessions), return_exceptions=True)
         found = dict[McpSession, Sequence[Any]]()
         for session, tools in zip(self._sessions, listed, strict=True):

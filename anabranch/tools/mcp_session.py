@@ -12,6 +12,7 @@ import anyio
 from anabranch.addresses import masked
 from anabranch.bounds import MAX_REPLY_BYTES, words_of_error
 from anabranch.errors import EndpointError
+from anabranch.tools.elicitation import Elicitation, OnElicitation, answered
 from anabranch.tools.mcp_config import McpServer
 from anabranch.tools.mcp_transport import CLOSE_SECONDS, Signs, connected
 
@@ -57,17 +58,21 @@ class _Connection:
 class McpSession:
     """A session with one server. All of its coroutines belong to one event loop.
 
-    Servers that ask back, for a person's words (elicitation), a model's (sampling) or folders, are told that nobody
-    answers here.
+    Servers that ask back, for a model's words (sampling) or folders, are told that nobody answers here. So are those
+    that ask a person (elicitation) where nobody can be asked.
 
     Args:
         name: the server's name.
         server: what leads to it.
         changed: called when it says that its tools have changed.
+        on_elicitation: asks a person what the server wants to know.
     """
 
-    def __init__(self, name: str, server: McpServer, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, server: McpServer, changed: Callable[[], None], on_elicitation: OnElicitation | None = None
+    ) -> None:
         self.name = name
+        self._on_elicitation = on_elicitation
         self._server = server
         self._changed = changed
         self._connection: _Connection | None = None
@@ -194,7 +199,7 @@ class McpSession:
         try:
             async with (
                 connected(self._server, connection.signs) as (read, write),
-                _opened(read, write, self._heard) as session,
+                _opened(read, write, self._heard, self._asked if self._on_elicitation else None) as session,
             ):
                 await session.initialize()
                 connection.ready.set_result(session)
@@ -209,6 +214,17 @@ class McpSession:
     async def _heard(self, message: Any) -> None:
         if type(getattr(message, "root", message)).__name__ == "ToolListChangedNotification":
             self._changed()
+
+    async def _asked(self, context: Any, told: Any) -> Any:
+        """Asks a person; the types are the SDK's. A page that is to be opened (`url`) is declined."""
+        from mcp import types
+
+        schema = getattr(told, "requested_schema", None) or getattr(told, "requestedSchema", None)
+        if self._on_elicitation is None or schema is None:
+            return types.ElicitResult(action="decline")
+        question = Elicitation(self.name, told.message, schema)
+        action, content = await answered(self._on_elicitation, question)
+        return types.ElicitResult.model_validate({"action": action, "content": content})
 
     async def _check(self) -> None:
         """Ends the connection if the server does not answer, and is not at work on another call."""
@@ -236,10 +252,10 @@ class McpSession:
 
 
 @asynccontextmanager
-async def _opened(read: Any, write: Any, heard: Any) -> AsyncIterator[Any]:
+async def _opened(read: Any, write: Any, heard: Any, asked: Any) -> AsyncIterator[Any]:
     from mcp import ClientSession
 
-    async with ClientSession(read, write, message_handler=heard) as session:
+    async with ClientSession(read, write, message_handler=heard, elicitation_callback=asked) as session:
         yield session
 
 
