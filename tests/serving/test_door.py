@@ -123,6 +123,12 @@ def test_the_log_has_no_question_and_no_key(serve: Serve, caplog: pytest.LogCapt
     assert [json.loads(line)["route"] for line in lines[1:]] == ["other", "/v1/plans"]
 
 
+def test_the_log_names_all_paths_that_are_documented_and_no_others() -> None:
+    app = create_app(Service(live.parts()))
+    (watch,) = (each for each in app.user_middleware if "routes" in each.kwargs)
+    assert watch.kwargs["routes"] == set(app.openapi()["paths"])
+
+
 def test_metrics(serve: Serve) -> None:
     url = serve()
     httpx.post(f"{url}/v1/chat/completions", json=CHAT)
