@@ -44,6 +44,7 @@ from anabranch.agents.rewriting import (
     own_words_in,
     same,
     says_it,
+    says_nothing_said,
     stems_of,
 )
 from anabranch.agents.small_talk import is_small_talk
@@ -223,6 +224,7 @@ def read_reply(text: str, asked: str, turns: Sequence[BaseMessage], form: Form) 
         ):
             return Understood(asked, asked, "conversation")
         alone = (form == "question" and not few) or (form == "referring" and stands_without_opening(words))
+        alone = alone or (form == "fragment" and not says_what_differs(words) and says_nothing_said(words, turns))
         return Understood(asked, asked) if alone else own_words(asked, turns, form)
     if few and any(same(question, str(turn.text)) for turn in turns):
         # Nothing could be added to what was said before: most often a remark, or a wish about the last answer.

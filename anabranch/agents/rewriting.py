@@ -94,6 +94,13 @@ def asks_its_own(words: str, turns: Sequence[BaseMessage], *, begun: bool = True
     return asks and not rewords(words) and own_words_in(words, turns) >= fewest
 
 
+def says_nothing_said(words: str, turns: Sequence[BaseMessage]) -> bool:
+    """Whether a message has several words, and none that was said before."""
+    said = stems_of(" ".join(str(turn.text) for turn in turns), shortest=3)
+    told = stems_of(content_of(words), shortest=3)
+    return len(told) >= MIN_TOPIC_STEMS and told.isdisjoint(said)
+
+
 def own_words_in(words: str, turns: Sequence[BaseMessage]) -> int:
     """Number of words of a message, besides those of closed classes, that nobody said before."""
     said = stems_of(" ".join(str(turn.text) for turn in turns), shortest=3)
