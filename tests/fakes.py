@@ -81,7 +81,7 @@ class ScriptedChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        self.begun.append(messages[-1].text)
+        self.begun.append(messages[-1].text if messages else "")
         try:
             await asyncio.sleep(self.delay)
         except asyncio.CancelledError:
