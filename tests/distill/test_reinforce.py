@@ -312,7 +312,9 @@ def test_a_server_gets_each_round_s_adapter(model: Path, adapter: Path, tmp_path
             await served.take(1)
             await served.draw(prompts, 3, 0.0)
             refusing.append(True)
-            with pytest.raises(EndpointError, match=r"does not take the adapter .*start vLLM with --enable-lora"):
+            with pytest.raises(
+                EndpointError, match=r"does not take the adapter .*start it where .*serve decomposer --.*--lora"
+            ):
                 await served.take(2)
 
     asyncio.run(run())
