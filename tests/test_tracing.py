@@ -23,6 +23,20 @@ def receiver(socket_enabled: None) -> Iterator[Receiver]:
         yield running
 
 
+def printed(home: Path, program: str, *arguments: str) -> tuple[str, str]:
+    """What a program of its own process prints, and what goes wrong in it."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=home,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    return done.stdout, done.stderr
+
+
 def test_a_collector_gets_a_span_of_each_sub_question_tool_and_model_call(
     home: Path, models: Models, receiver: Receiver
 ) -> None:
@@ -98,16 +112,7 @@ spans = exporter.get_finished_spans()
 assert len({span.context.trace_id for span in spans}) == 1
 print(spans[-1].name, sum(span.name == "execute_tool search" for span in spans))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=home,
-        env=environment(home),
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert (done.stdout, done.stderr) == ("request 2\n", "")
+    assert printed(home, program) == ("request 2\n", "")
 
 
 def test_a_trace_goes_on_from_the_caller_to_the_models(home: Path, socket_enabled: None) -> None:
@@ -161,16 +166,7 @@ assert {by_id[each[2]].kind for each in passed} == {trace.SpanKind.CLIENT}
 print(len(passed), sum(span.name == "execute_task sub_question" for span in spans))
 """
     for form in ("whole", "stream"):
-        done = subprocess.run(
-            [sys.executable, "-c", program, form],
-            cwd=home,
-            env=environment(home),
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        assert (done.stdout, done.stderr) == ("4 2\n", "")
+        assert printed(home, program, form) == ("4 2\n", "")
 
 
 def test_langsmith_gets_the_same_runs_by_its_own_variables(home: Path, models: Models, receiver: Receiver) -> None:

@@ -41,7 +41,7 @@ def can_be(question: str, words: str, turns: Sequence[BaseMessage]) -> bool:
     repeated = any(same(question, str(turn.text)) for turn in turns)
     if not question or repeated or len(question) > 2 * len(words) + 300:
         return False
-    said = " ".join([words, *(str(turn.text) for turn in turns)])
+    said = f"{words} {_said(turns)}"
     numbers, told = set(NUMBER.findall(question)), {n for n in NUMBER.findall(words) if len(n) > 1}
     if not numbers <= set(NUMBER.findall(said)) or (told and not told & numbers):
         return False
@@ -66,17 +66,16 @@ def only_says_which(question: str, words: str, turns: Sequence[BaseMessage]) -> 
     lost = stems_of(content_of(words), shortest=3) - stems_of(question, shortest=3)
     if lost:
         return lost <= stems_of(" ".join(definite(words)), shortest=3)
-    return not new_names(words, " ".join(str(turn.text) for turn in turns))
+    return not new_names(words, _said(turns))
 
 
 def has_new_topic(words: str, turns: Sequence[BaseMessage], form: Form) -> bool:
     """Whether a few words say what they are about, as "weather Oslo June": a new name, and more that was not said."""
     if form != "fragment" or says_what_differs(words) or rewords(words):
         return False
-    said = " ".join(str(turn.text) for turn in turns)
-    names, told = new_names(words, said), stems_of(content_of(words), shortest=3)
-    others = told - stems_of(" ".join(names), shortest=3)
-    return bool(names) and len(others) >= MIN_TOPIC_STEMS and told.isdisjoint(stems_of(said, shortest=3))
+    names = new_names(words, _said(turns))
+    others = stems_of(content_of(words), shortest=3) - stems_of(" ".join(names), shortest=3)
+    return bool(names) and len(others) >= MIN_TOPIC_STEMS and says_nothing_said(words, turns)
 
 
 def asks_its_own(words: str, turns: Sequence[BaseMessage], *, begun: bool = True) -> bool:
@@ -96,15 +95,19 @@ def asks_its_own(words: str, turns: Sequence[BaseMessage], *, begun: bool = True
 
 def says_nothing_said(words: str, turns: Sequence[BaseMessage]) -> bool:
     """Whether a message has several words, and none that was said before."""
-    said = stems_of(" ".join(str(turn.text) for turn in turns), shortest=3)
+    said = stems_of(_said(turns), shortest=3)
     told = stems_of(content_of(words), shortest=3)
     return len(told) >= MIN_TOPIC_STEMS and told.isdisjoint(said)
 
 
 def own_words_in(words: str, turns: Sequence[BaseMessage]) -> int:
     """Number of words of a message, besides those of closed classes, that nobody said before."""
-    said = stems_of(" ".join(str(turn.text) for turn in turns), shortest=3)
+    said = stems_of(_said(turns), shortest=3)
     return sum(not stems_of(word, shortest=3) <= said for word in content_of(words).split())
+
+
+def _said(turns: Sequence[BaseMessage]) -> str:
+    return " ".join(str(turn.text) for turn in turns)
 
 
 def says_it(question: str, words: str) -> bool:

@@ -29,15 +29,7 @@ def write_tiny(
     """
     vocabulary = [*SPECIAL, *_bytes()]
     writer = gguf.GGUFWriter(path, "llama")
-    writer.add_name("tiny")
-    writer.add_context_length(context)
-    writer.add_embedding_length(WIDTH)
-    writer.add_block_count(1)
-    writer.add_feed_forward_length(INNER)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(HEADS)
-    writer.add_rope_dimension_count(WIDTH // HEADS)
-    writer.add_layer_norm_rms_eps(1e-5)
+    _add_shape(writer, context)
     writer.add_vocab_size(len(vocabulary))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
@@ -50,9 +42,32 @@ def write_tiny(
         writer.add_chat_template(template)
     for name, value in fields.items():
         writer.add_bool(name.replace("_", ".", 2), value)
+    for name, weight in _weights(len(vocabulary), end).items():
+        writer.add_tensor(name, weight)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _add_shape(writer: Any, context: int) -> None:
+    writer.add_name("tiny")
+    writer.add_context_length(context)
+    writer.add_embedding_length(WIDTH)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(INNER)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(HEADS)
+    writer.add_rope_dimension_count(WIDTH // HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+
+
+def _weights(tokens: int, end: int | None) -> dict[str, Any]:
+    """Random weights; with an end, those of a model that always says it."""
     random = numpy.random.default_rng(7)
     shapes = {
-        "token_embd.weight": (len(vocabulary), WIDTH),
+        "token_embd.weight": (tokens, WIDTH),
         "blk.0.attn_q.weight": (WIDTH, WIDTH),
         "blk.0.attn_k.weight": (WIDTH, WIDTH),
         "blk.0.attn_v.weight": (WIDTH, WIDTH),
@@ -68,15 +83,8 @@ def write_tiny(
         weights["output.weight"] = numpy.zeros_like(weights["token_embd.weight"])
         weights["output.weight"][end, 0] = 2.0
         weights["output.weight"][len(SPECIAL) + ord("a"), 0] = 1.0
-    for name, weight in weights.items():
-        writer.add_tensor(name, weight)
-    for name in ("blk.0.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight"):
-        writer.add_tensor(name, numpy.ones(WIDTH, numpy.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+    norms = ("blk.0.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight")
+    return weights | {name: numpy.ones(WIDTH, numpy.float32) for name in norms}
 
 
 def _bytes() -> list[str]:

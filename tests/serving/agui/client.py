@@ -148,3 +148,16 @@ def _data(stream: str) -> Iterator[Any]:
     for line in stream.splitlines():
         if line.startswith("data: "):
             yield json.loads(line.removeprefix("data: "))
+
+
+def resume(client: Client, id_: str, payload: Any) -> list[Any]:
+    """Goes on with an answer to an interrupt."""
+    return client.run(resume=[{"interruptId": id_, "status": "resolved", "payload": payload}])
+
+
+def error(events: list[Any]) -> str:
+    """What went wrong in a run."""
+    last = events[-1]
+    assert (last.type, last.code) == (EventType.RUN_ERROR, "invalid_value")
+    message: str = last.message
+    return message
