@@ -5,8 +5,9 @@ hold certain words (`must`; of a list inside it, any one), must not hold others,
 and it is a question of its own, or something about the conversation, which is answered from that alone (`turn`). Near
 misses lean on earlier turns though they look as if they did not, as "Is Mina Dahl her boss?" does.
 `--split held_out` are conversations that nothing was tuned on before their first score (docs/results.md).
-`--gguf FILE` serves a model with xllamacpp for the while. `--small` measures what an in-process model gets, which is not asked to rewrite anything. `--replies FILE` keeps
-each reply with a hash of its prompt, so that a change of what is made of the replies needs no new calls.
+`--gguf FILE` serves a model with xllamacpp for the while. `--small` measures what an in-process model gets, which is
+not asked to rewrite anything. `--replies FILE` keeps each reply with a hash of its prompt, so that a change of what
+is made of the replies needs no new calls.
 """
 
 import argparse
