@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from anabranch.bounds import CALL_SECONDS
 from anabranch.characters import whole_characters
 from anabranch.errors import BudgetExceededError, ConfigurationError, QuestionError
-from anabranch.options import PlannerSettings, declared, price_of
+from anabranch.options import LOCAL_MODEL, PlannerSettings, declared, price_of
 from anabranch.plan import Usage
 
 Fallback = Literal["local", "direct"]
@@ -22,7 +22,6 @@ Fallback = Literal["local", "direct"]
 MAX_QUESTION_CHARS = 20_000
 LAST_ANSWER_TOKENS = 64
 """Tokens that a reply may have although the budget has fewer left: with less, its call would be of no use."""
-LOCAL_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 class Settings(BaseSettings):

@@ -22,6 +22,8 @@ PlanningMode = Literal["static", "dynamic"]
 Protocol = Literal["auto", "guided", "per_node"]
 AnswerForm = Literal["whole", "short"]
 """What the user gets: the model's whole answer, or the short one at its end, as graders want it."""
+LOCAL_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""The model in this process, and the base of the adapters that come with the package."""
 MODEL_NAMES = "local, local:FILE.gguf, local:FOLDER, http://host:8000/v1[#MODEL], openai:MODEL or PROVIDER:MODEL"
 PRICE = "IN,OUT"
 """What stands for a price, in dollars per million tokens, in a command's help; values of such options are checked."""
@@ -183,6 +185,14 @@ class OptionSet:
             option.check(getattr(self, option.name), said(option))
 
 
+HowPlansRun = Annotated[
+    Protocol,
+    Option(
+        "How plans run: auto, guided (one call) or per_node (one each).",
+        "`auto` decides by the plan's routes (see `graphs/protocol.py`).",
+        metavar="NAME",
+    ),
+]
 MostSubQuestions = Annotated[
     int, Option("Most sub-questions in a plan.", "In dynamic mode, in all layers together.", metavar="N", least=1)
 ]
@@ -206,14 +216,7 @@ class PlannerOptions(OptionSet):
         PlanningMode,
         Option("static: the whole plan at once; dynamic: step by step, given the answers.", metavar="MODE"),
     ] = "static"
-    protocol: Annotated[
-        Protocol,
-        Option(
-            "How plans run: auto, guided (one call) or per_node (one each).",
-            "`auto` decides by the plan's routes (see `graphs/protocol.py`).",
-            metavar="NAME",
-        ),
-    ] = "auto"
+    protocol: HowPlansRun = "auto"
     max_sub_questions: MostSubQuestions = 8
     max_replans: Annotated[
         int, Option("Most plans after the first.", "In static mode; a layer is no new plan.", metavar="N", least=0)

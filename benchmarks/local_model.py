@@ -24,7 +24,7 @@ from anabranch.agents.local import prepare
 from anabranch.agents.local.engine import LocalEngine
 from anabranch.agents.local.generation import Options
 from anabranch.codecs import LineGrammar
-from anabranch.config import LOCAL_MODEL
+from anabranch.options import LOCAL_MODEL
 from anabranch.tools import Catalogue, calculator
 
 SYSTEM = """Split the question into sub-questions, one a line: ID [ROUTE] TEXT

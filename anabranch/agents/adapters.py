@@ -5,8 +5,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from anabranch.config import LOCAL_MODEL, read_settings
+from anabranch.config import read_settings
 from anabranch.errors import ConfigurationError
+from anabranch.options import LOCAL_MODEL
 
 Role = Literal["decomposer", "solver"]
 SHIPPED: dict[Role, str] = {"decomposer": "decomposer-135m", "solver": "solver-135m"}

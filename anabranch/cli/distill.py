@@ -1,12 +1,11 @@
 """The commands of `anabranch distill`: a stage's options in, its manifest out. Light: bodies import the stages."""
 
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from anabranch.cli.stages import stage
+from anabranch.cli.stages import Running, stage
 from anabranch.cli.training import prefer, reinforce, train
 from anabranch.distill.options import (
     BuildOptions,
@@ -22,7 +21,6 @@ from anabranch.distill.options import (
 )
 from anabranch.errors import ConfigurationError
 
-Running = Coroutine[Any, Any, dict[str, Any]]
 distill = typer.Typer(
     name="distill",
     help="Distils a decomposer: stages that each go on where they stopped.",

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
 import typer
 
@@ -13,30 +13,31 @@ from anabranch.cli.failures import guarded, quiet_libraries
 from anabranch.cli.parameters import Command, Debug, Quiet, takes
 from anabranch.options import OptionSet
 
-S = TypeVar("S", bound=OptionSet)
 Made = dict[str, Any]
+Running = Coroutine[Any, Any, Made]
 
 
-def stage(kind: type[S]) -> Callable[[Callable[[S], Made | Coroutine[Any, Any, Made]]], Command]:
+def stage(*kinds: type[OptionSet]) -> Callable[[Callable[..., Made | Running]], Command]:
     """Makes a command of a function from a stage's options to its manifest, which it prints as JSON.
 
     Args:
-        kind: the dataclass of the options.
+        kinds: the dataclasses of the options, of which the function takes one each.
     """
 
-    def give(run: Callable[[S], Made | Coroutine[Any, Any, Made]]) -> Command:
-        @takes(kind, environment=False, ranges=True)
+    def give(run: Callable[..., Made | Running]) -> Command:
         def command(ctx: typer.Context, quiet: Quiet = False, debug: Debug = False, **_: Any) -> None:
-            with at_work(debug=debug, quiet=quiet):
-                tell(run(kind.of(ctx.params, attrgetter("flag"))))
+            with _at_work(debug=debug, quiet=quiet):
+                _tell(run(*(kind.of(ctx.params, attrgetter("flag")) for kind in kinds)))
 
         command.__name__, command.__doc__ = run.__name__, run.__doc__
+        for kind in reversed(kinds):
+            command = takes(kind, environment=False, ranges=True)(command)
         return command
 
     return give
 
 
-def tell(made: Made | Coroutine[Any, Any, Made]) -> None:
+def _tell(made: Made | Running) -> None:
     """Prints what a stage made, after it ran if it is still to."""
     if isinstance(made, Coroutine):
         import asyncio
@@ -46,7 +47,7 @@ def tell(made: Made | Coroutine[Any, Any, Made]) -> None:
 
 
 @contextmanager
-def at_work(*, debug: bool, quiet: bool) -> Iterator[None]:
+def _at_work(*, debug: bool, quiet: bool) -> Iterator[None]:
     """A stage at work: its errors are told in one line, with its progress above."""
     with guarded(debug=debug) as guard:
         quiet_libraries(debug=debug)

@@ -1,13 +1,15 @@
 """The options of the stages of `anabranch distill`, each declared once. Light: the command line imports it.
 
-How to train is in `recipes`. A stage is a function of its options, and its command takes them as they are declared.
+A stage is a function of its options, and its command takes them as they are declared. Those that train are told how by
+a recipe besides (see `recipes`).
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from anabranch.options import Option, OptionSet, Protocol
+from anabranch.distill.recipes import Seed
+from anabranch.options import LOCAL_MODEL, HowPlansRun, Option, OptionSet
 
 if TYPE_CHECKING:
     from anabranch.batch.chat import Model
@@ -17,7 +19,6 @@ else:
 
 MODEL = "local, http://host:8000/v1#MODEL, openai:MODEL or PROVIDER:MODEL"
 ASKED = f"{MODEL}, or batch:NAME to write the prompts to a file, to be answered elsewhere"
-
 Data = Annotated[Path, Option("The data sets' folder.", metavar="FOLDER")]
 Work = Annotated[Path, Option("Where what the stages make is kept.", metavar="FOLDER")]
 AnswersElsewhere = Annotated[
@@ -30,7 +31,12 @@ AnswersElsewhere = Annotated[
 ]
 Limit = Annotated[int | None, Option("Only so many rows of each kind.", metavar="N")]
 TokenPrice = Annotated[str, Option("The model's price, $ per million tokens.", metavar="IN,OUT")]
-Seed = Annotated[int, Option("Makes it repeatable.", "As far as a model's server does.", metavar="N")]
+StartingAdapter = Annotated[
+    Path, Option("The adapter to go on from.", "It is the reference of preferences, too.", metavar="FOLDER")
+]
+PlansEach = Annotated[
+    int, Option("Plans to draw for each question.", "By each model that writes plans.", metavar="N", least=1)
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +55,7 @@ class DemonstrateOptions(OptionSet):
         ),
     ] = ("local",)
     replies: AnswersElsewhere = None
-    samples: Annotated[int, Option("Plans to draw for each question.", "By each teacher.", metavar="N", least=1)] = 4
+    samples: PlansEach = 4
     limit: Limit = None
     price: TokenPrice = ""
 
@@ -127,7 +133,7 @@ class DrawOptions(OptionSet):
     work: Work
     decomposer: Annotated[Model, Option(f"Model that writes plans: {ASKED}.", metavar="MODEL")] = "local"
     replies: AnswersElsewhere = None
-    samples: Annotated[int, Option("Plans to draw for each question.", metavar="N", least=1)] = 4
+    samples: PlansEach = 4
     temperature: Annotated[float, Option("Of several plans; one is greedy.", metavar="X", least=0)] = 0.8
     tool: Annotated[
         tuple[str, ...],
@@ -179,7 +185,7 @@ class Selection(OptionSet):
         float,
         Option("Share of questions held out.", "In files of their own.", metavar="X", least=0, most=1),
     ] = 0.05
-    seed: Annotated[int, Option("Makes it repeatable.", "Of the tool catalogues.", metavar="N")] = 1
+    seed: Seed = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,18 +195,14 @@ class _Priced(OptionSet):
 
 @dataclass(frozen=True, kw_only=True)
 class ScreenOptions(Selection, _Priced):
-    """What `screen` is told, besides what `Selection` says."""
+    """What `screen` is told, besides what `Selection` says.
+
+    Of the values of `protocol`, `auto` guides here unless the solver is the in-process model.
+    """
 
     questions: Annotated[Path, Option("JSON lines: id, question, answer, meta.steps.", metavar="FILE")]
     work: Work
-    protocol: Annotated[
-        Protocol,
-        Option(
-            "How plans run: auto, guided (one call) or per_node (one each).",
-            "`auto` guides unless the solver is the in-process model.",
-            metavar="NAME",
-        ),
-    ] = "auto"
+    protocol: HowPlansRun = "auto"
     plans: Annotated[
         Path | None,
         Option("JSON lines: id, sample, plan (as lines).", "`messages`: the prompt, if it had one.", metavar="FILE"),
@@ -220,6 +222,76 @@ class ScreenOptions(Selection, _Priced):
     ] = 4
     temperature: Annotated[float, Option("Of several answers; one is greedy.", metavar="X", least=0)] = 0.7
     max_tokens: Annotated[int, Option("Most tokens of an answer.", metavar="N", least=1)] = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained(OptionSet):
+    """What all stages that train are told."""
+
+    out: Annotated[Path, Option("Folder of the adapter and its manifest.", metavar="FOLDER")]
+    base: Annotated[str, Option("Hub id or folder of the base model.", metavar="MODEL")] = LOCAL_MODEL
+    base_name: Annotated[str | None, Option("What the adapter calls its base.", metavar="NAME", shown="--base")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _HeldOut(Trained):
+    held_out: Annotated[Path, Option("JSON lines for the held-out loss.", metavar="FILE")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(_HeldOut):
+    """What `train` is told, besides a `Recipe`."""
+
+    rows: Annotated[Path, Option("JSON lines: messages, completion.", metavar="FILE")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferOptions(_HeldOut):
+    """What `prefer` is told, besides a `PreferenceRecipe`."""
+
+    adapter: StartingAdapter
+    pairs: Annotated[Path, Option("JSON lines: messages, chosen, rejected.", metavar="FILE")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs(OptionSet):
+    """The files of a reinforcement."""
+
+    questions: Annotated[
+        tuple[Path, ...],
+        Option("JSON lines: question, answer, [context: paragraphs], [meta.supporting_facts].", metavar="FILE"),
+    ]
+    tune: Annotated[tuple[Path, ...], Option("Such questions to choose the round by, never a test.", metavar="FILE")]
+    corpus: Annotated[
+        tuple[Path, ...], Option("JSON lines: title, text.", metavar="FILE", shown="the questions' paragraphs")
+    ] = ()
+    replay: Annotated[Path | None, Option("Rows of the adapter's first training to keep learning.", metavar="FILE")] = (
+        None
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReinforceOptions(Inputs, Trained):
+    """What `reinforce` is told, besides a `Reinforcement`."""
+
+    adapter: StartingAdapter
+    solver: Annotated[Model, Option(f"Who answers sub-questions: {MODEL}.", metavar="MODEL")] = "local"
+    decomposer: Annotated[
+        str | None,
+        Option(
+            "vLLM server that draws the plans, up to /v1, with LoRA updating.",
+            metavar="URL",
+            shown="draw in this process",
+        ),
+    ] = None
+    reward: Annotated[
+        str | None,
+        Option(
+            "Function that gives an outcome's reward.",
+            metavar="MODULE:NAME",
+            shown="recall and F1, less a little for each step",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

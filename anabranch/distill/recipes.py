@@ -8,6 +8,21 @@ from anabranch.options import Option, OptionSet
 LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The linear layers of a transformer block, by the names that most models give them."""
 
+BatchTokens = Annotated[
+    int, Option("Most tokens of a batch.", "Padding included; fewer where memory is short.", metavar="N", least=1)
+]
+Recompute = Annotated[
+    bool, Option("Less memory, a third slower.", "Less of the forward pass is kept, and computed again.")
+]
+Seed = Annotated[
+    int,
+    Option(
+        "Makes it repeatable.",
+        "Orders, initial weights, dropout, tool catalogues; what is drawn, as far as a model's server does.",
+        metavar="N",
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Schedule(OptionSet):
@@ -17,10 +32,10 @@ class Schedule(OptionSet):
         base: name of the base model that the adapter will name.
     """
 
-    base: str
+    base: str = ""
     learning_rate: Annotated[float, Option("Its peak.", "After the warm-up.", metavar="X")] = 1e-3
     epochs: Annotated[int, Option("Passes over the rows.", metavar="N", least=1)] = 1
-    batch_tokens: Annotated[int, Option("Most tokens of a batch.", "Padding included.", metavar="N", least=1)] = 12_288
+    batch_tokens: BatchTokens = 12_288
     max_tokens: Annotated[int, Option("Longer rows are left out.", metavar="N", least=8)] = 1_536
     warmup: Annotated[
         float,
@@ -37,21 +52,13 @@ class Schedule(OptionSet):
             above=0,
         ),
     ] = None
-    recompute: Annotated[
-        bool, Option("Less memory, a third slower.", "Less of the forward pass is kept, and computed again.")
-    ] = False
-    seed: Annotated[
-        int, Option("Makes it repeatable.", "Of the order, the initial weights and dropout.", metavar="N")
-    ] = 1
+    recompute: Recompute = False
+    seed: Seed = 1
 
 
 @dataclass(frozen=True)
 class Recipe(Schedule):
-    """How to fine-tune, besides what `Schedule` says.
-
-    Attributes:
-        layers: names of the linear layers that get an adapter.
-    """
+    """How to fine-tune, besides what `Schedule` says."""
 
     rank: Annotated[int, Option("LoRA's rank.", metavar="N", least=1)] = 16
     alpha: Annotated[
@@ -62,11 +69,19 @@ class Recipe(Schedule):
         float,
         Option("On LoRA's input.", "Anything but 0 takes a slower forward pass.", metavar="X", least=0, most=1),
     ] = 0.0
-    layers: tuple[str, ...] = LAYERS
+    layers: Annotated[
+        tuple[str, ...],
+        Option("Linear layers that get an adapter, separated by commas.", metavar="NAMES", shown=",".join(LAYERS)),
+    ] = LAYERS
     start: Annotated[
         str | None,
         Option("An adapter to go on from.", "Its rank, scale and layers are kept.", metavar="FOLDER"),
     ] = None
+
+    def __post_init__(self) -> None:
+        """Takes names apart that a command line gives in one text."""
+        named = (name.strip() for text in self.layers for name in text.split(","))
+        object.__setattr__(self, "layers", tuple(name for name in named if name))
 
 
 @dataclass(frozen=True)
@@ -107,13 +122,8 @@ class Updating(OptionSet):
         ),
     ] = 0.0
     replay_weight: Annotated[float, Option("Of the replayed rows' loss.", "Per token.", metavar="X", least=0)] = 0.1
-    batch_tokens: Annotated[
-        int,
-        Option("Most tokens of a batch.", "Padding included; fewer where memory is short.", metavar="N", least=1),
-    ] = 16_384
-    recompute: Annotated[
-        bool, Option("Less memory, a third slower.", "Less of the forward pass is kept, and computed again.")
-    ] = False
+    batch_tokens: BatchTokens = 16_384
+    recompute: Recompute = False
 
 
 @dataclass(frozen=True)
@@ -135,7 +145,4 @@ class Reinforcement(Updating):
     max_tokens: Annotated[int, Option("Longer replayed rows are left out.", metavar="N", least=8)] = 1_536
     evaluate_every: Annotated[int, Option("Rounds between two runs of the tuning questions.", metavar="N", least=1)] = 5
     max_seconds: Annotated[float | None, Option("No round begins after so long.", metavar="SECONDS", above=0)] = None
-    seed: Annotated[
-        int,
-        Option("Makes it repeatable.", "Of the questions' order, and of drawing in this process.", metavar="N"),
-    ] = 1
+    seed: Seed = 1

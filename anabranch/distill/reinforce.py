@@ -20,6 +20,7 @@ from anabranch.batch.chat import Model, name_of, opened
 from anabranch.batch.examples import Example, Paragraph, search_over
 from anabranch.batch.files import digest, write_manifest
 from anabranch.distill.environment import Asking, Environment, answerable, corpus, read_questions
+from anabranch.distill.options import Inputs
 from anabranch.distill.plan_source import PlanSource, source_of
 from anabranch.distill.policy import Drawn, Policy, merged
 from anabranch.distill.recipes import Reinforcement
@@ -31,29 +32,6 @@ from anabranch.distill.train import check_rows
 from anabranch.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The files of a reinforcement.
-
-    Attributes:
-        questions: JSON lines with question and answer, and best with paragraphs and supporting facts.
-        tune: such questions to choose the round by; never test questions.
-        corpus: JSON lines with title and text; empty to search the paragraphs of the questions.
-        replay: rows of the adapter's first training; None to replay none.
-    """
-
-    questions: tuple[Path, ...]
-    tune: tuple[Path, ...]
-    corpus: tuple[Path, ...] = ()
-    replay: Path | None = None
-
-    @property
-    def stamp(self) -> dict[str, str]:
-        """Hashes of the files, by name."""
-        paths = [*self.questions, *self.tune, *self.corpus, *([self.replay] if self.replay else [])]
-        return {f"{number}:{path.name}": digest(path) for number, path in enumerate(paths)}
 
 
 def reinforce(
@@ -95,7 +73,7 @@ def reinforce(
     world = _read(inputs)
     student = Student(model, how.base, adapter, recompute=how.recompute)
     replayed = _replayed(inputs.replay, student, how)
-    stamp = {"adapter": digest(adapter / "adapter_model.safetensors"), **inputs.stamp, "reward": _named(reward)}
+    stamp = {"adapter": digest(adapter / "adapter_model.safetensors"), **_stamp(inputs), "reward": _named(reward)}
     policy = Policy(student, how)
     rounds = Rounds(policy, out, {**asdict(how), "rounds": None, "max_seconds": None, **stamp})
 
@@ -112,6 +90,12 @@ def reinforce(
     }
     write_manifest(out / "manifest.json", {**facts, **(notes or {}), **rounds.described})
     return out
+
+
+def _stamp(inputs: Inputs) -> dict[str, str]:
+    """Hashes of the files, by name."""
+    paths = [*inputs.questions, *inputs.tune, *inputs.corpus, *([inputs.replay] if inputs.replay else [])]
+    return {f"{number}:{path.name}": digest(path) for number, path in enumerate(paths)}
 
 
 async def _run(

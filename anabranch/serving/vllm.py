@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from anabranch.agents.adapters import shipped_adapter, shipped_adapters
-from anabranch.config import LOCAL_MODEL, read_settings
+from anabranch.config import read_settings
 from anabranch.errors import BackendError, ConfigurationError, MissingExtraError, ModelUnavailableError
+from anabranch.options import LOCAL_MODEL
 from anabranch.private import private_folder
 from anabranch.serving import engines as shared
 from anabranch.serving.supervisor import Program, Work

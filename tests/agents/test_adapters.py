@@ -4,8 +4,8 @@ import pytest
 
 from anabranch.agents import adapters
 from anabranch.agents.adapters import adapter_folder
-from anabranch.config import LOCAL_MODEL
 from anabranch.errors import ConfigurationError
+from anabranch.options import LOCAL_MODEL
 
 
 @pytest.fixture

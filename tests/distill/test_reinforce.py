@@ -44,7 +44,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from anabranch.distill.reinforce import Inputs
+    from anabranch.distill.options import Inputs
 
     folder = tmp_path_factory.mktemp("files")
     write_jsonl(folder / "questions.jsonl", (question(town, n) for town in TOWNS for n in (2, 3)))
