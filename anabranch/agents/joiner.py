@@ -77,8 +77,8 @@ async def join(
     """
     if may_replan and not any(answer.ok for answer in answers.values()):
         return Joined(missing=failures(answers))
-    if model.small or (answers and all(answer.not_found for answer in answers.values())):
-        # Where nothing was found, a model of 1.5B parameters makes an answer up.
+    if model.small or (answers and not any(answer.ok for answer in answers.values())):
+        # Without one answer to join, models make one up: one of 1.5B parameters wrote the phone number 123-456-7890.
         return join_last(plan, answers, may_replan=may_replan)
     held = schema is not None and all(answer.ok for answer in answers.values())
     may_replan, form = may_replan and not held, "whole" if schema else form

@@ -97,10 +97,15 @@ async def test_where_all_failed_no_model_is_asked_for_a_replan(small: bool) -> N
     )
 
 
-async def test_where_all_failed_and_no_replan_is_left_the_joiner_says_so() -> None:
-    chat = scripted("Nothing was found.")
-    assert (await join(RoleModel(chat), "Q?", PLAN, ALL_FAILED, may_replan=False)).text == "Nothing was found."
-    assert chat.prompts[0].count("FAILED") == 3
+@pytest.mark.parametrize("small", [True, False])
+async def test_where_all_failed_and_no_replan_is_left_no_model_makes_an_answer_up(small: bool) -> None:
+    chat = scripted("Her phone number is 123-456-7890.")
+    joined = await join(RoleModel(chat, small=small), "Q?", PLAN, ALL_FAILED, may_replan=False)
+    assert chat.prompts == []
+    assert joined.text == (
+        "No answer was found: sub-question 1 failed: no such page; sub-question 2 failed: away; "
+        "sub-question 3 failed: 1 failed."
+    )
 
 
 async def test_earlier_turns_come_between_instruction_and_question() -> None:
