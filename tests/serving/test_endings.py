@@ -64,7 +64,7 @@ def test_a_stream_whose_server_fails_ends_with_an_error(serve: Serve) -> None:
 
 def test_an_answer_that_a_deadline_ends_is_a_part(serve: Serve) -> None:
     endless = ScriptedChatModel(script=lambda _prompt: "on and " * 5000, word_delay=0.01)
-    url = serve(live.parts('{"sub_questions": []}', endless, budget=Budget(max_seconds=0.4)))
+    url = serve(live.parts('{"sub_questions": []}', endless, budget=Budget(max_seconds=1.5)))
     for stream in (False, True):
         reply = httpx.post(f"{url}/v1/chat/completions", json=CHAT | {"stream": stream}, timeout=20)
         assert reply.status_code == 200
