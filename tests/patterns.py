@@ -78,21 +78,42 @@ def _methods(paths: Iterable[Path]) -> dict[str, set[str]]:
     return called
 
 
-def _use(place: str, name: str, call: Any, module: ModuleType, methods: set[str]) -> Use:
-    def value(node: ast.expr) -> Any:
-        return eval(compile(ast.Expression(node), place, "eval"), dict(vars(module)))
-
-    function = call.func.attr
-    named = next((keyword.value for keyword in call.keywords if keyword.arg == "flags"), None)
-    position = _WITH_FLAGS.get(function, 99)
-    flags = named or (call.args[position] if len(call.args) > position else None)
-    library = importlib.import_module(call.func.value.id)
-    pattern = library.compile(value(call.args[0]), value(flags) if flags else 0)
+def _use(place: str, name: str, call: ast.Call, module: ModuleType, methods: set[str]) -> Use:
+    library = importlib.import_module(call.func.value.id)  # type: ignore[attr-defined]
+    function = call.func.attr  # type: ignore[attr-defined]
+    pattern: Any = vars(module).get(name)
+    if function != "compile" or not hasattr(pattern, "pattern"):
+        named = next((keyword.value for keyword in call.keywords if keyword.arg == "flags"), None)
+        position = _WITH_FLAGS.get(function, 99)
+        flags = named or (call.args[position] if len(call.args) > position else None)
+        pattern = library.compile(_value(call.args[0], module), _value(flags, module) if flags else 0)
     if methods and methods <= {"match", "fullmatch"}:
         function = "match" if "match" in methods else "fullmatch"
     if function in ("match", "fullmatch"):
         return Use(place, name, pattern, getattr(pattern, function))
     return Use(place, name, pattern, lambda text: sum(1 for _ in pattern.finditer(text)))
+
+
+def _value(node: ast.expr, module: ModuleType) -> Any:
+    """What an expression of constants, names of the module and texts made of these is, without running it.
+
+    Raises:
+        NameError: it takes something else, such as a variable of a function.
+    """
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.Name(id=name) if hasattr(module, name):
+            return getattr(module, name)
+        case ast.Attribute(value=owner, attr=name):
+            return getattr(_value(owner, module), name)
+        case ast.JoinedStr(values=parts):
+            return "".join(str(_value(part, module)) for part in parts)
+        case ast.FormattedValue(value=inner):
+            return _value(inner, module)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _value(left, module) | _value(right, module)
+    raise NameError(ast.unparse(node))
 
 
 def attacks(pattern: Any) -> Iterator[tuple[str, str, str]]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import uvicorn
 from langchain_core.language_models import BaseChatModel
-from langchain_core.tools import BaseTool
+from langchain_core.tools import BaseTool, tool
+from langgraph.types import interrupt
 from starlette.types import ASGIApp
 
 from anabranch.agents.decomposer import Decomposer, JsonDecomposer
@@ -25,6 +26,12 @@ ANSWER = "In 1952"
 def always(text: str) -> Callable[[str], Reply]:
     """A script that says the same to everything."""
     return lambda _prompt: text
+
+
+@tool
+def ask(text: str) -> str:
+    """Asks the person."""
+    return f"she says {interrupt(f'what of {text}?')}"
 
 
 def parts(

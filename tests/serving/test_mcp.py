@@ -1,9 +1,6 @@
 """The MCP server, with the SDK's own client, over both transports."""
 
 import asyncio
-import json
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from tests.fakes import ScriptedChatModel
 from tests.graphs.scripts import plan_json
 from tests.serving import live
 from tests.serving.mcp_client import connected
+from tests.serving.stdio import served
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
 
@@ -172,31 +170,9 @@ def test_nothing_but_the_protocol_is_on_standard_output(
     models: Callable[..., list[str]],  # noqa: F811
 ) -> None:
     (home / "noisy.py").write_text(NOISE)
-    process = subprocess.Popen(
-        scenario.command("serve", "mcp", *models("--tool", "noisy:lookup")),
-        cwd=home,
-        env=scenario.environment(home),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    start = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}}
     ask = {"name": "ask", "arguments": {"question": scenario.QUESTION}}
-    messages = [
-        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": start},
-        {"jsonrpc": "2.0", "method": "notifications/initialized"},
-        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": ask},
-    ]
-    assert process.stdin
-    assert process.stdout
-    process.stdin.write("".join(json.dumps(message) + os.linesep for message in messages))
-    process.stdin.flush()
-    lines = [process.stdout.readline(), process.stdout.readline()]
-    out, err = process.communicate(timeout=60)
-    replies = [json.loads(line) for line in [*lines, *out.splitlines()]]
-    assert [reply["id"] for reply in replies] == [1, 2]
+    replies, err = served(home, models("--tool", "noisy:lookup"), [ask])
+    assert [reply["id"] for reply in replies] == [0, 1]
     assert replies[1]["result"]["content"][0]["text"] == scenario.ANSWER
-    assert process.returncode == 0
     assert "imported" in err
     assert "from a child" in err

@@ -1,7 +1,6 @@
 """Text that is none, from clients and from models behind the server: every call gets a reply that can be read."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from tests.fakes import ScriptedChatModel
 from tests.graphs.scripts import plan_json
 from tests.serving import live
 from tests.serving.conftest import Serve
+from tests.serving.stdio import served
 from tests.test_doors import BAD
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
@@ -97,33 +97,13 @@ def turn(text: str) -> dict[str, Any]:
 
 
 def test_every_mcp_call_over_stdio_gets_a_reply(home: Path, models: Callable[..., list[str]]) -> None:  # noqa: F811
-    start = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}}
     calls = [
         {"name": name, "arguments": {"question": f"{scenario.QUESTION} {bad}"} | more}
         for bad in BAD.values()
         for name, more in (("ask", {"history": [turn(bad)]}), ("plan", {}), (bad, {bad: bad}))
     ]
-    messages = [
-        {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": start},
-        {"jsonrpc": "2.0", "method": "notifications/initialized"},
-        *({"jsonrpc": "2.0", "id": id_, "method": "tools/call", "params": call} for id_, call in enumerate(calls, 1)),
-    ]
     (home / "slow_tools.py").write_text(scenario.TOOLS)
-    process = subprocess.Popen(
-        scenario.command("serve", "mcp", *models("--tool", "slow_tools:lookup")),
-        cwd=home,
-        env=scenario.environment(home),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin
-    assert process.stdout
-    process.stdin.write("".join(json.dumps(message) + "\n" for message in messages))
-    process.stdin.flush()
-    replies = [json.loads(process.stdout.readline()) for _ in range(len(calls) + 1)]
-    process.communicate(timeout=60)
+    replies, _ = served(home, models("--tool", "slow_tools:lookup"), calls)
     assert sorted(reply["id"] for reply in replies) == list(range(len(calls) + 1))
     answered = [reply for reply in replies if "content" in reply.get("result", {})]
     assert sum(not reply["result"].get("isError") for reply in answered) == 2 * len(BAD)

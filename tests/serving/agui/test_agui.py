@@ -9,7 +9,6 @@ import httpx
 import pytest
 from ag_ui.core import EventType
 from langchain_core.tools import tool
-from langgraph.types import interrupt
 
 from anabranch.serving.agui.events import MAX_RESULT_CHARS
 from anabranch.serving.door import DoorRules
@@ -154,11 +153,6 @@ def test_a_tool_of_the_client_is_called(serve: Serve) -> None:
 
 
 def test_an_interrupt_and_a_tool_of_the_client_wait_together(serve: Serve) -> None:
-    @tool
-    def ask(text: str) -> str:
-        """Asks the person."""
-        return f"she says {interrupt(f'what of {text}?')}"
-
     plan = plan_json(("ask", "tea", []), ("weather", "What is the weather in Paris?", []))
 
     def solver(prompt: str) -> str:
@@ -168,7 +162,7 @@ def test_an_interrupt_and_a_tool_of_the_client_wait_together(serve: Serve) -> No
             return "Answer: " + " and ".join(word for word in ("yes", "sunny") if f"= {word}" in prompt)
         return "yes" if "she says yes" in prompt else "sunny"
 
-    client = Client(serve(live.parts(plan, solver, [ask])))
+    client = Client(serve(live.parts(plan, solver, [live.ask])))
     waiting = interrupts(client.ask("What does she want of tea in the weather of Paris?", tools=[WEATHER]))
     assert sorted(each.reason for each in waiting) == ["input_required", "tool_call"]
     (call,) = [each for each in waiting if each.tool_call_id]

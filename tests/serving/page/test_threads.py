@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 from langchain_core.tools import tool
-from langgraph.types import interrupt
 
 from anabranch.serving.options import Limits
 from anabranch.serving.page import threads
@@ -138,11 +137,6 @@ def test_an_action_waits_for_a_decision(serve: Serve) -> None:
 
 
 def test_tools_that_ask_at_the_same_time_get_an_answer_each(serve: Serve) -> None:
-    @tool
-    def ask(text: str) -> str:
-        """Asks the person."""
-        return f"she says {interrupt(f'what of {text}?')}"
-
     plan = plan_json(("ask", "tea", []), ("ask", "milk", []))
 
     def solver(prompt: str) -> str:
@@ -152,7 +146,7 @@ def test_tools_that_ask_at_the_same_time_get_an_answer_each(serve: Serve) -> Non
             return "she says " + prompt.rsplit("she says ", 1)[1].split()[0]
         return '{"text": "milk"}' if "milk" in prompt.rsplit("tea", 1)[-1] else '{"text": "tea"}'
 
-    client = Client(serve(live.parts(plan, solver, [ask])))
+    client = Client(serve(live.parts(plan, solver, [live.ask])))
     waiting = asked(client.run(question="What does she want of tea and milk?"))
     assert sorted(each["value"] for each in waiting) == ["what of milk?", "what of tea?"]
     said = {each["id"]: "yes" if "tea" in each["value"] else "no" for each in waiting}
