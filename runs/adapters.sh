@@ -32,7 +32,7 @@ train decomposer-1.5b-first $QWEN15 "$W/w3/decomposer_train.jsonl" "$D/w3/decomp
   --learning-rate 2e-4 --batch-tokens 6144 --max-seconds 170
 
 # decomposer-135m, second and third stage: plans over tools, in each as many rows of the first stage as of tasks, none twice, and a
-# larger rank. 394 steps in 120 s and 491 in 142 s on an H200 that also served; no teacher. docs/toolplans.md says why.
+# larger rank. 394 steps in 120 s and 491 in 142 s on an H200 that also served; no teacher. docs/lab/toolplans.md says why.
 T=$OUT/tools
 mkdir -p "$T"
 python -m benchmarks.toolplans.draw "$DATA" "$T"

@@ -17,7 +17,7 @@ anabranch distill score routes --rows routes_test.jsonl --out OUT --decomposer h
 ```
 
 MORE is a sample of the rows that `anabranch distill build` makes, so that questions are not forgotten. A small model
-needs as many of them as of the others (`mixed`), and more room (`widen`): docs/toolplans.md has the commands.
+needs as many of them as of the others (`mixed`), and more room (`widen`): docs/lab/toolplans.md has the commands.
 DATA holds toolplans_*.jsonl and toolplans_*_tools.json. `rows.py` needs the standard library alone, for GPU machines.
 Tools of the fields that the test rows of Seal-Tools need are left out, as right tools and as others.
 """
