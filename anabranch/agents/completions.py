@@ -43,7 +43,7 @@ class Completions:
         body = {**payload, "stream": True} if stream else payload
         with _connections_told():
             reply: Any = await self._client.post(
-                "/chat/completions",
+                f"{self._client.base_url}chat/completions",  # whole, or the client puts it together at each call
                 body=body,
                 options=options,
                 cast_to=object,
@@ -56,6 +56,26 @@ class Completions:
             with suppress(ValueError):  # JSON that the server says is something else
                 return json.loads(reply)
         return reply
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Raises an error that came, so that LangChain makes of it what it makes of its own client's.
+
+    Attributes:
+        error: the error.
+    """
+
+    error: Exception
+
+    @property
+    def with_raw_response(self) -> "Failed":
+        """The same."""
+        return self
+
+    async def create(self, **_: Any) -> Any:
+        """Raises it."""
+        raise self.error
 
 
 @contextmanager

@@ -1,11 +1,9 @@
 """Chat models behind OpenAI-compatible addresses. Importing this module imports the OpenAI client."""
 
 import asyncio
-import ssl
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,21 +11,19 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
-from openai import DefaultAioHttpClient, Timeout
+from openai import APIError, Timeout
 from pydantic import PrivateAttr
 
 from anabranch.addresses import Login, split_login
-from anabranch.agents.chunks import library
-from anabranch.agents.completions import Completions
+from anabranch.agents.completions import Completions, Failed
+from anabranch.agents.endpoint_client import EndpointClient
 from anabranch.agents.wire import (
     SERVED_TYPE,
     error_in,
-    error_status,
     put_right,
     refusal_in,
 )
 from anabranch.errors import EndpointError
-from anabranch.fetching import MAX_REPLY_BYTES, check_encoding, too_long
 
 CONNECT_SECONDS = 5.0
 
@@ -90,11 +86,7 @@ class EndpointChatModel(ChatOpenAI):
             del self._of_loop[other]
         if (found := self._of_loop.get(loop)) is None:
             limits: Any = self.request_timeout
-            hooks: Any = {"response": [_bounded, _as_error]}
-            plain = {"Accept-Encoding": "identity"}
-            http = DefaultAioHttpClient(
-                timeout=limits, verify=_trusted(), event_hooks=hooks, headers=plain, auth=self._login
-            )
+            http = EndpointClient(limits, self._login)
             client = self.root_async_client.copy(http_client=http)
             # The seed is that of a call, as copies with others share these connections.
             mine = {"root_async_client": client, "async_client": Completions(client), "seed": None}
@@ -125,7 +117,17 @@ class EndpointChatModel(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return await ChatOpenAI._agenerate(self._pooled(), messages, stop, run_manager, **self._seeded(kwargs))
+        pooled, kwargs = self._pooled(), self._seeded(kwargs)
+        payload = pooled._get_request_payload(messages, stop=stop, **kwargs)
+        if "response_format" in payload or self.include_response_headers or pooled._use_responses_api(payload):
+            return await ChatOpenAI._agenerate(pooled, messages, stop, run_manager, **kwargs)
+        try:
+            reply = await pooled.async_client.create(**payload)
+        except APIError as error:
+            failed = pooled.model_copy(update={"async_client": Failed(error)})
+            return await ChatOpenAI._agenerate(failed, messages, stop, run_manager, **kwargs)
+        # LangChain reads it in a thread, which takes longer than the reading.
+        return pooled._create_chat_result(reply)
 
     def _seeded(self, arguments: dict[str, Any]) -> dict[str, Any]:
         return arguments if self.seed is None else {"seed": self.seed, **arguments}
@@ -195,45 +197,6 @@ def _says_anything(chunk: ChatGenerationChunk) -> bool:
     message, info = chunk.message, chunk.generation_info or {}
     calls = isinstance(message, AIMessageChunk) and message.tool_call_chunks
     return bool(message.content or message.additional_kwargs or calls or info.get("finish_reason"))
-
-
-async def _bounded(response: Any) -> None:
-    """Ends the reading of a reply that has more bytes than any that is of use."""
-    check_encoding(response.headers)
-    response.stream = _bounded_stream()(response.stream)
-
-
-@cache
-def _bounded_stream() -> Any:
-    class Bounded(library().AsyncByteStream):  # type: ignore[misc]
-        def __init__(self, stream: Any) -> None:
-            self.stream = stream
-
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            seen = 0
-            async for chunk in self.stream:
-                seen += len(chunk)
-                if seen > MAX_REPLY_BYTES:
-                    raise too_long()
-                yield chunk
-
-        async def aclose(self) -> None:
-            await self.stream.aclose()
-
-    return Bounded
-
-
-async def _as_error(response: Any) -> None:
-    """Gives a reply of status 200 whose body is an error the error's status: the client retries it, or tells it."""
-    if response.status_code == 200 and "json" in response.headers.get("content-type", ""):
-        response.status_code = error_status(await response.aread()) or 200
-
-
-@cache
-def _trusted() -> ssl.SSLContext:
-    """The certificates that are trusted; reading them takes longer than a call."""
-    context: ssl.SSLContext = library().create_ssl_context()
-    return context
 
 
 def timeouts(read: float) -> Timeout:

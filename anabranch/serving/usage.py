@@ -20,6 +20,9 @@ class UsageByRole(AsyncCallbackHandler):
         by_role: tokens by `decomposer`, `solver` and `joiner`.
     """
 
+    run_inline = True
+    ignore_chain = True  # LangChain would make a task for each beginning and end of a node
+
     def __init__(self) -> None:
         self.by_role: dict[str, Usage] = {}
         self._prompts: dict[UUID, list[BaseMessage]] = {}
