@@ -14,11 +14,11 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import Command
 
-from anabranch.cli import review, threads
+from anabranch.cli import review
 from anabranch.cli.board import Board
 from anabranch.cli.failures import NOT_WHOLE, Guard, complain
 from anabranch.cli.loop import Loop
-from anabranch.cli.options import Options
+from anabranch.cli.options import THREADS, Options, recalled, remember
 from anabranch.cli.outcome import Outcome
 from anabranch.cli.terminal import print_answer, print_json
 from anabranch.cli.text import clean, in_one_line
@@ -80,7 +80,7 @@ def opened_thread(ask: Ask, loop: Loop, stack: AsyncExitStack) -> BaseCheckpoint
     Raises:
         ConfigurationError, StorageError: it cannot be used, or another process is at work on the thread.
     """
-    usual = read_settings().cache_dir / threads.FILE
+    usual = read_settings().cache_dir / THREADS
     where = ask.checkpoints or usual
     if ask.thread:
         file, part = (usual, f"{shown(where)}, ") if is_postgres(where) else (Path(where), "")
@@ -107,7 +107,7 @@ def settle(ask: Ask, unfinished: Unfinished | None, view: View) -> Ask:
         )
     if ask.restart and ask.question:
         return ask
-    options = ask.options.recalled(threads.recalled(unfinished.metadata), ask.given)
+    options = ask.options.recalled(recalled(unfinished.metadata), ask.given)
     if options.review:
         review.need_person()
     if ask.restart:
@@ -161,7 +161,7 @@ class Run:
         self._max_sub_questions = ask.options.max_sub_questions
         self._config: Any = {
             "configurable": {"thread_id": ask.thread_id},
-            "metadata": threads.remember(ask.options.stored()),
+            "metadata": remember(ask.options.stored()),
         }
         self._modes: Any = ["custom", "updates"] if isinstance(view, Silence) else ["custom", "updates", "messages"]
 

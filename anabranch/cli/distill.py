@@ -1,26 +1,33 @@
 """The commands of `anabranch distill`: a stage's options in, its manifest out. Light: bodies import the stages."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 
-from anabranch.cli.stages import Running, stage
-from anabranch.cli.training import prefer, reinforce, train
+from anabranch.cli.stages import Made, Running, stage
 from anabranch.distill.options import (
     BuildOptions,
     DemonstrateOptions,
     DrawOptions,
     ExportOptions,
+    PreferOptions,
     ReadOptions,
+    ReinforceOptions,
     ScorePlansOptions,
     ScoreRoutesOptions,
     ScoreSolverOptions,
     ScreenOptions,
     SolutionsOptions,
+    Trained,
+    TrainOptions,
 )
-from anabranch.errors import ConfigurationError
+from anabranch.distill.recipes import PreferenceRecipe, Recipe, Reinforcement
+from anabranch.errors import ConfigurationError, MissingExtraError
 
+R = TypeVar("R", Recipe, PreferenceRecipe, Reinforcement)
 distill = typer.Typer(
     name="distill",
     help="Distils a decomposer: stages that each go on where they stopped.",
@@ -48,7 +55,7 @@ def demonstrate(options: DemonstrateOptions) -> Running:
 
 @distill.command()
 @stage(BuildOptions)
-def build(options: BuildOptions) -> dict[str, Any]:
+def build(options: BuildOptions) -> Made:
     """Builds training, tuning and test rows from data sets and the teacher's replies."""
     from anabranch.distill.pipeline import build
 
@@ -93,14 +100,44 @@ def screen(options: ScreenOptions) -> Running:
     return screen(options)
 
 
-distill.command()(train)
-distill.command()(prefer)
-distill.command()(reinforce)
+@distill.command()
+@stage(TrainOptions, Recipe)
+def train(options: TrainOptions, recipe: Recipe) -> Made:
+    """Trains a LoRA adapter on rows, with the loss on completions only."""
+    _need_training()
+    from anabranch.distill.train import train
+
+    named = _named(recipe, options)
+    return _manifest(train(_prepared(options), options.rows, options.held_out, options.out, named, _notes()))
+
+
+@distill.command()
+@stage(PreferOptions, PreferenceRecipe)
+def prefer(options: PreferOptions, recipe: PreferenceRecipe) -> Made:
+    """Goes on training an adapter on pairs of a better and a worse plan (DPO)."""
+    _need_training()
+    from anabranch.distill.preference import prefer
+
+    files = (options.adapter, options.pairs, options.held_out, options.out)
+    return _manifest(prefer(_prepared(options), *files, _named(recipe, options), _notes()))
+
+
+@distill.command()
+@stage(ReinforceOptions, Reinforcement)
+def reinforce(options: ReinforceOptions, recipe: Reinforcement) -> Made:
+    """Reinforces an adapter by what its own plans find in a corpus."""
+    _need_training()
+    from anabranch.distill.reinforce import reinforce
+    from anabranch.distill.rewards import reward_named
+
+    how, reward = _named(recipe, options), reward_named(options.reward)
+    where: dict[str, Any] = {"decomposer": options.decomposer, "reward": reward, "notes": _notes()}
+    return _manifest(reinforce(_prepared(options), options.adapter, options, options.out, options.solver, how, **where))
 
 
 @distill.command()
 @stage(ExportOptions)
-def export(options: ExportOptions) -> dict[str, Any]:
+def export(options: ExportOptions) -> Made:
     """Merges an adapter into its base, for servers that take whole models."""
     from anabranch.agents.local import prepare
     from anabranch.distill import export
@@ -143,3 +180,32 @@ def _check_replies(replies: Path | None, role: str, model: Any) -> None:
 
     if replies is not None and not elsewhere(model):
         raise ConfigurationError(f"--replies goes with --{role} batch:NAME, not with {model}; name who answered there")
+
+
+def _need_training() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "transformers", "peft") if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(f"training needs {', '.join(missing)}; install with: pip install 'anabranch[train]'")
+
+
+def _named(recipe: R, options: Trained) -> R:
+    return replace(recipe, base=options.base_name or options.base)
+
+
+def _prepared(options: Trained) -> Path:
+    from anabranch.agents.local import prepare
+
+    return prepare(options.base)
+
+
+def _notes() -> dict[str, str]:
+    from anabranch.agents import prompts
+
+    return {"prompts": prompts.version()}
+
+
+def _manifest(out: Path) -> Made:
+    made: Made = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    return made

@@ -1,5 +1,6 @@
 """The options of commands, and how a thread remembers them. Light: no pydantic, no LangGraph."""
 
+import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from operator import attrgetter
@@ -9,6 +10,9 @@ from anabranch.addresses import without_login
 from anabranch.folders import Folder
 from anabranch.options import Declared, PlannerSettings
 
+THREADS = "threads.sqlite"
+"""The file in the cache folder that keeps threads where no other is named."""
+_OPTIONS_KEY = "anabranch_options"
 _OLD_NAMES = {"timeout": "step_timeout"}
 """Names in threads that earlier versions wrote."""
 
@@ -43,3 +47,19 @@ class Options(PlannerSettings):
 
     def _models(self) -> dict[str, str | None]:
         return {"decomposer": self.decomposer, "solver": self.solver, "embeddings": self.embeddings}
+
+
+def remember(options: Mapping[str, Any]) -> dict[str, str]:
+    """Metadata that keeps the options of a run with its thread."""
+    # As text: of a run's metadata, checkpoints keep only what is not nested.
+    return {_OPTIONS_KEY: json.dumps(options)}
+
+
+def recalled(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that metadata keep; none where they keep none that can be read."""
+    text = metadata.get(_OPTIONS_KEY)
+    try:
+        options = json.loads(text) if isinstance(text, str) else {}
+    except ValueError:
+        return {}
+    return options if isinstance(options, dict) else {}

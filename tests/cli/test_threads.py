@@ -14,7 +14,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 
 from anabranch.agents.gate import Gate
-from anabranch.cli.threads import FILE, recalled, remember
+from anabranch.cli.options import THREADS, recalled, remember
 from anabranch.errors import EndpointError
 from anabranch.graphs.planner import Planner, create_planner
 from anabranch.graphs.unfinished import find_unfinished
@@ -88,7 +88,7 @@ def killed(home: Path, models: Models) -> list[str]:
 
 def recorded(home: Path) -> int:
     """How many sub-questions are on record."""
-    with closing(sqlite3.connect(home / "cache" / FILE)) as connection:
+    with closing(sqlite3.connect(home / "cache" / THREADS)) as connection:
         return int(connection.execute("select count(*) from writes where channel = '__return__'").fetchone()[0])
 
 
@@ -156,7 +156,7 @@ def test_a_run_that_failed_goes_on_once_the_server_is_back(home: Path, models: M
 
 @pytest.mark.loopback
 def test_of_two_runs_on_one_thread_the_second_says_who_is_there(home: Path, models: Models) -> None:
-    with held(home / "cache" / FILE, "x", part="thread 't'"):
+    with held(home / "cache" / THREADS, "x", part="thread 't'"):
         result = scenario.run(home, "ask", QUESTION, *models("--tool", "slow_tools:lookup", "--thread", "t"))
     assert result.returncode == 1
     assert f"(thread 't'): process {os.getpid()} on " in result.stderr
