@@ -176,8 +176,9 @@ def _answers(found: Mapping[Any, Any]) -> dict[int, Answer]:
 
 def _informed(request: ModelRequest[Any]) -> ModelRequest[Any]:
     planned: Any = request.state.get("planned") or {}
-    if not planned.get("answers"):
-        return request
-    text = looked_up(Plan.model_validate(planned["plan"]), _answers(planned["answers"]))
+    answers = _answers(planned.get("answers") or {})
+    if not any(answer.ok for answer in answers.values()):
+        return request  # told of failures alone, small models take "failed" for the answer
+    text = looked_up(Plan.model_validate(planned["plan"]), answers)
     own = request.system_message.text if request.system_message else ""
     return request.override(system_message=SystemMessage(f"{own}\n\n{text}".strip()))

@@ -13,7 +13,10 @@ from random import Random
 from typing import Any
 
 SEED = 5
-TESTS = ("gsm8k_socratic_test", "strategyqa_dev", "bamboogle", "hotpotqa_reflexion100_ctx", "llmcompiler_parallelqa")
+TESTS = (
+    *("gsm8k_socratic_test", "strategyqa_dev", "bamboogle", "hotpotqa_reflexion100_ctx", "llmcompiler_parallelqa"),
+    *("pooled_hotpotqa", "pooled_2wiki", "pooled_musique"),
+)
 TUNE_ROWS = 500
 """The last rows of GSM8K's training file, on which settings are chosen."""
 DROP_ROWS = 500

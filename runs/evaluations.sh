@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The tables of docs/lab: `bash runs/evaluations.sh [GROUP...]`, with the groups base, students, steps, small, domains and times.
+# The tables of docs/lab: `bash runs/evaluations.sh [GROUP...]`, with the groups base, students, steps, small, domains,
+# agents and times.
 # Servers have to be up; `bash runs/evaluations.sh servers` starts them. A command that was stopped goes on where it was.
 set -euo pipefail
 MODELS=${MODELS:-models} OUT=${OUT:-results} VLLM=${VLLM:-python}
@@ -120,6 +121,14 @@ domains() { # (c): distilled decomposers against distilled solvers, trained on e
   done
 }
 
+agents() { # LangChain's agent alone and behind PlannerMiddleware, and the planner alone, each over one corpus
+  for task in hotpotqa 2wiki musique; do
+    ev "agents/$task" "$task" "pooled_$task" --one-corpus --limit 200 --baseline react --solver "$SOLVER" \
+      --system middleware --system react --system react:tool_first --system static --system cot \
+      --decomposer "$(lines decomposer-1.5b)" --decomposer "$(lines decomposer-135m)"
+  done
+}
+
 times() { # (g): independent sub-questions at the same time or one after the other; alone on the servers
   for plans in "$TEACHER" $(for name in $STUDENTS; do lines "$name"; done); do
     for way in static:per_node static:per_node:sequential; do
@@ -131,5 +140,5 @@ times() { # (g): independent sub-questions at the same time or one after the oth
 }
 
 mkdir -p "$OUT"
-for group in "${@:-base students steps small domains times}"; do for each in $group; do $each; done; done
+for group in "${@:-base students steps small domains agents times}"; do for each in $group; do $each; done; done
 python -m benchmarks.tables "$OUT/ev" > "$OUT/tables.md"

@@ -182,6 +182,14 @@ async def test_what_failed_is_left_to_the_agent() -> None:
     assert "FAILED" in chat.prompts[0]
 
 
+async def test_where_nothing_was_found_the_agent_begins_as_without_a_plan() -> None:
+    chat = model()
+    agent = create_agent(chat, middleware=[PlannerMiddleware(look_ups(plan_json(("search", "Where is it?", []))))])
+    result = await agent.ainvoke(ask())
+    assert [todo["status"] for todo in result["todos"]] == ["pending"]
+    assert "Before you began" not in chat.prompts[0]
+
+
 async def test_without_its_models_the_agent_works_on(caplog: pytest.LogCaptureFixture) -> None:
     away = ScriptedChatModel(script=lambda _: EndpointError("the server is away; start it"))
     middleware = PlannerMiddleware(create_planner(decomposer=away, solver=away, tools=[search], final_answer=False))

@@ -7,6 +7,7 @@ from typing import cast
 
 from anabranch.agents import prompts as product_prompts
 from anabranch.agents.decomposer import JsonDecomposer, LineDecomposer
+from anabranch.agents.models import RoleModel
 from anabranch.config import Price
 from anabranch.errors import ConfigurationError
 from anabranch.evals import prompts, systems
@@ -15,14 +16,14 @@ from anabranch.options import Protocol as RunProtocol
 
 ALONE = ("direct", "cot", "unguided", "program", "react")
 """Systems without a decomposer."""
-PLANNING = ("two-stage", "static", "dynamic", "human")
+PLANNING = ("two-stage", "middleware", "static", "dynamic", "human")
 MOST_SAMPLES = 64
 PROTOCOLS = ("auto", "guided", "per_node", "program")
 OPTIONS = frozenset({"always", "sequential"})
 FORMS = (
-    "direct, cot, cot:SAMPLES, unguided, program, react, two-stage, static[:PROTOCOL], dynamic[:PROTOCOL] or "
-    "human[:PROTOCOL], with PROTOCOL auto, guided, per_node or program, :always to plan without the gate, and "
-    ":sequential to answer one sub-question at a time"
+    "direct, cot, cot:SAMPLES, unguided, program, react[:tool_first], two-stage, middleware, static[:PROTOCOL], "
+    "dynamic[:PROTOCOL] or human[:PROTOCOL], with PROTOCOL auto, guided, per_node or program, :always to plan without "
+    "the gate, and :sequential to answer one sub-question at a time"
 )
 
 
@@ -33,7 +34,7 @@ class SystemSpec:
     Attributes:
         name: as on the command line, such as `static:guided`.
         kind: its first part.
-        protocol: how plans run; for chain of thought, the number of samples.
+        protocol: how plans run; for chain of thought, the number of samples; for an agent, `tool_first`.
         options: `always` to plan for every question, whatever the gate says; `sequential` to answer sub-questions
             one after the other.
         solver: who answers.
@@ -64,7 +65,7 @@ def cross(names: Sequence[str], decomposers: Sequence[str], solvers: Sequence[st
     found: list[SystemSpec] = []
     for name, solver in product(dict.fromkeys(names), answering):
         kind, protocol, options = _parsed(name)
-        plans: list[ModelSpec | None] = [*planners] if kind in ("two-stage", "static", "dynamic") else [None]
+        plans: list[ModelSpec | None] = [*planners] if kind in PLANNING and kind != "human" else [None]
         found += [SystemSpec(name, kind, protocol, options, solver, plan) for plan in plans]
     labels = [spec.label for spec in found]
     twice = next((label for label in labels if labels.count(label) > 1), None)
@@ -77,11 +78,17 @@ def _parsed(name: str) -> tuple[str, str, frozenset[str]]:
     kind, *parts = name.split(":")
     if kind == "cot" and len(parts) == 1 and parts[0].isdecimal() and 2 <= int(parts[0]) <= MOST_SAMPLES:
         return kind, parts[0], frozenset()
+    if kind == "react" and parts == ["tool_first"]:
+        return kind, parts[0], frozenset()
     options = frozenset(OPTIONS.intersection(parts))
     rest = [part for part in parts if part not in options]
     protocol = rest[0] if rest else ("guided" if kind == "human" else "auto")
     known = (kind in ALONE and not parts) or (kind in PLANNING and len(rest) <= 1 and protocol in PROTOCOLS)
-    if not known or (kind == "two-stage" and parts) or (kind == "dynamic" and protocol in ("guided", "program")):
+    if (
+        not known
+        or (kind in ("two-stage", "middleware") and parts)
+        or (kind == "dynamic" and protocol in ("guided", "program"))
+    ):
         raise ConfigurationError(f"unknown system {name!r}; use {FORMS}")
     return kind, protocol, options
 
@@ -106,12 +113,13 @@ def build(spec: SystemSpec, models: Models, prices: Prices, *, max_sub_questions
         "cot": systems.chain_of_thought,
         "unguided": systems.unguided,
         "program": systems.program,
-        "react": systems.react,
     }
     if spec.kind == "cot" and spec.protocol.isdecimal():
         return systems.self_consistency(solver, int(spec.protocol))
     if spec.kind in alone:
         return alone[spec.kind](solver)
+    if spec.kind == "react":
+        return _react(solver, tool_first=spec.protocol == "tool_first")
     decomposer = models.open_decomposer(spec.decomposer, prices.decomposer) if spec.decomposer else None
     if spec.kind == "two-stage":
         if not isinstance(decomposer, LineDecomposer | JsonDecomposer):
@@ -120,7 +128,7 @@ def build(spec: SystemSpec, models: Models, prices: Prices, *, max_sub_questions
     if spec.protocol == "program":
         plans = systems.written_plan(decomposer, max_sub_questions) if decomposer else systems.human_plan()
         return systems.program(solver, plans)
-    return systems.Planner(
+    planner = systems.Planner(
         solver=solver,
         decomposer=decomposer,
         mode="dynamic" if spec.kind == "dynamic" else "static",
@@ -129,6 +137,13 @@ def build(spec: SystemSpec, models: Models, prices: Prices, *, max_sub_questions
         sequential="sequential" in spec.options,
         max_sub_questions=max_sub_questions,
     )
+    return _react(solver, planner) if spec.kind == "middleware" else planner
+
+
+def _react(solver: RoleModel, planner: systems.Planner | None = None, *, tool_first: bool = False) -> systems.System:
+    from anabranch.evals.agent import react  # needs LangChain, which not everybody has
+
+    return react(solver, planner, tool_first=tool_first)
 
 
 def prompts_version() -> str:

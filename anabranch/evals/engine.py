@@ -195,6 +195,8 @@ def _flags(outcome: Outcome, error: str | None, unwell: bool, calls: Sequence[Ca
         yield "unwell"
     if any(call.cut_off for call in calls):
         yield "cut_off"
+    if "endless" in outcome.extra:
+        yield "endless"
     if "program_error" in outcome.extra:
         yield "program_failed"
     if error is not None:

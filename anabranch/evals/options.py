@@ -44,10 +44,12 @@ class EvalOptions(ReportOptions):
     system: Annotated[
         tuple[str, ...],
         Option(
-            "direct, cot, cot:SAMPLES (majority), unguided (the guided prompt without a plan), program, react, "
-            "two-stage, static[:PROTOCOL], dynamic[:PROTOCOL], human[:PROTOCOL] (plans of people in the data); "
-            "PROTOCOL is auto, guided, per_node or program; :always plans without the gate, :sequential answers one "
-            "sub-question at a time.",
+            "direct, cot, cot:SAMPLES (majority), unguided (the guided prompt without a plan), program, react "
+            "(LangChain's create_agent; :tool_first has it begin with a tool call), middleware (the same with "
+            "PlannerMiddleware), two-stage, "
+            "static[:PROTOCOL], dynamic[:PROTOCOL], human[:PROTOCOL] (plans of people in the data); PROTOCOL is "
+            "auto, guided, per_node or program; :always plans without the gate, :sequential answers one sub-question "
+            "at a time.",
             metavar="NAME",
             shown="direct, cot, unguided, static",
         ),

@@ -57,7 +57,8 @@ class Record(BaseModel):
         reply: the whole reply.
         answer: the final answer in it.
         error: why there is no answer.
-        flags: what was odd: `error`, `empty`, `refused`, `cut_off`, `rambling`, `program_failed`.
+        flags: what was odd: `error`, `empty`, `refused`, `cut_off`, `rambling`, `program_failed`,
+            `endless`.
         plan: the plan, if the system plans.
         answers: answers to sub-questions.
         problems: what was wrong with plans that were thrown away, and what else the planner says of them.

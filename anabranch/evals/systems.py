@@ -15,9 +15,10 @@ from anabranch.agents import prompts as product
 from anabranch.agents.decomposer import Decomposer, GivenPlan, PlanRequest, decompose
 from anabranch.agents.models import RoleModel, call
 from anabranch.batch.examples import Example, Paragraph, search_over
-from anabranch.errors import ConfigurationError, DocumentError, MissingExtraError
+from anabranch.errors import ConfigurationError, DocumentError
 from anabranch.evals import prompts
 from anabranch.grading import normalize, numbers
+from anabranch.graphs.planner import Planner as Graph
 from anabranch.graphs.planner import create_planner
 from anabranch.options import PlanningMode
 from anabranch.options import Protocol as RunProtocol
@@ -134,13 +135,6 @@ def _outcome(reply: str, **more: Any) -> Outcome:
     return Outcome(reply, final_answer(reply), **more)
 
 
-def _small_must_not(solver: RoleModel, what: str) -> None:
-    if solver.small:
-        raise ConfigurationError(
-            f"{what} needs a solver that calls tools, and the embedded model does not; name another"
-        )
-
-
 def direct(solver: RoleModel) -> System:
     """The answer alone, without reasoning: the paper's single stage."""
 
@@ -236,23 +230,6 @@ def program(solver: RoleModel, plan_of: "PlanOf | None" = None) -> System:
     return run
 
 
-def react(solver: RoleModel) -> System:
-    """LangChain's `create_agent` with the same tools."""
-    _small_must_not(solver, "react")
-    try:
-        from langchain.agents import create_agent
-    except ImportError as error:
-        raise MissingExtraError("react needs: pip install 'anabranch[eval]'") from error
-
-    async def run(case: Case) -> Outcome:
-        tools = [tool.model_copy(update={"handle_tool_error": True}) for tool in case.tools]
-        agent: Any = create_agent(solver.chat, tools, system_prompt=prompts.REACT_INSTRUCTION)
-        state = await agent.ainvoke({"messages": [HumanMessage(case.question)]}, {"recursion_limit": 25})
-        return _outcome(str(state["messages"][-1].text).strip())
-
-    return run
-
-
 PlanOf = Callable[[Case], Awaitable[tuple[Plan, tuple[str, ...]]]]
 """Gives a plan, and what was wrong with drafts that were thrown away."""
 
@@ -299,10 +276,10 @@ class Planner:
     max_sub_questions: int = 8
     sequential: bool = False
 
-    async def __call__(self, case: Case) -> Outcome:
-        """Plans and answers."""
+    def over(self, case: Case, **options: Any) -> Graph:
+        """The planner over a question's tools."""
         more: dict[str, Any] = {"max_concurrency": 1} if self.sequential else {}
-        planner = create_planner(
+        return create_planner(
             decomposer=self.decomposer or GivenPlan(case.human_plan()),
             solver=self.solver,
             tools=case.tools,
@@ -312,7 +289,12 @@ class Planner:
             max_sub_questions=self.max_sub_questions,
             answer_form="short",
             **more,
+            **options,
         )
+
+    async def __call__(self, case: Case) -> Outcome:
+        """Plans and answers."""
+        planner = self.over(case)
         asked = {"messages": [HumanMessage(case.question)]}
         state: Mapping[str, Any] = {}
         problems: list[str] = []

@@ -5,7 +5,6 @@ import re
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 
 from anabranch.agents.decomposer import GivenPlan, JsonDecomposer, LineDecomposer
@@ -162,20 +161,6 @@ async def test_paragraphs_are_what_a_search_finds() -> None:
 async def test_a_context_comes_before_the_question() -> None:
     case = Case(EXAMPLE.model_copy(update={"context": "A passage."}), hint="Short.")
     assert case.question == f"A passage.\n\n{EXAMPLE.question} Short."
-
-
-async def test_react_uses_the_same_tools() -> None:
-    search = AIMessage("", tool_calls=[{"name": "search", "args": {"query": "Hollin Quay ferry"}, "id": "1"}])
-    lost = AIMessage("", tool_calls=[{"name": "search", "args": {"query": "zzz"}, "id": "2"}])
-    chat, solver = model([search, lost, "Answer: Brackwater"])
-    case = Case(HOPS)
-    outcome = await systems.react(solver)(case)
-    assert outcome.answer == "Brackwater"
-    assert "founded by Marta Ostrander" in chat.prompts[1]
-    assert "no passage found for: zzz" in chat.prompts[2]
-    assert "Ferry" in case.retrieved
-    with pytest.raises(ConfigurationError, match="calls tools"):
-        systems.react(RoleModel(chat, small=True))
 
 
 @pytest.mark.parametrize(("sequential", "at_once"), [(False, 2), (True, 1)])
