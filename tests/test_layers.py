@@ -46,7 +46,7 @@ BELOW = {
     "batch": BASE | {"tools", "agents", "graphs"},
     "serving": BASE | {"tools", "agents", "graphs", "batch"},
     "distill": BASE | {"tools", "agents", "graphs", "batch"},
-    "evals": BASE | {"tools", "agents", "graphs", "batch"},
+    "evals": BASE | {"tools", "agents", "graphs", "middleware", "batch"},
     "cli": BASE | {"tools", "agents", "graphs", "batch", "serving", "distill", "evals"},
 }
 """What each layer may import, besides itself."""
