@@ -41,7 +41,7 @@ async def test_a_call_that_was_written_as_text_is_made() -> None:
     assert "founded by Marta Ostrander" in chat.prompts[1]
 
 
-@pytest.mark.parametrize(("tool_first", "choices"), [(True, ["any", None]), (False, [None, None])])
+@pytest.mark.parametrize(("tool_first", "choices"), [(True, ["search", None]), (False, [None, None])])
 async def test_an_agent_can_be_made_to_begin_with_a_call(tool_first: bool, choices: list[str | None]) -> None:
     chat, solver = model([searching("Hollin Quay ferry"), "Answer: Brackwater"])
     await react(solver, tool_first=tool_first)(Case(HOPS))
