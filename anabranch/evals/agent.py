@@ -49,7 +49,7 @@ class Calls(AgentMiddleware[Any, Any, Any]):
         """Calls the model, and reads what it wrote."""
         if self._tool_first and self._tools and not any(isinstance(said, AIMessage) for said in request.messages):
             # Of one tool only its arguments are to be written: of several, a server takes a list, which may not end.
-            request = request.override(tool_choice=[*self._tools][0] if len(self._tools) == 1 else "any")
+            request = request.override(tool_choice=next(iter(self._tools)) if len(self._tools) == 1 else "any")
         response = await handler(request)
         read = [read_calls(m, self._tools)[0] if isinstance(m, AIMessage) else m for m in response.result]
         return ModelResponse(result=read, structured_response=response.structured_response)
