@@ -40,11 +40,16 @@ def search(query: str) -> str:
     }.get(query, f"nothing about {query}")
 
 
+def note(line: str) -> None:
+    """Writes down what was done."""
+    with Path(os.environ["FIXTURE_BOOK"]).open("a") as file:
+        file.write(f"{line}\n")
+
+
 @served(read_only=False)
 def book(table: int) -> str:
     """Books a table."""
-    with Path(os.environ["FIXTURE_BOOK"]).open("a") as file:
-        file.write(f"{table}\n")
+    note(str(table))
     return f"table {table} is booked"
 
 
@@ -73,8 +78,7 @@ def die(query: str) -> str:
 @served(read_only=False)
 def die_acting(query: str) -> str:
     """Changes something and ends the server."""
-    with Path(os.environ["FIXTURE_BOOK"]).open("a") as file:
-        file.write("acted\n")
+    note("acted")
     os._exit(3)
 
 
@@ -140,6 +144,49 @@ async def asks(query: str, ctx: Context) -> str:
     except Exception as error:
         answer = f"nobody answered: {error}"
     return answer
+
+
+FORM = {
+    "type": "object",
+    "properties": {
+        "size": {
+            "type": "string",
+            "title": "Size",
+            "oneOf": [{"const": "s", "title": "Small"}, {"const": "l", "title": "Large"}],
+        },
+        "count": {"type": "integer", "title": "How many", "description": "Up to nine.", "minimum": 1, "maximum": 9},
+        "gift": {"type": "boolean", "title": "It is a gift", "default": False},
+        "extras": {"type": "array", "title": "Extras", "items": {"type": "string", "enum": ["olives", "basil"]}},
+        "note": {"type": "string", "maxLength": 40},
+    },
+    "required": ["size", "count"],
+}
+
+
+async def asked(ctx: Context, *questions: tuple[str, dict[str, Any]]) -> str:
+    answers = []
+    for message, schema in questions:
+        told = await ctx.session.elicit(message, schema)
+        if told.action != "accept":
+            return f"{told.action}: {message}"
+        answers.append(str(dict(sorted((told.content or {}).items()))))
+    return " and ".join(answers)
+
+
+@served(read_only=True)
+async def quote(dish: str, ctx: Context) -> str:
+    """Tells what a dish costs; asks for its form, and then where to."""
+    where = {"type": "object", "properties": {"street": {"type": "string"}}, "required": ["street"]}
+    return f"9 euros for {await asked(ctx, (f'Which {dish}?', FORM), ('Where to?', where))}"
+
+
+@served(read_only=False)
+async def order(dish: str, ctx: Context) -> str:
+    """Orders a dish; asks for its form."""
+    note(f"{dish} begun")
+    told = await asked(ctx, (f"Which {dish}?", FORM))
+    note(f"{dish}: {told}")
+    return f"ordered: {told}"
 
 
 def main() -> None:

@@ -176,8 +176,8 @@ class Run:
                     self.board.news.append(f"  {row.question.id} → {row.answer.text} (from before)")
             self._view.update(self.board)
 
-    async def advance(self, value: Any) -> Mapping[str, Any] | None:
-        """Runs until the end, or until a person is asked; then returns what for."""
+    async def advance(self, value: Any) -> Mapping[str, Any]:
+        """Runs until the end, or until a person is asked; then returns what for, by the interrupts' ids."""
         started = time.monotonic()
         self.board.news = []
         if self.board.rows:
@@ -193,19 +193,19 @@ class Run:
         snapshot = await self._planner.aget_state(self._config)
         # Without the time that a person takes for a review.
         self._seconds += time.monotonic() - started
-        asked = [interrupt.value for task in snapshot.tasks for interrupt in task.interrupts]
-        return asked[0] if asked else None
+        return {interrupt.id: interrupt.value for interrupt in snapshot.interrupts}
 
     def to_end(self, value: Any, loop: Loop) -> Outcome | None:
         """Runs until the end, and asks the person whatever there is to ask; None if she rejected the plan."""
-        decision: Mapping[str, Any] = {}
-        while (waiting := loop.run(self.advance(value))) is not None:
+        rejected = False
+        while waiting := loop.run(self.advance(value)):
             self._view.close(keep=False)
-            decision = review.decide(waiting, self._max_sub_questions)
-            value = Command(resume=decision)
+            decisions = {id_: review.decide(asked, self._max_sub_questions) for id_, asked in waiting.items()}
+            rejected = any("plan" in asked and decisions[id_] == {"type": "reject"} for id_, asked in waiting.items())
+            value = Command(resume=decisions)
         outcome = loop.run(self.outcome())
         self._view.close()
-        return None if decision.get("type") == "reject" else outcome
+        return None if rejected else outcome
 
     async def outcome(self) -> Outcome:
         """What the run came to."""

@@ -1,4 +1,4 @@
-"""Decisions in the terminal: on a plan, and on actions before they are carried out."""
+"""What a person decides in the terminal: on a plan, on actions before they are carried out, on what tools ask."""
 
 import json
 import os
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.text import Text
 
-from anabranch.cli.terminal import error_console, need_terminal
-from anabranch.cli.text import clean
+from anabranch.cli.elicitation import ask_person
+from anabranch.cli.terminal import need_terminal, show
 from anabranch.codecs import decode_lines, encode_lines
 from anabranch.errors import ConfigurationError, PlanError
 from anabranch.graphs.channels import plain
 from anabranch.plan import Plan
+from anabranch.tools.elicitation import ELICITATION
 
 HELP = """\
 # One sub-question a line: ID [ROUTE] TEXT. In a text, {1} stands for the answer of sub-question 1;
@@ -37,28 +37,34 @@ def need_person() -> None:
     need_terminal("--review")
 
 
-def decide(value: Mapping[str, Any], max_sub_questions: int) -> dict[str, Any]:
-    """Asks what to do with a plan, or with proposed actions.
+def decide(value: Any, max_sub_questions: int) -> Any:
+    """Asks what to do with a plan or with proposed actions, or what a tool asks.
 
     Args:
-        value: what the planner shows: `question` and `plan`, or `action_requests`; and the `error` of the last
-            decision, if any.
+        value: what the planner shows: `question` and `plan`, `action_requests`, or `elicitation`, and the `error` of
+            the last decision, if any; or whatever else a tool asks by itself.
         max_sub_questions: most sub-questions that an edited plan may have.
 
     Returns:
-        A `PlanDecision`, or the decisions on all actions, as plain data.
+        A `PlanDecision`, the decisions on all actions, or a reply, as plain data.
 
     Raises:
-        ConfigurationError: there is no terminal to ask about an action in.
+        ConfigurationError: there is no terminal to ask in.
     """
+    if not isinstance(value, Mapping) or value.keys().isdisjoint(("action_requests", "plan", ELICITATION)):
+        need_terminal("a tool")
+        show(f"a tool asks: {value}")
+        return str(typer.prompt("your reply", err=True))
+    if ELICITATION in value:
+        return ask_person(value)
     if "action_requests" in value:
         if value.get("error"):
-            _show(f"that cannot be done: {value['error']}", style="red")
+            show(f"that cannot be done: {value['error']}", style="red")
         return {"decisions": [_decide_action(action) for action in value["action_requests"]]}
     plan = Plan.model_validate(value["plan"])
-    _show(encode_lines(plan))
+    show(encode_lines(plan))
     if value.get("error"):
-        _show(f"that plan cannot run: {value['error']}", style="red")
+        show(f"that plan cannot run: {value['error']}", style="red")
     while True:
         choice = str(typer.prompt(f"{_CHOICES}", err=True)).strip().lower()[:1]
         if choice == "a":
@@ -75,8 +81,8 @@ def _decide_action(action: Mapping[str, Any]) -> dict[str, Any]:
     """Asks what to do with one action, a call of a tool that changes something."""
     name, arguments = str(action["name"]), dict(action["args"])
     need_terminal(f"the action {name}")
-    _show(f"{name} {json.dumps(arguments, ensure_ascii=False)}")
-    _show(str(action.get("description", "")), style="dim")
+    show(f"{name} {json.dumps(arguments, ensure_ascii=False)}")
+    show(str(action.get("description", "")), style="dim")
     while True:
         choice = str(typer.prompt(_ACTION_CHOICES, err=True)).strip().lower()[:1]
         if choice == "a":
@@ -95,10 +101,10 @@ def _edited_arguments(arguments: Mapping[str, Any]) -> dict[str, Any] | None:
     try:
         edited = json.loads(text)
     except (ValueError, RecursionError) as error:
-        _show(f"that is no JSON: {error}", style="red")
+        show(f"that is no JSON: {error}", style="red")
         return None
     if not isinstance(edited, dict):
-        _show("that is no JSON object", style="red")
+        show("that is no JSON object", style="red")
         return None
     return edited
 
@@ -109,13 +115,13 @@ def _edited(plan: Plan, max_sub_questions: int) -> Plan | None:
     while True:
         text = _edit(text, HELP)
         if text == before:
-            _show("the plan was left as it was", style="dim")
+            show("the plan was left as it was", style="dim")
             return None
         try:
             edited = decode_lines(text)
             edited.check({q.route for q in edited.sub_questions}, max_sub_questions)
         except PlanError as error:
-            _show(f"that plan cannot run: {error}", style="red")
+            show(f"that plan cannot run: {error}", style="red")
             if not typer.confirm("edit it again?", default=True, err=True):
                 return None
         else:
@@ -135,7 +141,3 @@ def _edit(text: str, instructions: str) -> str:
         except (OSError, ValueError, subprocess.CalledProcessError) as error:
             raise ConfigurationError(f"the editor {editor!r} failed ({error}); set EDITOR to one that works") from error
     return "\n".join(line for line in lines if line.strip() and not line.startswith("#"))
-
-
-def _show(text: str, style: str = "") -> None:
-    error_console().print(Text(clean(text), style=style), soft_wrap=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from anabranch.bounds import MAX_LINE_CHARS
 from anabranch.characters import whole_data
@@ -23,13 +24,23 @@ def interactive() -> bool:
     return sys.stdout.isatty() and sys.stderr.isatty()
 
 
+def is_terminal() -> bool:
+    """Whether a person can be asked: standard input and standard error are terminals."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def show(text: str, style: str = "") -> None:
+    """Shows a text, which may be of models and tools, on standard error."""
+    error_console().print(Text(clean(text), style=style), soft_wrap=True)
+
+
 def need_terminal(option: str) -> None:
     """Refuses an option that asks a person where there is none.
 
     Raises:
         ConfigurationError: standard input or standard error is not a terminal.
     """
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not is_terminal():
         raise ConfigurationError(
             f"{option} asks in the terminal, and there is none here; run it in one, or leave it out"
         )

@@ -44,7 +44,8 @@ def calling_tools(state: PlannerState, approve: bool | None, *, sync: bool) -> I
         decided={id_: action for id_, action in state["actions"].items() if action.decision},
         known=known_texts(state),
     )
-    with keeping(journal), acting(how), running(ToolRun(dict(state), sync=sync)) as run:
+    run = ToolRun(dict(state), sync=sync, may_ask=how.may_ask and approve is not False)
+    with keeping(journal), acting(how), running(run):
         yield run
 
 

@@ -25,6 +25,8 @@ from anabranch.graphs.journal import Call, Journal, current_journal, note
 from anabranch.scope import holding
 from anabranch.tools.calling import ToolResult, call_tool
 from anabranch.tools.effects import may_repeat
+from anabranch.tools.mcp_servers import McpTool
+from anabranch.tools.mcp_waiting import is_lost
 from anabranch.tools.sources import sources_of
 
 DECISIONS = ("approve", "edit", "reject", "respond")
@@ -188,13 +190,18 @@ async def _once(journal: Journal, tool: BaseTool, call: Call, action: Action, ho
         return before.output
     if before and before.state == "failed":
         raise ModelError(f"{tool.name} was tried before and is not repeated; it failed: {before.output}")
-    if before and before.state == "begun" and before.number > action.in_doubt and not may_repeat(tool):
+    if before and _in_doubt(before, tool) and before.number > action.in_doubt and not may_repeat(tool):
         if how.may_ask:
             raise ActionProposed(action.model_copy(update={"in_doubt": before.number, "decision": None}))
         raise ModelError(f"{tool.name} was begun before, and nobody knows whether it happened; it is not repeated")
     if how.approve and action.decision is None:
         raise ActionProposed(action)
     return await _carried_out(journal, tool, call, action.id)
+
+
+def _in_doubt(before: Call, tool: BaseTool) -> bool:
+    """Whether nobody knows what became of a call: it was begun, or its server asked a person and is not heard here."""
+    return before.state == "begun" or (before.state == "paused" and isinstance(tool, McpTool) and is_lost())
 
 
 async def _carried_out(journal: Journal, tool: BaseTool, call: Call, id_: int) -> str:

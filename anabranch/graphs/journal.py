@@ -153,6 +153,12 @@ class Journal:
         same = (c for c in self.calls.values() if c.tool == call.tool and c.text == call.text and by_text)
         return next(same, None)
 
+    async def paused(self, tool: str, text: str) -> Call | None:
+        """The call of a tool for a sub-question, if it waits for a person."""
+        await self._recall()
+        same = (c for c in self.calls.values() if c.tool == tool and c.text == text and c.state == "paused")
+        return next(same, None)
+
     async def note(self, call: Call, **changes: Any) -> Call:
         """Writes a record of a call down, and keeps it beyond the process where that is possible."""
         await self._recall()

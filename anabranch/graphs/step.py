@@ -98,13 +98,22 @@ async def _reasoned(solver: RoleModel, state: StepState) -> Mapping[str, Any]:
 async def _looked_up(solver: RoleModel, tool: BaseTool, state: StepState, *, grounded: bool) -> Mapping[str, Any]:
     question, text, journal = state["sub_question"], state["text"], current_journal()
     inputs = state.get("inputs", {})
-    arguments = await write_arguments(solver, tool, text, unfilled=slotted(question), answers=inputs)
+    paused = await journal.paused(tool.name, text)
+    if paused:
+        arguments = paused.arguments
+    else:
+        arguments = await write_arguments(solver, tool, text, unfilled=slotted(question), answers=inputs)
     call = Call(tool=tool.name, arguments=arguments, text=text)
     async with journal.lock(call.key):
         known = await journal.find(call)
         if known is None or known.state != "done":
             note(call)
-            result = await call_tool(tool, arguments, id_=f"call_{question.id}")
+            try:
+                result = await call_tool(tool, arguments, id_=f"call_{question.id}")
+            except GraphBubbleUp:
+                # What a person is asked is about these arguments, which a model may write in another way again.
+                await journal.note(call, state="paused")
+                raise
             found = sources_of(
                 result.text, result.artifact, sub_question=question.id, tool=tool.name, arguments=arguments
             )

@@ -60,11 +60,13 @@ class ToolRun:
         state: the graph's state, for tools that have it injected.
         commands: what tools asked of the graph.
         sync: whether the graph runs synchronously.
+        may_ask: whether a tool may interrupt it to ask a person.
     """
 
     state: Mapping[str, Any] = field(default_factory=dict)
     commands: list[Command[Any]] = field(default_factory=list)
     sync: bool = False
+    may_ask: bool = False
 
 
 _running: ContextVar[ToolRun | None] = ContextVar("anabranch_tool_run", default=None)

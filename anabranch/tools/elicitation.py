@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -13,6 +13,9 @@ from anabranch.tools.calling import in_daemon_thread
 logger = logging.getLogger(__name__)
 MAX_TRIES = 3
 """How often a person is asked whose values do not fit the server's schema."""
+ELICITATION = "elicitation"
+"""Where the value of an interrupt has what a server asks."""
+_FORM = 'reply with {"action": "accept", "content": {...}}, "decline" or "cancel"'
 _MAX_MESSAGE = 4_000
 _MAX_SCHEMA = 20_000
 
@@ -33,29 +36,58 @@ class Elicitation:
     schema: Mapping[str, Any]
     problem: str = ""
 
+    def shown(self) -> dict[str, Any]:
+        """The question as the value of an interrupt, in MCP's words."""
+        told = {"server": self.server, "message": self.message, "requestedSchema": dict(self.schema)}
+        return {ELICITATION: told, "error": self.problem or None}
 
-OnElicitation = Callable[[Elicitation], Mapping[str, Any] | Literal["decline", "cancel"]]
-"""Asks a person; gives the values, `decline` (the person does not want to tell) or `cancel` (nobody answered)."""
+
+Reply = Mapping[str, Any] | Literal["decline", "cancel"]
+"""The values; `decline` (the person does not want to tell) or `cancel` (nobody answered)."""
+OnElicitation = Callable[[Elicitation], Reply]
+"""Asks a person, and waits for the reply."""
+Ask = Callable[[Elicitation], Awaitable[Reply | None]]
+"""Asks a person; None is a reply of another form."""
 
 
-async def answered(ask: OnElicitation, asked: Elicitation) -> tuple[str, dict[str, Any] | None]:
+def by_function(function: OnElicitation) -> Ask:
+    """Asks with a function, which is called on a thread of its own."""
+
+    async def ask(question: Elicitation) -> Reply:
+        return await in_daemon_thread(lambda: function(question))
+
+    return ask
+
+
+def read_reply(resumed: Any) -> Reply | None:
+    """What a person replied to an interrupt; None if it has another form than `shown` asks for."""
+    given = {"action": resumed} if isinstance(resumed, str) else resumed
+    if not isinstance(given, Mapping):
+        return None
+    if given.get("action") in ("decline", "cancel"):
+        return "decline" if given["action"] == "decline" else "cancel"
+    content = given.get("content", {})
+    return dict(content) if given.get("action") == "accept" and isinstance(content, Mapping) else None
+
+
+async def answered(ask: Ask, asked: Elicitation) -> tuple[str, dict[str, Any] | None]:
     """What a person answers, as MCP's action and content; the values fit the schema.
 
     A question that cannot be asked, because its schema is none or the function fails, is cancelled.
 
     Args:
-        ask: asks the person, on a thread of its own.
+        ask: asks the person.
         asked: the question.
     """
     asked = replace(asked, message=shorten(asked.message, _MAX_MESSAGE))
     try:
+        _problem(asked.schema, {})
         for _ in range(MAX_TRIES):
-            question = asked
-            given = await in_daemon_thread(lambda: ask(question))  # noqa: B023 - awaited before the next round
+            given = await ask(asked)
             if isinstance(given, str):
                 return ("decline" if given == "decline" else "cancel"), None
-            problem = _problem(asked.schema, dict(given))
-            if not problem:
+            problem = _FORM if given is None else _problem(asked.schema, dict(given))
+            if given is not None and not problem:
                 return "accept", dict(given)
             asked = replace(asked, problem=problem)
     except Exception as error:
@@ -72,4 +104,5 @@ def _problem(schema: Mapping[str, Any], values: dict[str, Any]) -> str:
     text = json.dumps(schema)
     if len(text) > _MAX_SCHEMA or '"$ref"' in text:
         raise ValueError("its schema is too large, or refers to parts; MCP has flat ones")
-    return next((str(error.message) for error in validator_of(schema).iter_errors(values)), "")
+    errors = validator_of(schema).iter_errors(values)
+    return next((": ".join([*map(str, error.instance_path), str(error.message)]) for error in errors), "")

@@ -18,8 +18,10 @@ from anabranch.errors import ConfigurationError, EndpointError, MissingExtraErro
 from anabranch.plan import SOLVE
 from anabranch.tools.effects import may_repeat
 from anabranch.tools.elicitation import OnElicitation
+from anabranch.tools.mcp_callers import Caller
 from anabranch.tools.mcp_config import McpConfig, McpServer, read_servers
 from anabranch.tools.mcp_session import McpSession
+from anabranch.tools.mcp_waiting import asking
 
 logger = logging.getLogger(__name__)
 _MAX_NAME = 64
@@ -41,7 +43,8 @@ class McpServers(Sequence[BaseTool]):
         on_elicitation: asks a person what a server wants to know in the middle of a call: a function, called on a
             thread of its own, of an `anabranch.tools.elicitation.Elicitation`. It gives the values, which are checked
             against the server's schema, or "decline" or "cancel". The call waits for it, within the limits of the
-            sub-question. None tells servers that nobody answers.
+            sub-question. None interrupts the run of a planner that has a checkpointer (see
+            `anabranch.tools.elicitation`), and declines elsewhere.
 
     Attributes:
         problems: why servers are left out, a line each.
@@ -156,9 +159,9 @@ def _schema(told: Any) -> dict[str, Any]:
 
 
 def _tool(session: McpSession, told: Any, name: str) -> McpTool:
-    async def ask(arguments: dict[str, Any]) -> str:
+    async def ask(arguments: dict[str, Any], caller: Caller | None = None) -> str:
         try:
-            return _text(await session.call(told.name, arguments, repeat=_repeats(made)))
+            return _text(await session.call(told.name, arguments, repeat=_repeats(made), caller=caller or Caller()))
         except EndpointError as error:
             # No model server: what cannot be looked up here may be found elsewhere.
             raise ToolException(str(error)) from error
@@ -168,7 +171,7 @@ def _tool(session: McpSession, told: Any, name: str) -> McpTool:
             raise
 
     async def call(**arguments: Any) -> str:
-        return await asyncio.wrap_future(_loop().begin(ask(arguments)))
+        return await asking(_loop().begin, partial(ask, arguments))
 
     def call_sync(**arguments: Any) -> str:
         return _loop().begin(ask(arguments)).result()

@@ -12,7 +12,8 @@ import anyio
 from anabranch.addresses import masked
 from anabranch.bounds import MAX_REPLY_BYTES, words_of_error
 from anabranch.errors import EndpointError
-from anabranch.tools.elicitation import Elicitation, OnElicitation, answered
+from anabranch.tools.elicitation import Elicitation, OnElicitation, answered, by_function
+from anabranch.tools.mcp_callers import Caller, Callers
 from anabranch.tools.mcp_config import McpServer
 from anabranch.tools.mcp_transport import CLOSE_SECONDS, Signs, connected
 
@@ -58,14 +59,14 @@ class _Connection:
 class McpSession:
     """A session with one server. All of its coroutines belong to one event loop.
 
-    Servers that ask back, for a model's words (sampling) or folders, are told that nobody answers here. So are those
-    that ask a person (elicitation) where nobody can be asked.
+    Servers that ask back, for a model's words (sampling) or folders, are told that nobody answers here. What they ask
+    a person (elicitation) is declined where nobody can be asked.
 
     Args:
         name: the server's name.
         server: what leads to it.
         changed: called when it says that its tools have changed.
-        on_elicitation: asks a person what the server wants to know.
+        on_elicitation: asks a person what the server wants to know, in place of the caller's.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class McpSession:
         self._connection: _Connection | None = None
         self._opening = asyncio.Lock()
         self._calls = 0
+        self._callers = Callers()
         self._checks = set[asyncio.Task[None]]()
 
     async def list_tools(self) -> Sequence[Any]:
@@ -103,13 +105,14 @@ class McpSession:
             raise self._error(f"was lost while its tools were listed{_reason(error)}") from None
         return tools
 
-    async def call(self, tool: str, arguments: dict[str, Any], *, repeat: bool) -> Any:
+    async def call(self, tool: str, arguments: dict[str, Any], *, repeat: bool, caller: Caller) -> Any:
         """Calls a tool.
 
         Args:
             tool: its name at the server.
             arguments: what it is called with.
             repeat: whether it may be called again if the server is lost before it replies.
+            caller: who calls it.
 
         Returns:
             The SDK's `CallToolResult`.
@@ -118,10 +121,10 @@ class McpSession:
             EndpointError: the server cannot be reached, or was lost.
             Exception: the SDK's, where the server refuses the call.
         """
+        async with self._callers.calling(caller):
+            return await self._call(lambda session: session.call_tool(tool, arguments), repeat=repeat)
 
-        def ask(session: Any) -> Any:
-            return session.call_tool(tool, arguments)
-
+    async def _call(self, ask: Callable[[Any], Coroutine[Any, Any, Any]], *, repeat: bool) -> Any:
         if not repeat:
             await self._check()  # a server that has ended since its last call is begun again
         self._calls += 1
@@ -199,7 +202,7 @@ class McpSession:
         try:
             async with (
                 connected(self._server, connection.signs) as (read, write),
-                _opened(read, write, self._heard, self._asked if self._on_elicitation else None) as session,
+                _opened(read, write, self._heard, self._asked) as session,
             ):
                 await session.initialize()
                 connection.ready.set_result(session)
@@ -220,10 +223,13 @@ class McpSession:
         from mcp import types
 
         schema = getattr(told, "requested_schema", None) or getattr(told, "requestedSchema", None)
-        if self._on_elicitation is None or schema is None:
+        if schema is None:
             return types.ElicitResult(action="decline")
         question = Elicitation(self.name, told.message, schema)
-        action, content = await answered(self._on_elicitation, question)
+        if self._on_elicitation:
+            action, content = await answered(by_function(self._on_elicitation), question)
+        else:
+            action, content = await self._callers.answered(question)
         return types.ElicitResult.model_validate({"action": action, "content": content})
 
     async def _check(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from anabranch.tools import McpServers
-from anabranch.tools.elicitation import Elicitation, answered
+from anabranch.tools.elicitation import Elicitation, answered, by_function
 
 FIXTURE = Path(__file__).parents[1] / "mcp_fixture.py"
 SCHEMA = {"type": "object", "properties": {"size": {"type": "integer", "minimum": 1}}, "required": ["size"]}
@@ -54,9 +54,12 @@ async def test_values_that_never_fit_are_not_sent() -> None:
         tries.append(question.problem)
         return {"size": 0}
 
-    assert await answered(person, Elicitation("s", "How large?", SCHEMA)) == ("cancel", None)
+    assert await answered(by_function(person), Elicitation("s", "How large?", SCHEMA)) == ("cancel", None)
     assert len(tries) == 3
-    assert await answered(lambda _: {"size": 2}, Elicitation("s", "How large?", SCHEMA)) == ("accept", {"size": 2})
+    assert await answered(by_function(lambda _: {"size": 2}), Elicitation("s", "How large?", SCHEMA)) == (
+        "accept",
+        {"size": 2},
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,4 +72,4 @@ async def test_values_that_never_fit_are_not_sent() -> None:
     ],
 )
 async def test_schemas_that_are_none_are_not_answered(schema: dict[str, Any]) -> None:
-    assert await answered(lambda _: {"a": 1}, Elicitation("s", "What?", schema)) == ("cancel", None)
+    assert await answered(by_function(lambda _: {"a": 1}), Elicitation("s", "What?", schema)) == ("cancel", None)

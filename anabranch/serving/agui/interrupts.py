@@ -13,6 +13,7 @@ from ag_ui.core import Interrupt, ResumeEntry
 from anabranch.errors import ConfigurationError
 from anabranch.graphs.state import PlanDecision
 from anabranch.serving.page.threads import CLIENT_CALL
+from anabranch.tools.elicitation import ELICITATION
 
 Waiting = Mapping[str, Any]
 APPROVAL = {
@@ -70,6 +71,15 @@ def interrupts_of(waiting: Waiting, thread: str, turn: str) -> Iterator[Interrup
         yield Interrupt(
             id=id_, reason="tool_call", message=f"Call {call['name']}", tool_call_id=client_call_id(waiting)
         )
+    elif ELICITATION in waiting:
+        asked = waiting[ELICITATION]
+        yield Interrupt(
+            id=id_,
+            reason="input_required",
+            message=_with(asked["message"], error, "values do not fit"),
+            response_schema=asked["requestedSchema"],
+            metadata={"server": asked["server"]},
+        )
     else:
         yield Interrupt(id=id_, reason="input_required", message=waiting["value"])
 
@@ -108,7 +118,9 @@ def _decision(waiting: Waiting, given: dict[str, ResumeEntry], results: Mapping[
     if "plan" in waiting:
         return _approval(entry, "")
     if entry.status == CANCELLED:
-        return CANCELLED
+        return "cancel" if ELICITATION in waiting else CANCELLED
+    if ELICITATION in waiting and isinstance(entry.payload, dict):
+        return {"action": "accept", "content": entry.payload}
     return entry.payload if isinstance(entry.payload, str) else json.dumps(entry.payload)
 
 
@@ -137,5 +149,5 @@ def _action_id(waiting: Waiting, place: int) -> str:
     return f"{waiting['id']}.{place}"
 
 
-def _with(message: str, error: str | None) -> str:
-    return f"{message}\n\nThe last decision could not be carried out: {error}" if error else message
+def _with(message: str, error: str | None, what: str = "decision could not be carried out") -> str:
+    return f"{message}\n\nThe last {what}: {error}" if error else message

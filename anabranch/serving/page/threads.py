@@ -34,6 +34,7 @@ from anabranch.serving.page.protocol import RunRequest
 from anabranch.serving.runs import Run
 from anabranch.serving.service import Service
 from anabranch.serving.usage import UsageByRole
+from anabranch.tools.elicitation import ELICITATION
 
 Event = dict[str, Any]
 Emit = Callable[[Event], Awaitable[None]]
@@ -276,12 +277,12 @@ class Threads:
 
 
 def _asked(interrupt: Interrupt, state: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run waits for: a plan's review, actions, a call for the client, or whatever else a tool asks."""
+    """What a run waits for: a plan's review, actions, a call for the client, or whatever a tool asks by itself."""
     value = interrupt.value
     if isinstance(value, Mapping) and "action_requests" in value:
         open_ = [id_ for id_, action in state["actions"].items() if action.decision is None]
         return {"id": interrupt.id, "sub_questions": open_, **value}
-    known = isinstance(value, Mapping) and ("plan" in value or CLIENT_CALL in value)
+    known = isinstance(value, Mapping) and not value.keys().isdisjoint(("plan", CLIENT_CALL, ELICITATION))
     return {"id": interrupt.id, **(dict(value) if known else {"value": str(value)[:MAX_TOLD]})}
 
 

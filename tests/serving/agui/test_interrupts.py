@@ -1,5 +1,6 @@
 """Reviews of plans, approvals of actions and questions of tools, over AG-UI."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -7,10 +8,12 @@ from ag_ui.core import EventType
 from langchain_core.tools import tool
 from langgraph.types import interrupt
 
+from anabranch.tools import McpServers
 from tests.graphs.scripts import plan_json
 from tests.serving import live
 from tests.serving.agui.client import Client, error, interrupts, kinds, of_type, resume, text
 from tests.serving.conftest import Serve
+from tests.tools.test_mcp_servers import FIXTURE
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
 
@@ -130,3 +133,30 @@ def test_a_tool_asks_by_itself(serve: Serve) -> None:
     assert (waiting.reason, waiting.message) == ("input_required", "what of tea?")
     assert [event.step_name for event in of_type(events, EventType.STEP_FINISHED)] == ["1. tea"]
     assert text(resume(client, waiting.id, "yes")) == "she says yes"
+
+
+@pytest.mark.parametrize(
+    ("payload", "status", "said"),
+    [
+        ({"which": "mine"}, "resolved", "accept {'which': 'mine'}"),
+        ("decline", "resolved", "decline None"),
+        (None, "cancelled", "cancel None"),
+    ],
+)
+def test_an_mcp_server_asks(serve: Serve, payload: Any, status: str, said: str) -> None:
+    def solver(prompt: str) -> str:
+        return "Answer: " + prompt[prompt.rindex("the person says: ") :].splitlines()[0]
+
+    config = {"mcpServers": {"kitchen": {"command": sys.executable, "args": [str(FIXTURE)]}}}
+    with McpServers(config) as servers:
+        parts = live.parts(plan_json(("asks", "person", [])), solver, list(servers))
+        client = Client(serve(parts))
+        (waiting,) = interrupts(client.ask("Which one does she want for dinner?"))
+        assert (waiting.reason, waiting.message, waiting.metadata) == (
+            "input_required",
+            "Which one?",
+            {"server": "kitchen"},
+        )
+        assert (waiting.response_schema or {})["properties"] == {"which": {"type": "string"}}
+        answer = {"interruptId": waiting.id, "status": status, **({} if payload is None else {"payload": payload})}
+        assert text(client.run(resume=[answer])) == f"the person says: {said}"

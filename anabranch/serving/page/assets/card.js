@@ -9,7 +9,7 @@ const STATES = {
   running: ["◐", "running"],
   done: ["✓", "answered"],
   failed: ["✗", "failed"],
-  waiting: ["?", "waits for your decision"],
+  waiting: ["?", "waits for you"],
 };
 
 export class Card {

@@ -1,32 +1,15 @@
 // What a person decides: on a plan before it runs, and on actions before they are carried out.
 
 import { el } from "./dom.js";
-
-let forms = 0;
+import { elicitationForm } from "./elicitation.js";
+import { frame, fresh, labelled } from "./frame.js";
 
 /** The form for what a run waits for; `decide` takes the decision. `before` is what was edited the last time. */
 export function decisionForm(waiting, tools, decide, before) {
   if (waiting.action_requests) return actionsForm(waiting, decide);
   if (waiting.plan) return planForm(waiting, tools, decide, before);
+  if (waiting.elicitation) return elicitationForm(waiting, decide, before);
   return replyForm(waiting, decide);
-}
-
-function frame(title, waiting, ...parts) {
-  forms += 1;
-  const id = `decision-${forms}`;
-  const problem = el("p", { class: "problem", role: "alert" }, waiting.error ?? "");
-  const heading = el("h3", { id, tabindex: "-1" }, title);
-  const form = el("form", { class: "decision", "aria-labelledby": id, novalidate: true }, heading, problem, ...parts);
-  form.addEventListener("submit", (event) => event.preventDefault());
-  form.problem = problem;
-  form.heading = heading;
-  return form;
-}
-
-function labelled(text, field, hint) {
-  forms += 1;
-  field.id = `field-${forms}`;
-  return el("p", { class: "field" }, el("label", { for: field.id }, text), field, hint ? el("span", { class: "dim" }, hint) : null);
 }
 
 /** A plan, sub-question by sub-question. */
@@ -137,8 +120,7 @@ const CHOICES = [
 ];
 
 function actionPart(action, place, many) {
-  forms += 1;
-  const name = `choice-${forms}`;
+  const name = fresh("choice");
   const text = el("textarea", { rows: "4", hidden: true, spellcheck: "false" });
   const radios = CHOICES.map(([type, label]) => {
     const radio = el("input", { type: "radio", name, value: type });

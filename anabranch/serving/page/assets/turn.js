@@ -156,7 +156,7 @@ export class Turn {
     if (row.begin !== undefined) row.end = this.base + event.at;
     this.last = this.base + event.at;
     if (event.status === "waiting") row.begin = row.end = undefined;
-    const outcome = { done: event.text, failed: `failed, ${event.error}`, waiting: "waits for your decision" }[event.status];
+    const outcome = { done: event.text, failed: `failed, ${event.error}`, waiting: "waits for you" }[event.status];
     announce(`Sub-question ${event.id}: ${outcome.slice(0, 300)}`);
     if ([...this.rows.values()].every((each) => each.answer)) this.phaseIs("joining the answers");
   }
@@ -187,11 +187,16 @@ export class Turn {
   /** Decisions are asked for; they are sent when there is one on each. */
   ask(interrupts) {
     this.halt();
+    for (const row of this.rows.values()) {
+      if (row.state !== "running") continue;
+      row.state = "waiting";
+      row.begin = row.end = undefined;
+    }
     const decisions = {};
     const forms = interrupts.map((waiting) => {
-      const before = waiting.error ? this.edited[waiting.id] : null;
+      const before = waiting.error ? this.edited[subject(waiting)] : null;
       const form = decisionForm(waiting, this.tools, (decision) => {
-        this.edited[waiting.id] = decision?.plan?.sub_questions ?? null;
+        this.edited[subject(waiting)] = decision?.plan?.sub_questions ?? decision?.content ?? null;
         decisions[waiting.id] = decision;
         const next = forms[interrupts.findIndex(({ id }) => !(id in decisions))];
         if (!next) {
@@ -278,6 +283,11 @@ export class Turn {
     this.plan.update(this.rows, this.replans);
     this.times.update(this.rows, this.running ? this.now() : this.last ?? 0);
   }
+}
+
+/** What is asked; a server that asks again, since the values did not fit, asks under another id. */
+function subject(waiting) {
+  return waiting.elicitation ? JSON.stringify(waiting.elicitation) : waiting.id;
 }
 
 /** The passages behind the answer, each file and page once; what tools only computed is none. */
