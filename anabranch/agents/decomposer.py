@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, Self
 from langchain_core.messages import AIMessage, BaseMessage
 
 from anabranch.agents import prompts
+from anabranch.agents.missing_links import linked
 from anabranch.agents.models import RoleModel, call
 from anabranch.agents.reply import ending, text_of
 from anabranch.agents.structured import call_for_json
@@ -295,6 +296,7 @@ async def decompose(decomposer: Decomposer, request: PlanRequest, *, repairs: in
             problems.append(shorten(str(error), MAX_FEEDBACK_CHARS))
             request = replace(request, feedback=shorten(str(error), MAX_FEEDBACK_CHARS))
         else:
+            plan = linked(plan, len(request.asked.sub_questions))
             return Draft(plan, tuple(problems), getattr(text, "weak", False), notes)
     return Draft(request.asked, tuple(problems), notes=notes)
 

@@ -19,6 +19,7 @@ the assistant's."""
 MARKS = "?？؟;；⸮"
 _FEW_WORDS = 3
 _WORDS_OF_A_SENTENCE = 6
+_WORDS_OF_A_SUB_QUESTION = 10
 _PRONOUN_WITHIN = 7
 """Among the first words of a message, pronouns most often stand for something said before."""
 
@@ -100,6 +101,12 @@ def references(words: str) -> int:
     """Number of words and phrases for something said before, without "it is", "there is" and "one needs"."""
     said = _PRONOUNS.intersection(words_of(words)) - {"it", "there", "one"}
     return len(said) + len(_PHRASES.findall(words.lower()))
+
+
+def lacks_its_subject(words: str) -> bool:
+    """Whether a short question has a pronoun and nothing in itself that it may stand for: "What is their number?"."""
+    said = words_of(settle(words))
+    return len(said) <= _WORDS_OF_A_SUB_QUESTION and not (_PERSONAL.isdisjoint(said) or new_names(words))
 
 
 def addresses(words: str) -> bool:
@@ -219,6 +226,11 @@ _PREPOSITIONS = frozenset(_PREPOSITION_WORDS.split())
 _ASKING = frozenset(_ASKING_WORDS.split())
 _FIRST_WORDS = _ASKING.union(_SPANISH_VERBS.split())
 _PERSONS = frozenset(["he", "she", "him", "her", "his", "hers"])
+_PERSONAL_WORDS = """
+he she it him her hers his its they them their theirs er sie ihn ihm ihr ihre ihren ihrem ihrer ihres sein seine seinen
+seinem seiner seines elle elles lui leur leurs son sa ses ella ellos ellas su sus suyo suya
+"""
+_PERSONAL = frozenset(_PERSONAL_WORDS.split())
 _SPEAKING = frozenset(_SPEAKING_WORDS.split())
 _ADDRESSING = frozenset(_ADDRESSING_WORDS.split())
 _UNSPACED_ADDRESSING = ("你", "您")
