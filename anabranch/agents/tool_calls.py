@@ -15,6 +15,8 @@ from anabranch.replies import json_values
 
 _IN_TEXT = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)|\[TOOL_CALLS\](.*)", re.DOTALL)
 """How Hermes, Qwen and Mistral models write calls, which a server may pass on as text."""
+_TOOLS = re.compile(r"</?tools>")
+"""Around the tools in the prompt of a Qwen model, which small ones write around calls."""
 _ARGUMENTS = ("arguments", "parameters", "args")
 
 
@@ -67,7 +69,7 @@ def _arguments(written: Any, tool: BaseTool | None) -> dict[str, Any] | None:
 def _calls_in(text: str, tools: Mapping[str, BaseTool]) -> Iterator[Mapping[str, Any]]:
     """The calls of known tools that a text consists of, or that it marks as such."""
     marked = [first or second for first, second in _IN_TEXT.findall(text)]
-    bare = text.strip()
+    bare = _TOOLS.sub("", text).strip()
     if bare.startswith("```") and bare.endswith("```"):
         bare = bare[3:-3].removeprefix("json").removeprefix("tool_call").strip()
     if not marked and not (bare[:1] in ("{", "[") and bare[-1:] in ("}", "]")):

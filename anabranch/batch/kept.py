@@ -81,9 +81,18 @@ class KeptChatModel(BaseChatModel):
         """The model's name on its server."""
         return str(getattr(self.inner, "model_name", None) or self.served)
 
-    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, Any]:
-        """Offers tools, in OpenAI's form."""
-        return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **kwargs)
+    def bind_tools(
+        self, tools: Sequence[Any], *, tool_choice: str | dict[str, Any] | bool | None = None, **kwargs: Any
+    ) -> Runnable[Any, Any]:
+        """Offers tools, in OpenAI's form; `tool_choice` is a tool's name, or what LangChain's or OpenAI's word is."""
+        offered = [convert_to_openai_tool(tool) for tool in tools]
+        if tool_choice in ("any", True):
+            kwargs["tool_choice"] = "required"
+        elif tool_choice in [tool["function"]["name"] for tool in offered]:
+            kwargs["tool_choice"] = {"type": "function", "function": {"name": tool_choice}}
+        elif tool_choice:
+            kwargs["tool_choice"] = tool_choice
+        return self.bind(tools=offered, **kwargs)
 
     def _generate(
         self,

@@ -100,6 +100,8 @@ CALL = '{"name": "calculator", "arguments": {"a": 1}}'
     "text",
     [
         f"<tool_call>\n{CALL}\n</tool_call>",
+        f"<tools></tools>\n{{{CALL}}}",
+        f"<tools>\n{CALL}\n</tools>",
         f"Let me see.\n<tool_call>{CALL}",
         f"[TOOL_CALLS][{CALL}]",
         f"```json\n{CALL}\n```",

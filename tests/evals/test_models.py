@@ -54,6 +54,18 @@ async def test_tools_reach_the_model_and_their_calls_come_back(store: ReplyStore
     assert inner.bound[0]["tools"][0]["function"]["name"] == "calculator"
 
 
+NAMED = {"type": "function", "function": {"name": "calculator"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"), [("any", "required"), ("calculator", NAMED), (NAMED, NAMED), ("none", "none"), (None, None)]
+)
+async def test_the_choice_of_a_tool_is_sent_in_the_form_of_servers(store: ReplyStore, given: Any, sent: Any) -> None:
+    inner = ScriptedChatModel(script=["one"])
+    await kept(inner, store).bind_tools([calculator()], tool_choice=given).ainvoke([HumanMessage("q")])
+    assert inner.bound[0].get("tool_choice") == sent
+
+
 async def test_a_model_in_batches_notes_what_it_lacks(store: ReplyStore) -> None:
     models = Models(store, max_tokens=64)
     model = models.open(ModelSpec.of("batch:qwen"), "solver", Price(input=1, output=2))
