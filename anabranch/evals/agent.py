@@ -92,7 +92,7 @@ def react(solver: RoleModel, planner: Planner | None = None, *, tool_first: bool
 def _outcome(state: Mapping[str, Any], reply: str, *, planned: bool, **extra: str) -> Outcome:
     """What an agent's state comes to."""
     made = [call for message in state["messages"] for call in getattr(message, "tool_calls", [])]
-    extra |= {"calls": "\n".join(f"{call['name']} {call['args']}" for call in made)} if made else {}
+    extra["calls"] = "\n".join(f"{call['name']} {call['args']}" for call in made) or "none"
     if not planned:
         return Outcome(reply, final_answer(reply), extra=extra)
     found = state.get("planned") or {}

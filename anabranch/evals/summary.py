@@ -212,7 +212,8 @@ def _scores(task: Task, record: Record, example: Example, paper: bool) -> dict[s
     scores = grades(task, record, example)
     if paper and task.paper_grade:
         scores["paper"] = float(record.error is None and task.paper_grade(record.reply, example))
-    if example.supporting and (record.retrieved or record.plan is not None):
+    searched = record.retrieved or record.plan is not None or "calls" in record.extra
+    if example.supporting and searched:
         wanted = set(example.supporting)
         scores["recall"] = len(wanted.intersection(record.retrieved)) / len(wanted)
     return scores

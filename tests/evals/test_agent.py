@@ -1,5 +1,6 @@
 """`create_agent` under evaluation, alone and behind `PlannerMiddleware`."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from anabranch.agents.models import RoleModel
 from anabranch.errors import ConfigurationError
 from anabranch.evals.agent import STEPS, react
 from anabranch.evals.engine import Engine, Entrant
-from anabranch.evals.records import Described, RunFolder
+from anabranch.evals.records import Described, Manifest, RunFolder
+from anabranch.evals.summary import summarize
 from anabranch.evals.systems import Case, Planner
 from anabranch.evals.tasks import find_task
 from tests.evals.test_systems import HOPS, model
@@ -32,6 +34,18 @@ async def test_an_agent_uses_the_same_tools() -> None:
     assert outcome.extra["calls"].splitlines()[1] == "search {'query': 'zzz'}"
     with pytest.raises(ConfigurationError, match="calls tools"):
         react(RoleModel(chat, small=True))
+
+
+async def test_an_agent_that_looks_nothing_up_has_retrieved_nothing(tmp_path: Path) -> None:
+    _, solver = model(["Answer: Brackwater"])
+    described = Described(name="react", label="react", fingerprint="f", solver="s")
+    folder = RunFolder(tmp_path)
+    folder.open(Manifest(task="hotpotqa", data="", data_hash="", seed=0, limit=1, systems=(described,)), [HOPS])
+    engine = Engine(find_task("hotpotqa"), (), folder.appending())
+    await engine.run([Entrant(described, react(solver))], [HOPS], {})
+    engine.file.close()
+    (row,) = summarize(folder).systems
+    assert (row.metrics["em"].value, row.metrics["recall"].value) == (100, 0)
 
 
 async def test_a_call_that_was_written_as_text_is_made() -> None:
@@ -73,7 +87,7 @@ async def test_behind_the_middleware_an_agent_begins_with_what_was_found() -> No
     assert "Use the tools" in chat.prompts[-1]
 
 
-async def test_an_agent_that_never_ends_is_stopped_and_others_go_on(tmp_path: Any) -> None:
+async def test_an_agent_that_never_ends_is_stopped_and_others_go_on(tmp_path: Path) -> None:
     _, solver = model(lambda _: searching("Hollin Quay ferry"))
     entrant = Entrant(Described(name="react", label="react", fingerprint="f", solver="s"), react(solver))
     engine = Engine(find_task("hotpotqa"), (), RunFolder(tmp_path).appending())
