@@ -30,6 +30,7 @@ try:
     from anabranch.serving.server import allowed_hosts, check_exposure, serve_app
     from anabranch.serving.service import Parts, Service
     from anabranch.serving.workers import Worker, serve_workers, share
+    from anabranch.tools.embedder import embeddings_of
 except ImportError as error:
     raise MissingExtraError(f"serving needs: pip install 'anabranch[app]' ({error})") from error
 
@@ -94,12 +95,14 @@ def build_worker(options: Options, values: Mapping[str, Any], folder: Path) -> F
 
 
 def _app(options: Options, values: Mapping[str, Any], limits: Limits, **more: Any) -> FastAPI:
+    embeddings = embeddings_of(options.embeddings) if options.embeddings else None
     return create_app(
         _service(options, limits),
         _rules(values),
         cors_origins=values["cors_origin"] or (),
         threads=values["threads"],
         page=values["page"],
+        embeddings=embeddings,
         **more,
     )
 

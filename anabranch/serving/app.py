@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from langchain_core.embeddings import Embeddings
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Scope
 
@@ -42,6 +43,7 @@ def create_app(
     page: bool = True,
     examples: Sequence[str] = (),
     locks: Path | None = None,
+    embeddings: Embeddings | None = None,
 ) -> FastAPI:
     """The HTTP app: plans, OpenAI's and AG-UI's `/v1/...`, `/health`, `/metrics`, `/openapi.json`, and the page at `/`.
 
@@ -56,6 +58,7 @@ def create_app(
         examples: questions that the page offers to begin with.
         locks: a folder that all processes on this machine have that share the threads, so that none goes on with a
             conversation at which another is.
+        embeddings: find passages of documents that are dropped onto the page by their meaning, too.
 
     Raises:
         ConfigurationError: a rule or an origin that cannot be one.
@@ -64,7 +67,7 @@ def create_app(
     rules.check()
     if bad := [origin for origin in cors_origins if origin != "*" and "://" not in origin]:
         raise ConfigurationError(f"{bad[0]!r} is no origin; write SCHEME://HOST[:PORT], such as https://example.org")
-    conversations = Threads(service, locks)
+    conversations = Threads(service, locks, embeddings)
     app = FastAPI(
         title="anabranch",
         version=__version__,

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
 from langchain_core.tools import BaseTool
 
 from anabranch.bounds import MAX_TITLE_CHARS
@@ -59,15 +61,17 @@ class Shelf:
     Args:
         tool: name of the tool that searches them.
         locks: a folder in which several processes that keep the same documents lock those that they change.
+        embeddings: find passages by their meaning, too; None finds them by their words alone.
 
     Attributes:
         kept: keeps them beyond this process; None if nothing does.
     """
 
-    def __init__(self, tool: str, locks: Path | None = None) -> None:
+    def __init__(self, tool: str, locks: Path | None = None, embeddings: Embeddings | None = None) -> None:
         self.kept: KeptDocuments | None = None
         self._locks = locks
-        self._changing = asyncio.Lock()
+        self._embeddings = embeddings
+        self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tool = tool
         self._piles: dict[str, Pile] = {}
         self._reading = asyncio.Semaphore(MAX_READING)
@@ -156,7 +160,7 @@ class Shelf:
     @asynccontextmanager
     async def _alone(self, thread: str) -> AsyncIterator[None]:
         """Holds the documents of a thread, so that of two that come at the same time none is lost."""
-        async with self._changing, held_among(self._locks, f"documents {thread}"):
+        async with self._changing.setdefault(thread, asyncio.Lock()), held_among(self._locks, f"documents {thread}"):
             yield
 
     async def _change(self, thread: str, files: dict[str, list[Document]], changed: str) -> None:
@@ -177,7 +181,9 @@ class Shelf:
         pages = [page for pages in files.values() for page in pages]
         if not pages:
             return Pile()
-        tool = await asyncio.to_thread(document_search, pages, name=self._tool, description=DESCRIPTION)
+        tool = await asyncio.to_thread(
+            document_search, pages, name=self._tool, description=DESCRIPTION, embeddings=self._embeddings
+        )
         return Pile(dict(files), tool)
 
     def _used(self, thread: str) -> Pile:

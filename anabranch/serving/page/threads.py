@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+from langchain_core.embeddings import Embeddings
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
@@ -95,17 +96,18 @@ class Threads:
     Args:
         service: has the planner, and the slots in which it runs.
         locks: a folder in which several processes that have the same threads lock those at which they are.
+        embeddings: find passages of the threads' documents by their meaning, too.
 
     Attributes:
         saver: keeps the threads.
         shelf: keeps their documents.
     """
 
-    def __init__(self, service: Service, locks: Path | None = None) -> None:
+    def __init__(self, service: Service, locks: Path | None = None, embeddings: Embeddings | None = None) -> None:
         self.service = service
         self._folder = locks
         self.saver: BaseCheckpointSaver[Any] = InMemorySaver()
-        self.shelf = Shelf(next(name for name in UPLOADS if name not in service.catalogue), locks)
+        self.shelf = Shelf(next(name for name in UPLOADS if name not in service.catalogue), locks, embeddings)
         self._planners: dict[bool, Planner] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._kept: dict[str, None] = {}

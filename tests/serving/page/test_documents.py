@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.documents import Document
@@ -14,6 +15,7 @@ from anabranch.serving.door import DoorRules
 from anabranch.serving.page import documents, routes
 from anabranch.serving.page.documents import Shelf
 from anabranch.serving.page.kept_documents import KeptDocuments
+from anabranch.tools.static_embeddings import StaticEmbeddings
 from tests.fakes import ScriptedChatModel
 from tests.graphs.scripts import plan_json
 from tests.serving import live
@@ -49,6 +51,22 @@ def test_what_is_added_is_searched_in_its_conversation_alone(serve: Serve) -> No
 
     gone = client.http.delete("/page/documents", params={"name": "people.md"})
     assert gone.json() == {"documents": []}
+
+
+@served
+@socket
+@pytest.mark.parametrize(("embeddings", "status"), [(None, "not_found"), (StaticEmbeddings, "answered")])
+def test_what_is_added_is_found_by_its_meaning_where_there_are_embeddings(
+    serve: Serve, embeddings: Any, status: str
+) -> None:
+    def reads(prompt: str) -> str:
+        return "Karin Westerlund" if "Westerlund" in prompt else "NOT FOUND"
+
+    plan = plan_json(("search", "Who is the boss?", []))
+    client = Client(serve(live.parts(plan, reads, tools=[]), embeddings=embeddings and embeddings()))
+    assert client.put("firm.md", b"Since 2016 it has been led by Karin Westerlund.").status_code == 200
+    (answer,) = of_type(client.run(question="Who is the boss of this firm, after all?"), "answer")
+    assert answer["status"] == status
 
 
 @served
