@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import venv
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,6 +80,11 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
 
 
+def write_handbook(folder: Path) -> None:
+    (folder / "handbook").mkdir()
+    (folder / "handbook" / "people.md").write_text("# Craigslist\nCraigslist was founded by Craig Newmark in 1995.")
+
+
 @pytest.mark.loopback
 @pytest.mark.parametrize(
     ("page", "number"),
@@ -89,8 +95,7 @@ def test_lines_of_python_run_as_they_are_after_the_install(
 ) -> None:
     if "deepagents" in blocks(page)[number] and find_spec("deepagents") is None:
         pytest.skip("deepagents is not installed here")
-    (tmp_path / "handbook").mkdir()
-    (tmp_path / "handbook" / "people.md").write_text("# Craigslist\nCraigslist was founded by Craig Newmark in 1995.")
+    write_handbook(tmp_path)
     fixture = {"command": sys.executable, "args": [str(ROOT / "tests" / "mcp_fixture.py")]}
     (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"fixture": fixture}}))
     # As after `pip install anabranch`: without torch.
@@ -115,6 +120,27 @@ def test_lines_of_python_run_as_they_are_after_the_install(
         assert done.stdout.splitlines()[1] == "['people', 'people']"
     if "todos" in lines:
         assert "{'content': 'Who founded Craigslist?', 'status': 'completed'}" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.loopback
+@pytest.mark.timeout(900)
+def test_the_first_lines_run_where_only_the_wheel_was_installed(server: OpenAIServer, tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("anabranch-*.whl")
+    assert wheel.stat().st_size <= 45_000_000
+    venv.create(tmp_path / "empty", with_pip=True)
+    python = tmp_path / "empty" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", wheel], check=True, capture_output=True)
+    write_handbook(tmp_path)
+    settings = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "none", "HOME": str(tmp_path)}
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    lines = [str(python), "-W", "error", "-c", blocks("README.md")[0]]
+    done = subprocess.run(lines, cwd=tmp_path, env=kept | settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1952\n")
+    assert "people.md" in done.stdout
 
 
 def test_the_page_on_forms_has_the_numbers_of_the_code() -> None:
