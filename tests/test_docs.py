@@ -59,6 +59,18 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(found), f"{page.name} links to {link}"
 
 
+FOR_READERS = [page for page in PAGES if page.parent in (ROOT, ROOT / "docs", ROOT / "docs" / "guides")]
+
+
+@pytest.mark.parametrize("page", FOR_READERS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_paragraphs_are_short_and_errors_stand_in_tables(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for paragraph in re.split(r"\n\s*\n|\n(?=[-*|] |\d+\. )", text):
+        if not paragraph.lstrip().startswith("|"):
+            assert len(paragraph.split()) <= 95, paragraph
+            assert "±" not in paragraph, paragraph
+
+
 @pytest.fixture
 def server(socket_enabled: None) -> Iterator[OpenAIServer]:
     def reply(request: dict[str, Any]) -> str:
