@@ -36,7 +36,7 @@ from anabranch.graphs.acting import calling_tools, proposed_actions, with_comman
 from anabranch.graphs.actions import decided, request
 from anabranch.graphs.channels import plain
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, lacks_checkpointer
-from anabranch.graphs.events import drafts_told, emit
+from anabranch.graphs.events import drafts_told, emit, hearing_events
 from anabranch.graphs.final import budget_of_answer, joined_as_json, status_of_joined, wanted_schema
 from anabranch.graphs.grounded import AS_ASKED, NOT_FOUND_TEXT, grounded_plan, join_grounded, plan_as_asked
 from anabranch.graphs.options import PlannerArguments
@@ -244,7 +244,8 @@ class Nodes:
             ran.add(question.id)
             if all(answer.status != "waiting" for answer in inputs.values()):
                 emit("sub_question", id=question.id, status="started")
-            answer = await self.step(question, inputs, slot, images)
+            with hearing_events(None):  # another planner may answer it
+                answer = await self.step(question, inputs, slot, images)
             emit("sub_question", **plain(answer))
             return answer
 

@@ -17,6 +17,7 @@ from anabranch.agents.models import RoleModel
 from anabranch.agents.schemas import AnswerSchema
 from anabranch.config import Budget
 from anabranch.errors import ModelError
+from anabranch.graphs.events import hearing_events
 from anabranch.graphs.final import MAX_ANSWER_TOKENS, RESPONSE_FORMAT
 from anabranch.graphs.planner import Planner, create_planner
 from anabranch.graphs.protocol import COMPUTE_TOOLS
@@ -69,6 +70,7 @@ class Question:
         must_call: whether it insists on one; a plan that goes on with results may end without.
         one_call: whether it takes only one at a time.
         streamed: whether the client reads the answer as it is written; otherwise no model has to write it so.
+        watched: whether the client is told what happens to the plan meanwhile.
         max_answer_tokens: most tokens of the final answer; None for the server's own limit.
         schema: the JSON that the final answer is to be; None for text.
         stop: sequences before which the answer ends.
@@ -82,6 +84,7 @@ class Question:
     must_call: bool = False
     one_call: bool = False
     streamed: bool = False
+    watched: bool = True
     max_answer_tokens: int | None = None
     schema: AnswerSchema | None = None
     stop: Sequence[str] = ()
@@ -264,18 +267,13 @@ class _Asking:
             config["configurable"] = wanted
         # What is to satisfy a schema is checked before it is shown.
         tokens = self._question.streamed and self._question.schema is None
-        modes: list[Any] = ["custom", "values", *(["messages"] if tokens else [])]
+        watched = self._question.watched
+        modes: list[Any] = ["values", *(["custom"] if watched else []), *(["messages"] if tokens else [])]
         parts: Any = self._planner.astream(value, config, stream_mode=modes)
-        async with aclosing(parts):
-            async for mode, data in parts:
-                if mode == "custom":
-                    self._seen(data)
-                    if data["type"] != "answer":  # the outcome has it
-                        await emit(Event(data))
-                elif mode == "values":
-                    self._state = data
-                elif (delta := self._token(*data)) != Delta():
-                    await emit(delta)
+        with hearing_events(None if watched else self._seen):
+            async with aclosing(parts):
+                async for mode, data in parts:
+                    await self._take(mode, data, emit)
         answer = str(self._state.get("answer") or "")
         if not answer:
             raise ModelError("the solver's reply was empty; check the model")
@@ -298,6 +296,17 @@ class _Asking:
             finish_reason=finish,
             refused=refused,
         )
+
+    async def _take(self, mode: str, data: Any, emit: Callable[[Item], Awaitable[None]]) -> None:
+        """Takes a part of what the planner streams, and passes it on."""
+        if mode == "custom":
+            self._seen(data)
+            if data["type"] != "answer":  # the outcome has it
+                await emit(Event(data))
+        elif mode == "values":
+            self._state = data
+        elif (delta := self._token(*data)) != Delta():
+            await emit(delta)
 
     def _wanted(self) -> dict[str, Any]:
         """What this run wants of its final answer."""
