@@ -54,6 +54,14 @@ def app(
             "--threads.",
         ),
     ] = 1,
+    a2a: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Address at which other agents reach this server: they ask it by A2A.",
+            show_default=False,
+        ),
+    ] = None,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page at / as well.")] = True,
     otel: Otel = False,
     debug: Debug = False,

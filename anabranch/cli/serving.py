@@ -103,6 +103,7 @@ def _app(options: Options, values: Mapping[str, Any], limits: Limits, **more: An
         threads=values["threads"],
         page=values["page"],
         embeddings=embeddings,
+        a2a=values["a2a"],
         **more,
     )
 
@@ -111,13 +112,15 @@ def _check_shared(values: Mapping[str, Any]) -> None:
     """Refuses what several workers would each have for themselves.
 
     Raises:
-        ConfigurationError: there is no store that all share, or there is a rate.
+        ConfigurationError: there is no store that all share, or there is a rate, or A2A.
     """
     if not values["threads"] or values["threads"] == MEMORY:
         raise ConfigurationError(
             "workers find each other's conversations, tool calls and responses in a store that they share; "
             "add --threads FILE, or postgresql://..."
         )
+    if values["a2a"]:
+        raise ConfigurationError("a task of A2A is cancelled and watched where it runs; take one worker, or no --a2a")
     if values["rate"]:
         raise ConfigurationError(
             "each worker would count --rate for itself; leave that to the proxy in front, or take one worker"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
@@ -14,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Scope
 
 from anabranch import __version__
-from anabranch.errors import ConfigurationError
+from anabranch.errors import ConfigurationError, MissingExtraError
 from anabranch.graphs.checkpointers import open_checkpointer
 from anabranch.serving.agui.routes import build_agui
 from anabranch.serving.door import Door, DoorRules
@@ -33,6 +34,9 @@ from anabranch.serving.tool_turns import ToolTurns
 from anabranch.serving.turnstile import PATHS, Turnstile
 from anabranch.serving.watch import Watch
 
+if TYPE_CHECKING:
+    from anabranch.serving.a2a.routes import Agents
+
 
 def create_app(
     service: Service,
@@ -44,6 +48,7 @@ def create_app(
     examples: Sequence[str] = (),
     locks: Path | None = None,
     embeddings: Embeddings | None = None,
+    a2a: str | None = None,
 ) -> FastAPI:
     """The HTTP app: plans, OpenAI's and AG-UI's `/v1/...`, `/health`, `/metrics`, `/openapi.json`, and the page at `/`.
 
@@ -59,15 +64,20 @@ def create_app(
         locks: a folder that all processes on this machine have that share the threads, so that none goes on with a
             conversation at which another is.
         embeddings: find passages of documents that are dropped onto the page by their meaning, too.
+        a2a: the address at which other agents reach this server, to ask it by A2A; None if they may not.
 
     Raises:
-        ConfigurationError: a rule or an origin that cannot be one.
+        ConfigurationError: a rule, an origin or an address that cannot be one.
+        MissingExtraError: A2A's SDK is not installed.
     """
     rules = rules or DoorRules()
     rules.check()
     if bad := [origin for origin in cors_origins if origin != "*" and "://" not in origin]:
         raise ConfigurationError(f"{bad[0]!r} is no origin; write SCHEME://HOST[:PORT], such as https://example.org")
     conversations = Threads(service, locks, embeddings)
+    agents = None if a2a is None else _agents(conversations, a2a, keyed=bool(rules.keys))
+    if agents:
+        rules = replace(rules, open_paths=rules.open_paths | {agents.card_path})
     app = FastAPI(
         title="anabranch",
         version=__version__,
@@ -77,7 +87,7 @@ def create_app(
         redoc_url=None,
         # Spans of questions alone, and no logs: these would quote what an exception says.
         telemetry={"exclude": _brings_no_work, "operation_spans": False, "logs": False},
-        lifespan=partial(_opened, service, conversations, threads) if threads else None,
+        lifespan=partial(_opened, service, conversations, threads, agents) if threads else None,
     )
     routers = [build_routes(service, Readiness(service.parts)), build_agui(conversations)]
     if page:
@@ -87,6 +97,8 @@ def create_app(
         )
     for router in routers:
         app.include_router(router)
+    if agents:
+        app.router.routes.extend(agents.routes)
     handle_failures(app)
     _add_middleware(app, service, rules, cors_origins, frozenset(_documented(routers)))
     return app
@@ -119,12 +131,24 @@ def _brings_no_work(scope: Scope) -> bool:
     return scope["path"] not in PATHS
 
 
+def _agents(conversations: Threads, address: str, *, keyed: bool) -> "Agents":
+    try:
+        from anabranch.serving.a2a.routes import Agents
+    except ImportError as error:
+        raise MissingExtraError(f"A2A needs: pip install 'anabranch[app,a2a]' ({error})") from error
+    return Agents(conversations, address, keyed=keyed)
+
+
 @asynccontextmanager
-async def _opened(service: Service, conversations: Threads, threads: str, _: FastAPI) -> AsyncIterator[None]:
+async def _opened(
+    service: Service, conversations: Threads, threads: str, agents: "Agents | None", _: FastAPI
+) -> AsyncIterator[None]:
     """Holds what keeps threads open for as long as the app runs."""
     async with AsyncExitStack() as stack:
         store = await open_store(stack, threads)
         service.turns, service.responses = ToolTurns(store), KeptResponses(store)
         conversations.saver = await open_checkpointer(stack, threads)
         conversations.shelf.kept = KeptDocuments(store)
+        if agents:
+            agents.tasks.keep_in(store)
         yield

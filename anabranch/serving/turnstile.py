@@ -13,7 +13,7 @@ from anabranch.serving.failures import reply
 from anabranch.serving.metrics import Metrics
 from anabranch.serving.runs import Slots
 
-PATHS = frozenset({"/v1/plans", "/v1/chat/completions", "/v1/responses", "/v1/agui", "/page/runs"})
+PATHS = frozenset({"/v1/plans", "/v1/chat/completions", "/v1/responses", "/v1/agui", "/a2a", "/page/runs"})
 """Where the work is."""
 STEP_SECONDS = 0.01
 """Between two refusals."""

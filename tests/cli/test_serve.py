@@ -37,6 +37,11 @@ BAD = {
     "unknown transport": (("mcp", "--transport", "pigeon"), "unknown transport 'pigeon'; use one of: stdio, http"),
     "unknown tool": (("app", "--tool", "hammer"), "unknown tool 'hammer'"),
     "workers without a store": (("app", "--workers", "2"), "add --threads FILE, or postgresql://..."),
+    "workers with A2A": (
+        ("app", "--workers", "2", "--threads", "t.sqlite", "--a2a", "http://127.0.0.1:8080"),
+        "take one worker, or no --a2a",
+    ),
+    "an address of A2A that is none": (("app", "--a2a", "here"), "'here' is no address of this server"),
     "workers with memory": (("app", "--workers", "2", "--threads", ":memory:"), "add --threads FILE"),
     "workers with a rate": (
         ("app", "--workers", "2", "--threads", "t.sqlite", "--rate", "9/minute"),

@@ -1,0 +1,1 @@
+"""A2A: the planner as an agent that other agents ask."""
