@@ -15,7 +15,7 @@ LITELLM_VENV ?= .venv-litellm
 
 .PHONY: demo test test-fast coverage lint install vllm scale bench clean
 
-demo: $(VENV)/.installed
+demo: $(VENV)/.local
 	@echo && echo "== Arithmetic ==" && echo
 	$(BIN)/anabranch ask "A baker makes 12 trays of 24 rolls and sells 250 of them. How many rolls are left?"
 	@echo && echo "== Documents ==" && echo
@@ -58,9 +58,14 @@ bench: $(VENV)/.installed
 
 install: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml
+# What a demonstration takes: without torch, which has 800 MB.
+$(VENV)/.local: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[local,dev]" --editable packages/decomposer-1.5b
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[local]"
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.local
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[hf,dev]" --editable packages/decomposer-1.5b
 	touch $@
 
 vllm: $(VLLM_VENV)/.installed

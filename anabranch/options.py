@@ -24,7 +24,10 @@ AnswerForm = Literal["whole", "short"]
 """What the user gets: the model's whole answer, or the short one at its end, as graders want it."""
 LOCAL_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The model in this process, and the base of the adapters that come with the package."""
-MODEL_NAMES = "local, local:FILE.gguf, local:FOLDER, http://host:8000/v1[#MODEL], openai:MODEL or PROVIDER:MODEL"
+MODEL_NAMES = (
+    "local, local:FILE.gguf, local:FOLDER, hf:HUB_ID[+ADAPTER], http://host:8000/v1[#MODEL], openai:MODEL or "
+    "PROVIDER:MODEL"
+)
 PRICE = "IN,OUT"
 """What stands for a price, in dollars per million tokens, in a command's help; values of such options are checked."""
 _WIDTH = 120

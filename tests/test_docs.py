@@ -110,8 +110,8 @@ def test_lines_of_python_run_as_they_are_after_the_install(
     write_handbook(tmp_path)
     fixture = {"command": sys.executable, "args": [str(ROOT / "tests" / "mcp_fixture.py")]}
     (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"fixture": fixture}}))
-    # As after `pip install anabranch`: without torch.
-    lines = "import sys; sys.modules['torch'] = None\n" + blocks(page)[number]
+    # As after `pip install anabranch`: without the embedded model.
+    lines = "import sys; sys.modules['xllamacpp'] = None\n" + blocks(page)[number]
     # deepagents has OpenAI's models speak the Responses API, which the server of the tests does not.
     chat = 'model=__import__("langchain_openai").ChatOpenAI(model="gpt-5-mini", use_responses_api=False)'
     lines = re.sub(r"(create_deep_agent\()model=[^,]+", rf"\1{chat}", lines)

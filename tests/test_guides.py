@@ -22,7 +22,7 @@ from tests.ports import free_port
 GUIDES = sorted((Path(__file__).parents[1] / "docs" / "guides").glob("*.md"))
 BLOCK = re.compile(r"```(sh|python)\n(.*?)```", re.DOTALL)
 TOLD = re.compile(r"(?:^|  )# (.+)$", re.MULTILINE)
-WITHOUT_TORCH = "import sys; sys.modules['torch'] = None\n"
+WITHOUT_LOCAL = "import sys; sys.modules['xllamacpp'] = None\n"
 """As after `pip install anabranch`, without the embedded models."""
 COMMAND_LINE = "from anabranch.cli import main; main()"
 LEADING = "Who leads the team that wrote the travel rules?"
@@ -137,7 +137,7 @@ def test_all_code_of_a_guide_runs_and_prints_what_the_page_says(
         "OPENAI_API_KEY": "none",
         "ANABRANCH_CACHE_DIR": str(tmp_path / "cache"),
     }
-    port, program, commands = free_port(), WITHOUT_TORCH, []
+    port, program, commands = free_port(), WITHOUT_LOCAL, []
     for language, code in BLOCK.findall(page.read_text(encoding="utf-8")):
         if language == "python":
             program += code
@@ -145,7 +145,7 @@ def test_all_code_of_a_guide_runs_and_prints_what_the_page_says(
             commands += [shlex.split(line)[1:] for line in code.splitlines() if line.startswith("anabranch ")]
     with ExitStack() as servers:
         for words in commands:
-            command = [sys.executable, "-c", WITHOUT_TORCH + COMMAND_LINE, *words]
+            command = [sys.executable, "-c", WITHOUT_LOCAL + COMMAND_LINE, *words]
             if words[0] == "serve":
                 servers.enter_context(serving([*command, "--port", str(port)], tmp_path, environment, port))
             else:

@@ -8,7 +8,7 @@ import pytest
 
 import anabranch
 
-HEAVY = ["torch", "transformers", "vllm", "openai", "langgraph", "langchain_core", "pydantic"]
+HEAVY = ["torch", "xllamacpp", "transformers", "vllm", "openai", "langgraph", "langchain_core", "pydantic"]
 
 
 def test_few_names_in_order() -> None:

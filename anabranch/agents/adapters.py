@@ -36,9 +36,22 @@ def adapter_folder(role: Role, model: str) -> Path | None:
         return None
     if wanted is None:
         return shipped_adapter(SHIPPED[role]) if model == LOCAL_MODEL else None
-    folder = shipped_adapter(wanted) or Path(wanted).expanduser()
+    return named_adapter(wanted, f", or {NONE!r}")
+
+
+def named_adapter(name: str, otherwise: str = "") -> Path:
+    """The folder of an adapter, by the name under which it is installed or by its path.
+
+    Args:
+        name: the name or path.
+        otherwise: what else could have been named, for the message.
+
+    Raises:
+        ConfigurationError: there is no adapter.
+    """
+    folder = shipped_adapter(name) or Path(name).expanduser()
     if not (folder / CONFIG).is_file():
-        raise ConfigurationError(f"{wanted} holds no adapter; name a folder with adapter_config.json, or {NONE!r}")
+        raise ConfigurationError(f"{name} holds no adapter; name a folder with adapter_config.json{otherwise}")
     return folder
 
 

@@ -15,7 +15,7 @@ from langgraph.errors import GraphBubbleUp
 from pydantic import SecretStr
 
 from anabranch.addresses import masked, split_login, without_login
-from anabranch.agents.adapters import Role, adapter_folder
+from anabranch.agents.adapters import Role, adapter_folder, named_adapter
 from anabranch.agents.answering import UNOPENED, answering, heard_so_far, unstreamed
 from anabranch.agents.drafts import overheard
 from anabranch.agents.final_answer import Reading
@@ -60,7 +60,9 @@ _ADVICE = {
 }
 _OWN_WORDS = frozenset({"APIConnectionError", "ConnectError", "ConnectionError", "TimeoutError", "TimeoutException"})
 """Errors of which no server says anything."""
-_FORMS = "use local, local:FILE.gguf, openai:MODEL, an address such as http://host:8000/v1, or PROVIDER:MODEL"
+_FORMS = (
+    "use local, local:FILE.gguf, hf:HUB_ID, openai:MODEL, an address such as http://host:8000/v1, or PROVIDER:MODEL"
+)
 LOCAL_TYPE = "anabranch-local"
 """`_llm_type` of the in-process model."""
 _UNOPENED = "thoughts without a beginning"
@@ -103,7 +105,8 @@ def resolve_model(
 
     Args:
         spec: a LangChain chat model (a `ChatOpenAI` is used as an `EndpointChatModel`), or a name: `local`,
-            `local:FOLDER_OR_HUB_ID` or `local:FILE.gguf` for an in-process model, `http://host:8000/v1` or
+            `local:FOLDER_OR_HUB_ID` or `local:FILE.gguf` for an in-process model by llama.cpp,
+            `hf:FOLDER_OR_HUB_ID` or `hf:FOLDER_OR_HUB_ID+ADAPTER` for one by transformers, `http://host:8000/v1` or
             `http://host:8000/v1#MODEL` for an OpenAI-compatible server, `openai:MODEL`, or `PROVIDER:MODEL` for what
             `langchain.chat_models.init_chat_model` knows.
         role: what it is for; decides which adapter the in-process model wears, and which of a server's models is
@@ -123,8 +126,9 @@ def resolve_model(
         return RoleModel(
             _put_right(spec), Price(input=0, output=0) if local else price, small=local and _is_small(spec)
         )
-    if spec == "local" or spec.startswith("local:"):
-        return _local(spec.partition(":")[2], role, progress)
+    if in_process(spec):
+        kind, _, name = spec.partition(":")
+        return _local(name, role, progress) if kind == "local" else _hf(name, progress)
     if re.match(r"https?://", spec):
         return RoleModel(_served(spec, role), price)
     provider, _, name = spec.partition(":")
@@ -133,6 +137,11 @@ def resolve_model(
     if provider and name:
         return RoleModel(_from_langchain(spec), price)
     raise ConfigurationError(f"unknown model {without_login(spec)!r}; {_FORMS}")
+
+
+def in_process(spec: str) -> bool:
+    """Whether a name stands for a model in this process."""
+    return spec == "local" or spec.startswith(("local:", "hf:"))
 
 
 async def call(
@@ -300,11 +309,21 @@ def _local(name: str, role: Role, progress: Callable[[str], None] | None) -> Rol
     try:
         from anabranch.agents.local import LocalChatModel
     except ImportError as error:
-        raise MissingExtraError(
-            f"the in-process model needs: pip install 'anabranch[local]', or 'anabranch[gguf]' for GGUF files ({error})"
-        ) from error
+        raise MissingExtraError(f"the in-process model needs: pip install 'anabranch[local]' ({error})") from error
     name = name or read_settings().local_model
     chat = LocalChatModel(model=name, adapter=adapter_folder(role, name), progress=progress)
+    return RoleModel(chat, Price(input=0, output=0), small=_is_small(chat))
+
+
+def _hf(name: str, progress: Callable[[str], None] | None) -> RoleModel:
+    try:
+        from anabranch.agents.local.hf import TransformersChatModel
+    except ImportError as error:
+        raise MissingExtraError(f"hf: needs: pip install 'anabranch[hf]' ({error})") from error
+    base, _, adapter = name.partition("+")
+    if not base:
+        raise ConfigurationError("hf: names no model; write hf:HUB_ID, hf:FOLDER or hf:HUB_ID+ADAPTER")
+    chat = TransformersChatModel(model=base, adapter=named_adapter(adapter) if adapter else None, progress=progress)
     return RoleModel(chat, Price(input=0, output=0), small=_is_small(chat))
 
 

@@ -66,7 +66,7 @@ class ServedDecomposer(LineDecomposer):
         max_tokens: int = 320,
     ) -> None:
         super().__init__(model, constrain=structured_outputs, grammar=grammar, max_tokens=max_tokens)
-        if fallback == "local" and not (find_spec("torch") and find_spec("llguidance")):
+        if fallback == "local" and not (find_spec("xllamacpp") and find_spec("llguidance")):
             raise MissingExtraError("the fallback to the in-process model needs: pip install 'anabranch[local]'")
         self.weak = is_small(name_of(model))
         self.fallback = fallback
@@ -109,7 +109,7 @@ class ServedDecomposer(LineDecomposer):
             word = DONE if request.asked.sub_questions else DIRECT
             return WrittenPlan(word, notes=(f"{error.public}; answered without a plan",))
         if self._writer is None:
-            # Importing torch takes seconds, and the event loop has others to serve.
+            # Loading a model takes a second, and the event loop has others to serve.
             self._writer = small_decomposer(await asyncio.to_thread(resolve_model, "local", role="decomposer"))
         text = await self._writer.write(request)
         weak = getattr(text, "weak", False)

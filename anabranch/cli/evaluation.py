@@ -56,7 +56,7 @@ def run(options: EvalOptions, guard: Guard, *, quiet: bool) -> None:
 
 def with_decomposer(options: EvalOptions) -> EvalOptions:
     """The options where nobody is named to plan: the first solver does where the in-process model is not installed."""
-    if find_spec("torch") is not None or options.task == toolplans.NAME or options.solver == ("local",):
+    if find_spec("xllamacpp") is not None or options.task == toolplans.NAME or options.solver == ("local",):
         return options
     complain(f"{options.solver[0]} writes the plans, too: name a --decomposer, or pip install 'anabranch[local]'")
     return replace(options, decomposer=options.solver[:1])

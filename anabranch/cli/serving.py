@@ -10,6 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from anabranch.agents.models import in_process
 from anabranch.cli.failures import complain
 from anabranch.cli.options import Options
 from anabranch.cli.streams import need_output
@@ -166,7 +167,7 @@ def run_mcp(options: Options, values: Mapping[str, Any]) -> None:
 
 def _service(options: Options, limits: Limits) -> Service:
     """The models and tools, loaded, behind the limits."""
-    if not options.solver.startswith("local"):
+    if not in_process(options.solver):
         # Imported by the client's first call otherwise: two seconds in which nobody would be served.
         with suppress(ImportError):
             import_module("openai.resources.beta.beta")

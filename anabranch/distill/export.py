@@ -22,7 +22,7 @@ def base_of(adapter: Path) -> str:
     Raises:
         ModelUnavailableError: the folder holds no adapter, or it names no base.
     """
-    from anabranch.agents.local.lora import read_json
+    from anabranch.agents.local.model_folder import read_json
 
     name = read_json(adapter / "adapter_config.json").get("base_model_name_or_path")
     if not isinstance(name, str) or not name:
@@ -73,15 +73,12 @@ def gguf(base: Path, adapter: Path, out: Path, weights: str = "q8_0") -> dict[st
         ModelUnavailableError: weights are missing or damaged.
         BackendError: the folder cannot be written.
     """
-    from anabranch.distill import gguf_file
+    from anabranch.agents.local import gguf_file
 
     gguf_file.check(weights)
 
     def write(folder: Path) -> None:
-        from anabranch.agents.local.checkpoint import merge_lora, read_weights
-
-        tensors = merge_lora(read_weights(base), adapter)
-        gguf_file.write(base, tensors, folder / "model.gguf", weights, name=adapter.resolve().name)
+        gguf_file.write(base, adapter, folder / "model.gguf", weights)
         (folder / "Modelfile").write_text(gguf_file.modelfile(base), encoding="utf-8")
 
     return _exported(out, {**_facts(base, adapter), "format": "gguf", "weights": weights}, write)

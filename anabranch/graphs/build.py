@@ -14,7 +14,7 @@ from langgraph.types import Checkpointer
 from anabranch.addresses import without_login
 from anabranch.agents.adapters import Role
 from anabranch.agents.decomposer import Decomposer
-from anabranch.agents.models import RoleModel, resolve_model
+from anabranch.agents.models import RoleModel, in_process, resolve_model
 from anabranch.agents.resolve import default_decomposer, resolve_decomposer
 from anabranch.config import Budget, Price, read_settings
 from anabranch.errors import ConfigurationError
@@ -78,7 +78,7 @@ def build_budget(settings: PlannerSettings) -> Budget:
 def build_models(settings: PlannerSettings, *, status: Say, note: Say) -> tuple[Decomposer, RoleModel]:
     """The decomposer and the solver, ready; a model in this process comes last, so that a wrong name loads none."""
     solver = cache(lambda: build_solver(settings, status=status))
-    if not _is_local(settings.solver):
+    if not in_process(settings.solver):
         solver()
     return build_decomposer(settings, status=status, note=note, solver=solver), solver()
 
@@ -140,12 +140,8 @@ def _search(name: str, folders: Sequence[Folder], embedder: Embedder | None, tel
     return index_search(index, name=name, description=about)
 
 
-def _is_local(spec: str) -> bool:
-    return spec == "local" or spec.startswith("local:")
-
-
 def _model(spec: str, role: Role, price: str, *, status: Say) -> RoleModel:
-    local = _is_local(spec)
+    local = in_process(spec)
     status("preparing the local model" if local else f"connecting to {without_login(spec)}")
     model = resolve_model(spec, role=role, price=Price.read(price), progress=status)
     if local:

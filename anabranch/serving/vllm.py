@@ -311,7 +311,7 @@ def _prepare(base: str, say: Say) -> Path:
     try:
         from anabranch.agents.local.weights import prepare
     except ImportError as error:
-        raise MissingExtraError(f"preparing the weights needs: pip install 'anabranch[local]' ({error})") from error
+        raise MissingExtraError(f"preparing the weights needs: pip install 'anabranch[hf]' ({error})") from error
     return prepare(base, progress=say).resolve()
 
 

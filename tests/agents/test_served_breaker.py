@@ -78,7 +78,7 @@ async def test_a_budget_that_is_used_up_is_no_outage(serve: Serve) -> None:
 
 
 def test_the_fallback_to_the_in_process_model_needs_its_extra(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
     monkeypatch.setattr("anabranch.agents.served.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'anabranch\[local\]'"):
         served(serve(PLAN).url, fallback="local")

@@ -6,7 +6,17 @@ import sys
 import pytest
 
 # pydantic is not among them: newer versions of typer use it themselves to read options.
-HEAVY = ("langgraph", "langchain_core", "langchain_openai", "openai", "torch", "transformers", "rich", "httpx")
+HEAVY = (
+    "langgraph",
+    "langchain_core",
+    "langchain_openai",
+    "openai",
+    "torch",
+    "xllamacpp",
+    "transformers",
+    "rich",
+    "httpx",
+)
 
 PROBE = """
 import sys

@@ -1,6 +1,7 @@
 """Exports, read back by transformers and run by llama.cpp: the same tokens, logits and plans as the adapter's."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -124,13 +125,16 @@ def test_gguf_files_hold_the_merged_weights(
 def test_an_adapter_merged_into_a_gguf_file_is_the_export_of_both(pair: tuple[Path, Path], tmp_path: Path) -> None:
     import gguf
     import numpy
+    from safetensors.torch import load_file, save_file
 
-    from anabranch.agents.local.checkpoint import read_weights
+    from anabranch.agents.local import gguf_file
     from anabranch.agents.local.merging import merge
-    from anabranch.distill import export, gguf_file
+    from anabranch.distill import export
 
-    base, adapter = pair
-    gguf_file.write(base, read_weights(base), tmp_path / "base.gguf", "f32", name="base")
+    base, adapter = shutil.copytree(pair[0], tmp_path / "base"), pair[1]
+    rounded = {name: tensor.bfloat16() for name, tensor in load_file(base / "model.safetensors").items()}
+    save_file(rounded, base / "model.safetensors", metadata={"format": "pt"})
+    gguf_file.write(base, None, tmp_path / "base.gguf", "f32")
     merge(tmp_path / "base.gguf", adapter, tmp_path / "merged.gguf", "f16")
     export.gguf(base, adapter, tmp_path / "out", "f16")
     theirs, ours = (gguf.GGUFReader(tmp_path / name) for name in ("out/model.gguf", "merged.gguf"))

@@ -287,10 +287,10 @@ def test_the_prompts_are_those_of_the_in_process_model() -> None:
     from transformers import AutoTokenizer
 
     from anabranch.agents.local import prepare
-    from anabranch.agents.local.text import ChatTokenizer
+    from anabranch.agents.local.template import folder_template
 
     folder = prepare()
-    own = ChatTokenizer(folder, 49152)
+    own = folder_template(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     messages = [
         {"role": "system", "content": "  Split.\n\nRoutes:\nsolve: x"},

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
@@ -18,22 +18,19 @@ from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, Runn
 from langchain_core.utils.function_calling import convert_to_json_schema
 from pydantic import BaseModel, Field, PrivateAttr
 
-from anabranch.agents.local.files import with_adapter
-from anabranch.agents.local.generation import Generation, Options
+from anabranch.agents.local.files import ready
+from anabranch.agents.local.generation import Engine, Generation, Options
 from anabranch.agents.local.header import read_header
 from anabranch.agents.local.llamacpp import LlamaCppEngine, require_llama_cpp
-from anabranch.agents.local.weights import Progress, prepare, require_extra
+from anabranch.agents.local.weights import Progress, located, silent
 from anabranch.agents.local.worker import Worker
 from anabranch.config import read_settings
 from anabranch.errors import ConfigurationError, ModelError
 
-if TYPE_CHECKING:
-    from anabranch.agents.local.engine import LocalEngine
-
 _ROLES = {"system": "system", "human": "user", "ai": "assistant", "tool": "tool"}
 _PROFILE: ModelProfile = {"text_inputs": True, "text_outputs": True, "tool_calling": False, "tool_choice": False}
 _WORKER = Worker("anabranch-local-model")
-_ENGINES: dict[Path, "LocalEngine | LlamaCppEngine"] = {}
+_ENGINES: dict[object, Engine] = {}
 _ENGINES_LOCK = Lock()
 SMALL_BELOW = 1_000_000_000
 """Weights under which a model is too small for arithmetic in its head and for JSON without a grammar."""
@@ -42,10 +39,10 @@ _Write = Callable[[Callable[[str], None] | None, Event], Generation]
 
 
 class LocalChatModel(BaseChatModel):
-    """A model in this process: no server, no key, no network once it is prepared.
+    """A model in this process, run by llama.cpp: no server, no key, no network once it is prepared.
 
-    The model is prepared and loaded on first use, or by `warm_up()`. All instances over the same weights share one
-    load of them. Generations run one at a time.
+    The model is prepared and loaded on first use, or by `warm_up()`: what is no GGUF file, or wears an adapter, is
+    written as one and kept. All instances over the same weights share one load of them. Generations run one at a time.
 
     `invoke`, `stream`, `bind` and so on take `pattern` (a regular expression for the whole output), `json_schema`,
     `max_tokens`, `temperature`, `seed` and `stop`.
@@ -54,8 +51,8 @@ class LocalChatModel(BaseChatModel):
     named SmolLM ..."), here as under vLLM or in training on the same messages.
 
     Attributes:
-        model: a GGUF file (its name ends so), which llama.cpp runs, or hub id or folder; None takes that of the
-            settings.
+        model: a GGUF file (its name ends so), or a transformers folder or hub id of the Llama or Qwen2 architecture;
+            None takes that of the settings.
         adapter: folder of a LoRA adapter; None for the base weights.
         max_tokens: most tokens to write.
         temperature: 0 takes the most probable token each time.
@@ -71,19 +68,19 @@ class LocalChatModel(BaseChatModel):
     progress: Progress | None = Field(default=None, exclude=True, repr=False)
     profile: ModelProfile | None = Field(default_factory=lambda: _PROFILE.copy(), exclude=True)
 
-    _loaded: "LocalEngine | LlamaCppEngine | None" = PrivateAttr(default=None)
+    _loaded: Engine | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
         """Checks that the packages are there.
 
         Raises:
-            MissingExtraError: one is not; a GGUF file takes the extra `gguf`, other models `local`.
+            MissingExtraError: one of the extra `local` is not.
         """
         super().model_post_init(context)
-        if self._file is None:
-            require_extra()
-        else:
-            require_llama_cpp()
+        self._require()
+
+    def _require(self) -> None:
+        require_llama_cpp()
 
     @property
     def model_name(self) -> str:
@@ -118,48 +115,26 @@ class LocalChatModel(BaseChatModel):
             messages: what they begin with, such as the system message.
 
         Raises:
-            MissingExtraError: the `local` extra is not installed.
             ModelUnavailableError: the model cannot be had.
+            ConfigurationError: the adapter does not fit it, or it is of an architecture that is not known here.
         """
-        engine = self._engine()
-        if isinstance(engine, LlamaCppEngine):
-            engine.load()
-        else:
-            engine.load(self._adapter_name)
+        self._engine().load()
         if messages:
             self.invoke(list(messages), max_tokens=1)
 
-    @property
-    def _adapter_name(self) -> str | None:
-        return None if self.adapter is None else str(self.adapter.expanduser().resolve())
-
-    def _engine(self) -> "LocalEngine | LlamaCppEngine":
+    def _engine(self) -> Engine:
         if self._loaded is None:
             with _ENGINES_LOCK:
-                self._loaded = self._of_folder() if self._file is None else self._of_file(self._file)
+                key, make = self._opened()
+                self._loaded = _ENGINES[key] = _ENGINES.get(key) or make()
         return self._loaded
 
-    def _of_file(self, file: Path) -> LlamaCppEngine:
-        path, settings = file.resolve(), read_settings()
-        if self.adapter is not None:
-            cache = settings.cache_dir / "models" / "gguf"
-            path = with_adapter(path, self.adapter, cache, progress=self.progress or (lambda _: None))
-        engine = _ENGINES.get(path)
-        if not isinstance(engine, LlamaCppEngine):
-            engine = LlamaCppEngine(path, threads=settings.threads, context=settings.local_context)
-            _ENGINES[path] = engine
-        return engine
-
-    def _of_folder(self) -> "LocalEngine":
-        folder = prepare(self.model, progress=self.progress).resolve()
-        from anabranch.agents.local.engine import LocalEngine
-
-        engine = _ENGINES.get(folder)
-        if not isinstance(engine, LocalEngine):
-            engine = _ENGINES[folder] = LocalEngine(folder, threads=read_settings().threads)
-        if self._adapter_name is not None:
-            engine.add_adapter(self._adapter_name, Path(self._adapter_name))
-        return engine
+    def _opened(self) -> tuple[object, Callable[[], Engine]]:
+        """What an engine for this model is known by, and how to make one."""
+        settings, told = read_settings(), self.progress or silent
+        source = (self._file or located(self.model, progress=told)).resolve()
+        path = ready(source, self.adapter, settings.cache_dir.expanduser() / "models" / "gguf", progress=told)
+        return path, lambda: LlamaCppEngine(path, threads=settings.threads, context=settings.local_context)
 
     def _writer(self, messages: list[BaseMessage], stop: list[str] | None, given: dict[str, Any]) -> _Write:
         unknown = given.keys() - {"pattern", "json_schema", "max_tokens", "temperature", "seed"}
@@ -170,7 +145,7 @@ class LocalChatModel(BaseChatModel):
             )
         own = {"max_tokens": self.max_tokens, "temperature": self.temperature, "seed": self.seed}
         chosen = own | {name: value for name, value in given.items() if value is not None}
-        options = Options(adapter=self._adapter_name, stop=stop or (), **chosen)
+        options = Options(stop=stop or (), **chosen)
         turns = [_turn(message) for message in messages]
         return lambda on_text, cancel: self._engine().generate(turns, options, on_text=on_text, cancel=cancel)
 

@@ -1,7 +1,4 @@
-"""Reads the weights of model folders, and merges LoRA adapters into them, without importing transformers or peft.
-
-Those two take longer to import than a plan takes to write.
-"""
+"""Weights of model folders with LoRA adapters merged into them, in torch: for servers and `distill export`."""
 
 import shutil
 from collections.abc import Mapping
@@ -20,20 +17,13 @@ _BESIDE = ("*.json", "*.jinja", "*.model", "*.txt")
 """What lies in a model folder beside its weights."""
 
 
-class Weights(dict[str, Tensor]):
-    """Tensors by name; one that is missing is a damaged model."""
-
-    def __missing__(self, name: str) -> Tensor:
-        raise ModelUnavailableError(f"the weights lack {name}; prepare or download the model again")
-
-
-def read_weights(folder: Path) -> Weights:
+def read_weights(folder: Path) -> dict[str, Tensor]:
     """All tensors of a model folder by name, mapped into memory.
 
     Raises:
         ModelUnavailableError: there are none, or they are damaged.
     """
-    weights = Weights()
+    weights: dict[str, Tensor] = {}
     for file in sorted(folder.glob("model*.safetensors")):
         weights.update(_load(file))
     if not weights:
@@ -41,7 +31,7 @@ def read_weights(folder: Path) -> Weights:
     return weights
 
 
-def merge_lora(weights: Mapping[str, Tensor], adapter: Path) -> Weights:
+def merge_lora(weights: Mapping[str, Tensor], adapter: Path) -> dict[str, Tensor]:
     """The weights with a LoRA adapter added to them, in fp32 where it changes them.
 
     Args:
@@ -53,10 +43,9 @@ def merge_lora(weights: Mapping[str, Tensor], adapter: Path) -> Weights:
         ConfigurationError: it is not plain LoRA, or belongs to another model.
     """
     lora = read_lora(adapter)
-    merged = Weights(weights)
+    lora.check_fit({name: tuple(weight.shape) for name, weight in weights.items()})
+    merged = dict(weights)
     for name, (high, low) in lora.pairs.items():
-        weight = weights.get(name)
-        lora.check_fits(name, None if weight is None else tuple(weight.shape))
         factors = torch.from_numpy(high), torch.from_numpy(low)
         merged[name] = torch.addmm(weights[name].float(), *factors, alpha=lora.scale)
     return merged

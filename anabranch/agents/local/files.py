@@ -1,4 +1,4 @@
-"""GGUF files that are ready to load: a LoRA adapter merged into one, once.
+"""GGUF files that are ready to load, made once: of transformers folders, and of models with a LoRA adapter.
 
 llama.cpp can add an adapter while it computes, too, but that is slower for each token, and it forgets the prompts that
 it has read when the adapter changes.
@@ -11,43 +11,67 @@ from pathlib import Path
 from anabranch.agents.local.kept import kept
 from anabranch.errors import ModelUnavailableError
 
-_WEIGHTS = "q8_0"
 _NAME = "model.gguf"
+_FORM = "weights of less than 2 GB as f16, others as q8_0; a GGUF file's are rounded to bfloat16 first"
+_LARGE = 2_000_000_000
 
 
-def with_adapter(file: Path, adapter: Path, cache: Path, *, progress: Callable[[str], None]) -> Path:
-    """The file of the merged weights, written on first use.
+def ready(source: Path, adapter: Path | None, cache: Path, *, progress: Callable[[str], None]) -> Path:
+    """The GGUF file of a model, written on first use; a GGUF file without an adapter is used as it is.
 
     Args:
-        file: the base model.
-        adapter: folder of the adapter.
-        cache: where it is kept; a changed adapter or base gets another one.
+        source: the model: a GGUF file, or a transformers folder of the Llama or Qwen2 architecture.
+        adapter: folder of a LoRA adapter; None for the base weights.
+        cache: where it is kept; a changed adapter or model gets another one.
         progress: told what takes a while.
 
     Raises:
-        ConfigurationError: the adapter is not plain LoRA, or belongs to another model.
-        ModelUnavailableError: the file or the adapter is missing or damaged, or the merged file cannot be written.
+        ConfigurationError: the adapter is not plain LoRA, or belongs to another model; or the folder's architecture
+            is another.
+        ModelUnavailableError: the model or the adapter is missing or damaged, or the file cannot be written.
     """
+    if adapter is None and not source.is_dir():
+        return source
 
     def make(temporary: Path) -> tuple[Path, str]:
-        progress(f"merging {adapter.name} into {file.name} (once) ...")
+        merged = "" if adapter is None else f"{adapter.resolve()} merged into "
+        into = f"merging {adapter.name} into" if adapter else "writing a GGUF file of"
+        progress(f"{into} {source.name} (once) ...")
         folder = temporary / "model"
         folder.mkdir()
-        from anabranch.agents.local.merging import merge  # NumPy takes a while to import
+        _write(source, adapter, folder / _NAME)
+        return folder, f"{merged}{source.resolve()}"
 
-        merge(file, adapter, folder / _NAME, _WEIGHTS)
-        return folder, f"{adapter.resolve()} merged into {file.resolve()}"
-
-    return kept(cache / f"{adapter.name}-{_digest(file, adapter)}", make, progress=progress) / _NAME
+    name = source.stem if adapter is None else adapter.name
+    return kept(cache / f"{name}-{_digest(source, adapter)}", make, progress=progress) / _NAME
 
 
-def _digest(file: Path, adapter: Path) -> str:
-    """A hash of the adapter, of the file's place, size and time, and of the precision."""
-    found = hashlib.sha256(_WEIGHTS.encode())
+def _write(source: Path, adapter: Path | None, out: Path) -> None:
+    # NumPy takes a while to import, and is not needed where the file is there.
+    weights = "f16" if sum(path.stat().st_size for path in _weights(source)) < _LARGE else "q8_0"
+    if adapter is None or source.is_dir():
+        from anabranch.agents.local import gguf_file
+
+        gguf_file.write(source, adapter, out, weights)
+    else:
+        from anabranch.agents.local.merging import merge
+
+        merge(source, adapter, out, weights)
+
+
+def _weights(source: Path) -> list[Path]:
+    return sorted(source.glob("model*.safetensors")) if source.is_dir() else [source]
+
+
+def _digest(source: Path, adapter: Path | None) -> str:
+    """A hash of the adapter, of the place, size and time of the model's weights, and of what is done with them."""
+    found = hashlib.sha256(_FORM.encode())
     try:
-        for name in ("adapter_config.json", "adapter_model.safetensors"):
-            found.update((adapter / name).read_bytes())
-        found.update(f"{file.resolve()} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
+        if adapter is not None:
+            for name in ("adapter_config.json", "adapter_model.safetensors"):
+                found.update((adapter / name).read_bytes())
+        for path in _weights(source):
+            found.update(f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
     except OSError as error:
         raise ModelUnavailableError(f"cannot read {error.filename} ({error.strerror}); check the name") from error
     return found.hexdigest()[:12]

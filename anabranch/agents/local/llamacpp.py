@@ -18,12 +18,13 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
-from anabranch.agents.local.generation import Generation, Options, StopReason
+from anabranch.agents.local.generation import Generation, Options, StopReason, too_long
+from anabranch.agents.local.grammar import grammar_of
 from anabranch.agents.local.header import Header, read_header
 from anabranch.agents.local.template import ChatTemplate
-from anabranch.errors import ConfigurationError, MissingExtraError, ModelError, ModelUnavailableError, QuestionError
+from anabranch.errors import MissingExtraError, ModelError, ModelUnavailableError
 
-_PACKAGES = ("xllamacpp", "llguidance", "jinja2")
+_PACKAGES = ("xllamacpp", "llguidance", "jinja2", "gguf", "safetensors")
 _LARGE = 1_000_000_000
 _STEP = 256
 """Tokens of a prompt that are read at once; between two such steps a call can be cancelled."""
@@ -52,7 +53,7 @@ class LlamaCppEngine:
         context: most tokens of prompt and output together.
 
     Raises:
-        MissingExtraError: a package of the `gguf` extra is not installed.
+        MissingExtraError: a package of the `local` extra is not installed.
         ModelUnavailableError: the file is missing, damaged, larger than the memory, or no model for chat.
     """
 
@@ -113,11 +114,8 @@ class LlamaCppEngine:
 
     def _error(self, error: Mapping[str, Any]) -> Exception:
         if error.get("type") == _TOO_LONG:
-            return QuestionError(
-                f"the prompt has {error.get('n_prompt_tokens', 0):,} tokens and the model reads {self.context - 1:,} "
-                "at most; shorten the question, put long material into documents, or raise ANABRANCH_LOCAL_CONTEXT "
-                "if the model can read more"
-            )
+            more = ", or raise ANABRANCH_LOCAL_CONTEXT if the model can read more"
+            return too_long(error.get("n_prompt_tokens", 0), self.context, more)
         return ModelError(f"llama.cpp failed: {str(error.get('message', error))[:300]}; try again or use another model")
 
     def _loaded(self) -> Any:
@@ -149,15 +147,15 @@ class LlamaCppEngine:
 
 
 def require_llama_cpp() -> None:
-    """Checks that the packages for GGUF files are there.
+    """Checks that the packages of the extra `local` are there.
 
     Raises:
         MissingExtraError: one is not.
     """
     if missing := [package for package in _PACKAGES if find_spec(package) is None]:
         raise MissingExtraError(
-            f"GGUF files need {', '.join(missing)}; install with: pip install 'anabranch[gguf]' (xllamacpp has wheels "
-            "for Linux, macOS and Windows), or name another model, such as --solver openai:MODEL"
+            f"the in-process model needs {', '.join(missing)}; install with: pip install 'anabranch[local]', or name "
+            "another model, such as --solver openai:MODEL"
         )
 
 
@@ -206,8 +204,7 @@ class _Reply:
 
 def _request(options: Options, ends: tuple[int, ...]) -> dict[str, Any]:
     """A call of llama.cpp; what a file says about sampling does not count, so that 0 is greedy for all models."""
-    schema = None if options.json_schema is None else json.dumps(options.json_schema)
-    grammar = _grammar(options.pattern, schema, ends)
+    grammar = grammar_of(options, ends)
     return {
         "stream": True,
         "return_progress": True,
@@ -223,37 +220,6 @@ def _request(options: Options, ends: tuple[int, ...]) -> dict[str, Any]:
         "stop": [word for word in options.stop if word],
         **({"grammar": grammar} if grammar else {}),
     }
-
-
-@lru_cache(maxsize=64)
-def _grammar(pattern: str | None, json_schema: str | None, ends: tuple[int, ...]) -> str:
-    """A grammar for llguidance, which llama.cpp has built in; one that it cannot use it would leave aside silently.
-
-    The tokens that end a turn are part of it: llama.cpp tells llguidance of one alone, which of several that it knows
-    by their texts need not be the one that the model writes.
-
-    Raises:
-        ConfigurationError: both are given, or it cannot be compiled.
-    """
-    from llguidance import LLMatcher
-
-    if pattern is not None and json_schema is not None:
-        raise ConfigurationError("give either pattern or json_schema, not both")
-    if pattern is not None:
-        rule = json.loads(LLMatcher.grammar_from_regex(pattern))["grammars"][0]["lark_grammar"]
-        rule = rule.removeprefix("start: ")
-    elif json_schema is not None:
-        # As json.dumps writes it; free white space would let a small model write nothing else.
-        form = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-        schema = json.loads(json_schema)
-        rule = f"%json {json.dumps({**schema, 'x-guidance': form})}"
-    else:
-        return ""
-    ended = "".join(f" | reply <[{number}]>" for number in ends)
-    grammar = f"%llguidance {{}}\nstart: reply{ended}\nreply: {rule}"
-    if error := LLMatcher.validate_grammar(grammar):
-        raise ConfigurationError(f"the grammar cannot be used: {error}")
-    return grammar
 
 
 def _template(header: Header, path: Path) -> ChatTemplate:

@@ -1,33 +1,17 @@
 """Reads LoRA adapters: what `peft` saves for `LoraConfig` over linear layers, which is also what vLLM serves."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy
-from safetensors import SafetensorError, deserialize
 
-from anabranch.errors import ConfigurationError, ModelUnavailableError
+from anabranch.agents.local.model_folder import read_json
+from anabranch.agents.local.tensors import Array, read_tensors
+from anabranch.errors import ConfigurationError
 
-Array = numpy.ndarray[Any, numpy.dtype[numpy.float32]]
 _PEFT_PREFIX = "base_model.model."
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file of a model folder.
-
-    Raises:
-        ModelUnavailableError: it is missing or damaged.
-    """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelUnavailableError(f"cannot read {path} ({error}); delete the folder to prepare it again") from error
-    if not isinstance(data, dict):
-        raise ModelUnavailableError(f"{path} is not a JSON object; delete the folder to prepare it again")
-    return data
 
 
 @dataclass(frozen=True)
@@ -47,23 +31,30 @@ class Lora:
     pairs: Mapping[str, tuple[Array, Array]]
     scale: float
 
-    def check_fits(self, name: str, shape: tuple[int, ...] | None) -> None:
-        """Sees to it that a weight has the shape of what is added to it.
+    def added(self, name: str) -> Array:
+        """What is added to a weight, [rows, columns]."""
+        high, low = self.pairs[name]
+        product: Array = (high @ low) * numpy.float32(self.scale)
+        return product
+
+    def check_fit(self, shapes: Mapping[str, tuple[int, ...]], names: Mapping[str, str] | None = None) -> None:
+        """Sees to it that weights have the shapes of what is added to them.
 
         Args:
-            name: the weight's name.
-            shape: its shape, [rows, columns]; None if the model has no such weight.
+            shapes: of the weights, [rows, columns], by name.
+            names: what they are called there, where that is not what they are called here.
 
         Raises:
-            ConfigurationError: it has not.
+            ConfigurationError: one has not, or is not there.
         """
-        high, low = self.pairs[name]
-        fits = high.ndim == 2 and low.ndim == 2 and high.shape[1] == low.shape[0]
-        if not fits or not name.startswith("model.layers.") or shape != (high.shape[0], low.shape[1]):
-            raise ConfigurationError(
-                f"{self.folder} does not fit this model ({name}); it was trained on {self.base or 'another model'}: "
-                "give that as the base"
-            )
+        for name, (high, low) in self.pairs.items():
+            fits = high.ndim == 2 and low.ndim == 2 and high.shape[1] == low.shape[0]
+            shape = shapes.get(name if names is None else names.get(name, ""))
+            if not fits or not name.startswith("model.layers.") or shape != (high.shape[0], low.shape[1]):
+                raise ConfigurationError(
+                    f"{self.folder} does not fit this model ({name}); it was trained on "
+                    f"{self.base or 'another model'}: give that as the base"
+                )
 
 
 def read_lora(folder: Path) -> Lora:
@@ -77,7 +68,8 @@ def read_lora(folder: Path) -> Lora:
         ConfigurationError: it is not plain LoRA.
     """
     config = read_json(folder / "adapter_config.json")
-    tensors = _tensors(folder / "adapter_model.safetensors")
+    found = read_tensors(folder / "adapter_model.safetensors")
+    tensors = {name: tensor.values() for name, tensor in found.items()}
     down = {name.removesuffix(".lora_A.weight"): t for name, t in tensors.items() if name.endswith(".lora_A.weight")}
     plain = config.get("peft_type") == "LORA" and not config.get("use_dora") and not config.get("fan_in_fan_out")
     patterned = config.get("rank_pattern") or config.get("alpha_pattern")
@@ -96,18 +88,3 @@ def read_lora(folder: Path) -> Lora:
     }
     scale = float(alpha) / (rank**0.5 if config.get("use_rslora") else rank)
     return Lora(folder, str(config.get("base_model_name_or_path") or ""), pairs, scale)
-
-
-def _tensors(file: Path) -> dict[str, Array]:
-    """All tensors of a file, in fp32."""
-    try:
-        found = deserialize(file.read_bytes())  # type: ignore[no-untyped-call]
-        return {name: _fp32(part["data"], part["dtype"]).reshape(part["shape"]) for name, part in found}
-    except (OSError, SafetensorError, KeyError) as error:
-        raise ModelUnavailableError(f"cannot read {file} ({error}); check the folder or prepare it again") from error
-
-
-def _fp32(data: bytes, kind: str) -> Array:
-    if kind == "BF16":  # NumPy has none; it is the upper half of an fp32
-        return (numpy.frombuffer(data, "<u2").astype(numpy.uint32) << 16).view(numpy.float32)
-    return numpy.frombuffer(data, {"F32": "<f4", "F16": "<f2"}[kind]).astype(numpy.float32)

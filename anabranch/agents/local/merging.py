@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 import numpy
 
 from anabranch.agents.local.header import Header, TensorInfo, read_header
-from anabranch.agents.local.lora import Array, Lora, read_lora
+from anabranch.agents.local.lora import Lora, read_lora
+from anabranch.agents.local.tensors import Array, as_bfloat16
 from anabranch.errors import ConfigurationError
 
 _ARCHITECTURES = ("llama", "qwen2")
@@ -18,11 +19,14 @@ _ARCHITECTURES = ("llama", "qwen2")
 def merge(base: Path, adapter: Path, out: Path, weights: str) -> None:
     """Writes a GGUF file: the fields of the base as they are, and the matrices that the adapter changes anew.
 
+    What is written anew is rounded to bfloat16 before the adapter is added: adapters are trained over such weights.
+
     Args:
         base: file of the base model, of the Llama or Qwen2 architecture.
         adapter: folder of the adapter.
         out: the file.
-        weights: precision of the matrices that change, `q8_0` or `f16`; the others stay as they are.
+        weights: precision of the matrices that change, `q8_0` or `f16`. With `f16` the others are written in it, too,
+            since llama.cpp rounds what it multiplies quantised ones with; else they stay as they are.
 
     Raises:
         ConfigurationError: the adapter is not plain LoRA, or belongs to another model.
@@ -40,21 +44,21 @@ def merge(base: Path, adapter: Path, out: Path, weights: str) -> None:
             "merge_and_unload(), convert that with llama.cpp's convert_hf_to_gguf.py, and name that file"
         )
     names = _names(lora, header, gguf)
-    kind = gguf.GGMLQuantizationType[weights.upper()]
-    full = gguf.GGMLQuantizationType.F16
+    kind, full = gguf.GGMLQuantizationType[weights.upper()], gguf.GGMLQuantizationType.F16
     kinds = {tensor.name: gguf.GGMLQuantizationType(tensor.kind) for tensor in header.tensors}
-    fits = {tensor.name: tensor.shape[0] % gguf.GGML_QUANT_SIZES[kind][0] == 0 for tensor in header.tensors}
-    kinds |= {name: kind if fits[name] else full for name in names}
+    anew = [t for t in header.tensors if t.name in names or (kind == full and len(t.shape) == 2)]
+    kinds |= {t.name: full if t.shape[0] % gguf.GGML_QUANT_SIZES[kind][0] else kind for t in anew}
     data = numpy.memmap(base, numpy.uint8, "r", offset=header.data)
     with out.open("wb") as file:
         _write_head(file, base, header, [(int(kinds[t.name]), _bytes(t, kinds[t.name])) for t in header.tensors])
         for tensor in header.tensors:
             old = gguf.GGMLQuantizationType(tensor.kind)
             raw = data[tensor.offset : tensor.offset + _bytes(tensor, old)]
-            if tensor.name in names:
-                weight = gguf.quants.dequantize(_rows(raw, tensor), old)
-                merged = weight + _added(lora, names[tensor.name], header)
-                raw = gguf.quants.quantize(numpy.ascontiguousarray(merged, numpy.float32), kinds[tensor.name])
+            if tensor in anew:
+                weight = as_bfloat16(gguf.quants.dequantize(_rows(raw, tensor), old))
+                if tensor.name in names:
+                    weight += _added(lora, names[tensor.name], header)
+                raw = gguf.quants.quantize(weight, kinds[tensor.name])
             file.write(raw.tobytes())
             file.write(bytes(-file.tell() % header.alignment))
 
@@ -65,12 +69,9 @@ def _names(lora: Lora, header: Header, gguf: Any) -> dict[str, str]:
     architecture = header.values["general.architecture"]
     kind = next(kind for kind, name in gguf.MODEL_ARCH_NAMES.items() if name == architecture)
     known = gguf.get_tensor_name_map(kind, int(header.values[f"{architecture}.block_count"]))
-    ours = {}
-    for name in lora.pairs:
-        found = known.get_name(name, try_suffixes=(".weight",))
-        lora.check_fits(name, shapes.get(found))
-        ours[found] = name
-    return ours
+    ours = {name: known.get_name(name, try_suffixes=(".weight",)) or "" for name in lora.pairs}
+    lora.check_fit(shapes, ours)
+    return {found: name for name, found in ours.items()}
 
 
 def _bytes(tensor: TensorInfo, kind: Any) -> int:
@@ -91,8 +92,7 @@ def _rows(raw: Any, tensor: TensorInfo) -> Any:
 
 def _added(lora: Lora, name: str, header: Header) -> Array:
     """What is added to a weight, in the order of rows that the file has."""
-    high, low = lora.pairs[name]
-    added: Array = (high @ low) * numpy.float32(lora.scale)
+    added = lora.added(name)
     if header.values["general.architecture"] != "llama":
         return added
     heads = int(header.values["llama.attention.head_count"])

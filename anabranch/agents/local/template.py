@@ -6,12 +6,14 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import jinja2
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from anabranch.agents.local.model_folder import read_json, token_text, tokenizer_config
 from anabranch.errors import ConfigurationError, ModelUnavailableError
 
 
@@ -62,6 +64,20 @@ class ChatTemplate:
             if token in content:
                 content = content.replace(token, f"{token[0]} {token[1:]}")
         return content
+
+
+def folder_template(folder: Path) -> ChatTemplate:
+    """The chat template of a transformers model folder.
+
+    Raises:
+        ModelUnavailableError: there is none, or a file of the folder is missing or damaged.
+    """
+    added, config = read_json(folder / "tokenizer.json").get("added_tokens", []), tokenizer_config(folder)
+    special = [str(token["content"]) for token in added if token.get("special")]
+    names = {name: token_text(config.get(name)) for name in ("bos_token", "eos_token", "unk_token", "pad_token")}
+    return ChatTemplate(
+        config.get("chat_template"), special, {name: text for name, text in names.items() if text}, str(folder)
+    )
 
 
 def _refuse(message: str) -> None:

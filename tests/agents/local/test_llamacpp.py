@@ -18,7 +18,7 @@ from anabranch.agents.local.llamacpp import LlamaCppEngine
 from anabranch.codecs import LineGrammar, decode_lines
 from anabranch.errors import ConfigurationError, MissingExtraError, ModelUnavailableError, QuestionError
 from tests.agents.local.test_merging import write_adapter
-from tests.agents.local.tiny import write_tiny
+from tests.agents.local.tiny import write_folder, write_tiny
 
 HI = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who wrote it? 東京 🙂"}]
 WORDS = "([a-z]{1,9} ){1000}"
@@ -211,14 +211,14 @@ def test_files_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(ModelUnavailableError, match=r"more than this machine's memory .*take a smaller model"):
         LlamaCppEngine(huge)
     monkeypatch.setattr(llamacpp, "find_spec", lambda name: None if name == "xllamacpp" else True)
-    with pytest.raises(MissingExtraError, match=r"need xllamacpp; install with: pip install 'anabranch\[gguf\]'"):
+    with pytest.raises(MissingExtraError, match=r"needs xllamacpp; install with: pip install 'anabranch\[local\]'"):
         LlamaCppEngine(odd)
 
 
 _WITHOUT_TORCH = """
 import sys
 from pathlib import Path
-missing = ["torch", "transformers", "tokenizers", "huggingface_hub", "accelerate", "peft"]
+missing = ["torch", "transformers", "tokenizers", "accelerate", "peft"]
 sys.modules |= dict.fromkeys(missing)
 from anabranch.agents.models import resolve_model
 chat = resolve_model(f"local:{sys.argv[1]}", role="decomposer").chat
@@ -226,8 +226,10 @@ print(chat.adapter.name, len(chat.invoke("hi", max_tokens=5, pattern="[a-z]{5}")
 """
 
 
-def test_neither_torch_nor_transformers_is_needed(tmp_path: Path) -> None:
-    path, adapter = write_tiny(tmp_path / "tiny.gguf"), write_adapter(tmp_path / "adapter")
+@pytest.mark.parametrize("folder", [False, True])
+def test_neither_torch_nor_transformers_is_needed(tmp_path: Path, folder: bool) -> None:
+    path = write_folder(tmp_path / "tiny") if folder else write_tiny(tmp_path / "tiny.gguf")
+    adapter = write_adapter(tmp_path / "adapter")
     command: list[Any] = [sys.executable, "-c", _WITHOUT_TORCH, path]
     own = {"ANABRANCH_LOCAL_ADAPTER": str(adapter), "ANABRANCH_CACHE_DIR": str(tmp_path / "cache")}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=os.environ | own)

