@@ -5,6 +5,7 @@ import sys
 
 MISSING = """
 import os, signal, sys
+import mcp.server.stdio  # it looks at the real system to know whether there is fcntl
 for name in ("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty"):
     sys.modules[name] = None
 for name in ("SIGKILL", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGALRM", "SIGSTOP", "SIGCHLD", "SIGPIPE", "alarm"):
@@ -17,10 +18,11 @@ import importlib, pkgutil, sys
 import anabranch
 for name in anabranch.__all__:
     getattr(anabranch, name)
-for layer in ("agents", "graphs", "tools"):
+for layer in ("agents", "graphs", "tools", "batch", "serving", "serving.page", "serving.agui", "evals", "cli"):
     folder = importlib.import_module(f"anabranch.{layer}")
     for module in pkgutil.iter_modules(folder.__path__, f"anabranch.{layer}."):
-        importlib.import_module(module.name)
+        if module.name.rpartition(".")[2] not in ("ray", "__main__"):  # Ray has an environment of its own
+            importlib.import_module(module.name)
 from langchain_core.language_models import FakeListChatModel
 planner = anabranch.create_planner(solver=FakeListChatModel(responses=["an answer"]), gate=lambda _: False,
                                    tools=[anabranch.calculator(), anabranch.python_sandbox()])
