@@ -49,7 +49,7 @@ async def demonstrate(how: DemonstrateOptions) -> dict[str, Any]:
     work, teachers, price = how.work, how.teacher, Price.read(how.price)
     if len(teachers) > 1 and any(map(elsewhere, teachers)):
         raise ConfigurationError("batch:NAME is a teacher by itself; run the stage once for each teacher")
-    sources, skipped = Sources(how.data), Skipped()
+    sources, skipped = Sources(how.data, how.source, work), Skipped()
     solved = list(datasets.solved(sources.rows(GSM8K, skipped), how.limit, skipped))
     asked = _asked(sources, solved, how, skipped)
     if elsewhere(teachers[0]) and how.replies is None:

@@ -20,6 +20,14 @@ else:
 MODEL = "local, http://host:8000/v1#MODEL, openai:MODEL or PROVIDER:MODEL"
 ASKED = f"{MODEL}, or batch:NAME to write the prompts to a file, to be answered elsewhere"
 Data = Annotated[Path, Option("The data sets' folder.", metavar="FOLDER")]
+OwnData = Annotated[
+    tuple[str, ...],
+    Option(
+        "A data set out of a file of yours, such as gsm8k=MINE.jsonl (also strategyqa, musique, hotpotqa, qdmr, "
+        "2wiki), or from the Hugging Face hub: gsm8k=hub, musique=hub.",
+        metavar="NAME=FILE",
+    ),
+]
 Work = Annotated[Path, Option("Where what the stages make is kept.", metavar="FOLDER")]
 AnswersElsewhere = Annotated[
     Path | None,
@@ -43,7 +51,8 @@ PlansEach = Annotated[
 class DemonstrateOptions(OptionSet):
     """What `demonstrate` is told."""
 
-    data: Data
+    data: Data = Path()
+    source: OwnData = ()
     work: Work
     teacher: Annotated[
         tuple[Model, ...],
@@ -64,7 +73,8 @@ class DemonstrateOptions(OptionSet):
 class BuildOptions(OptionSet):
     """What `build` is told."""
 
-    data: Data
+    data: Data = Path()
+    source: OwnData = ()
     work: Work
     seed: Seed = 1
     written: Annotated[
@@ -93,7 +103,8 @@ class BuildOptions(OptionSet):
 class ReadOptions(OptionSet):
     """What `read` is told."""
 
-    data: Data
+    data: Data = Path()
+    source: OwnData = ()
     work: Work
     teacher: Annotated[
         Model | None,

@@ -66,14 +66,15 @@ def build(how: BuildOptions) -> dict[str, Any]:
     Raises:
         ConfigurationError: an unknown source is to be left out or included.
         DocumentError: there is no data set, or replies that cannot be read.
+        EndpointError: the hub cannot be reached.
         BackendError: a file cannot be written.
     """
     work, given = how.work, how.plans
     _check(how.leave_out, SOURCES, "leave out")
     _check(how.include, OPTIONAL, "include")
-    sources, skipped = Sources(how.data), Skipped()
+    sources, skipped = Sources(how.data, how.source, work), Skipped()
     found = _material(sources, how, skipped)
-    more = {QDMR: digest(how.data / QDMR)} if found.databases else {}
+    more = {QDMR: digest(sources.paths[QDMR])} if found.databases else {}
     manifest = {
         "stage": "build",
         "prompts": prompts.version(),

@@ -36,7 +36,7 @@ async def read(how: ReadOptions) -> dict[str, Any]:
         BackendError: a file cannot be written.
     """
     work, teacher, seed = how.work, how.teacher, how.seed
-    random, sources = Random(seed), Sources(how.data)  # noqa: S311
+    random, sources = Random(seed), Sources(how.data, how.source, work)  # noqa: S311
     paragraphs = [*sources.passages(), *sources.more_passages()]
     taught: list[Row] = []
     wordings: dict[str, Sequence[str]] = {}

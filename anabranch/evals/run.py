@@ -19,12 +19,11 @@ from anabranch.config import Price
 from anabranch.errors import BackendError
 from anabranch.evals.catalogue import Prices, SystemSpec, build, cross, prompts_version
 from anabranch.evals.engine import Engine, Entrant, Progress
-from anabranch.evals.hub import fetch
 from anabranch.evals.models import Models, served_name
 from anabranch.evals.options import EvalOptions
 from anabranch.evals.records import Described, Manifest, RunFolder
 from anabranch.evals.systems import corpus_of
-from anabranch.evals.tasks import find_task
+from anabranch.evals.tasks import find_task, questions
 from anabranch.evals.tasks.task import Task
 
 LIBRARIES = ("langgraph", "langchain-core", "langchain-openai", "langchain", "torch", "pydantic")
@@ -58,7 +57,7 @@ def prepare(options: EvalOptions, tools: Sequence[BaseTool], *, progress: Callab
         BackendError: a model that cannot be opened.
     """
     task, specs = find_task(options.task), cross(options.system, options.decomposer, options.solver)
-    path = options.data or fetch(task, options.out / "data.jsonl")
+    path = options.data or questions(task, options.out / "data.jsonl")
     reading = read_examples(path)
     settings: dict[str, object] = {
         "hint": task.hint,

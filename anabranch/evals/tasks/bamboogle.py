@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from anabranch.batch.examples import Example
-from anabranch.evals.tasks.task import Hub, Scores, Task
+from anabranch.batch.hub import Hub
+from anabranch.evals.tasks.task import Scores, Task
 from anabranch.grading import exact_match, normalize, token_f1
 
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from anabranch.batch.examples import Example
-from anabranch.evals.tasks.task import Hub, Scores, Task
+from anabranch.batch.hub import Hub
+from anabranch.evals.tasks.task import Scores, Task
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from anabranch.batch.examples import Example
-from anabranch.evals.tasks.task import Hub, Scores, Task
+from anabranch.batch.hub import Hub, from_musique
+from anabranch.evals.tasks.task import Scores, Task
 from anabranch.grading import exact_match, token_f1
 
 
@@ -27,24 +28,6 @@ def from_hotpotqa(row: Mapping[str, Any]) -> dict[str, Any] | None:
         "answer": row["answer"],
         "context": [{"title": title, "text": "".join(sentences)} for title, sentences in parts],
         "meta": {"supporting_facts": {"title": list(row["supporting_facts"]["title"])}},
-    }
-
-
-def from_musique(row: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A row of dgslibisey/MuSiQue; those that cannot be answered are left out."""
-    if not row.get("answerable", True):
-        return None
-    paragraphs = [
-        {"title": part["title"], "text": part["paragraph_text"], "is_supporting": part["is_supporting"]}
-        for part in row["paragraphs"]
-    ]
-    return {
-        "id": row["id"],
-        "question": row["question"],
-        "answer": row["answer"],
-        "context": paragraphs,
-        "sub_questions": [step["question"] for step in row["question_decomposition"]],
-        "meta": {"aliases": list(row["answer_aliases"])},
     }
 
 

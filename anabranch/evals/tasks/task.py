@@ -2,31 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from anabranch.batch.examples import Example
+from anabranch.batch.hub import Hub
 
 Scores = Mapping[str, float]
 """Grades between 0 and 1, by the name of the metric."""
 Grade = Callable[[str, str, Example], Scores]
 """Takes the final answer, the whole reply and the example."""
-
-
-@dataclass(frozen=True)
-class Hub:
-    """A data set on the Hugging Face hub.
-
-    Attributes:
-        name: its name.
-        config: its configuration, if it has several.
-        split: the split with reference answers that evaluations use.
-        convert: turns a row into one of ours (see `examples.read_examples`); None to leave it out.
-    """
-
-    name: str
-    config: str | None
-    split: str
-    convert: Callable[[Mapping[str, Any]], dict[str, Any] | None]
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
+from anabranch.batch import hub
 from anabranch.batch.examples import Example, read_examples
 from anabranch.errors import ConfigurationError, EndpointError, MissingExtraError
-from anabranch.evals import hub
-from anabranch.evals.hub import fetch
-from anabranch.evals.tasks import find_task
+from anabranch.evals.tasks import find_task, questions
 
 HOTPOT = {
     "id": "h",
@@ -59,7 +58,7 @@ def provide(monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, Any]]) -> list
 
 def first(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Example:
     provide(monkeypatch, ROWS[name])
-    reading = read_examples(fetch(find_task(name), tmp_path / "data.jsonl"))
+    reading = read_examples(questions(find_task(name), tmp_path / "data.jsonl"))
     assert (len(reading.examples), reading.problems) == (1, [])
     return reading.examples[0]
 
@@ -81,7 +80,7 @@ def test_rows_of_every_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_it_is_downloaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = provide(monkeypatch, ROWS["gsm8k"])
     for _ in range(2):
-        fetch(find_task("gsm8k"), tmp_path / "data.jsonl")
+        questions(find_task("gsm8k"), tmp_path / "data.jsonl")
     assert asked == [("openai/gsm8k", "main", {"split": "test", "revision": "c0ffee"})]
     assert "commit c0ffee" in (tmp_path / "data.jsonl.source.txt").read_text()
 
@@ -89,11 +88,11 @@ def test_it_is_downloaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_what_to_do_where_there_is_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "data.jsonl"
     with pytest.raises(ConfigurationError, match="is on no hub; name a file with --data"):
-        fetch(find_task("parallelqa"), out)
+        questions(find_task("parallelqa"), out)
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingExtraError, match=r"openai/gsm8k is read with: pip install 'anabranch\[eval\]'; or name"):
-        fetch(find_task("gsm8k"), out)
+        questions(find_task("gsm8k"), out)
     provide(monkeypatch, [{"another": "form"}])
     with pytest.raises(EndpointError, match=r"openai/gsm8k cannot be had \(KeyError: 'answer'\); name a file"):
-        fetch(find_task("gsm8k"), out)
+        questions(find_task("gsm8k"), out)
     assert not out.exists()
