@@ -32,7 +32,7 @@ class Settings(BaseSettings):
             question fails then where nothing is said (`ANABRANCH_DECOMPOSER_FALLBACK`).
         cache_dir: where prepared models are kept (`ANABRANCH_CACHE_DIR`).
         local_model: hub id, folder or GGUF file of the in-process base model (`ANABRANCH_LOCAL_MODEL`).
-        local_context: most tokens of prompt and output together of a GGUF file, which takes memory for all of them; 0
+        local_context: most tokens of prompt and output together, for which memory is taken as they are needed; 0
             takes what the model was made for, which is also the most (`ANABRANCH_LOCAL_CONTEXT`).
         local_adapter: folder of the in-process decomposer's LoRA adapter, or `none`; the one that comes with the
             package where nothing is said (`ANABRANCH_LOCAL_ADAPTER`).

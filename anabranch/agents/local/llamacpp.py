@@ -28,8 +28,12 @@ _PACKAGES = ("xllamacpp", "llguidance", "jinja2", "gguf", "safetensors")
 _LARGE = 1_000_000_000
 _STEP = 256
 """Tokens of a prompt that are read at once; between two such steps a call can be cancelled."""
+_ROOM = 2048
+"""Tokens for which there is memory at first; it is doubled where a call may need more, up to the whole context."""
 _KEPT_MIB = 256
 """Memory for the beginnings of prompts that are not the last one."""
+_AROUND = 8
+"""Tokens that llama.cpp may put around a prompt, and more."""
 _LAST_SECONDS = 30.0
 _NAMES = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
 _TOO_LONG = "exceed_context_size_error"
@@ -65,13 +69,14 @@ class LlamaCppEngine:
         self.context = min(context or made_for, made_for)
         self.template = _template(self.header, path)
         self._threads = threads
+        self._room = min(_ROOM, self.context)
         self._server: Any = None
         _check_memory(path)
 
     def load(self) -> None:
         """Loads the weights now rather than on first use."""
         with _TURN:
-            self._loaded()
+            self._loaded(self._room)
 
     def generate(
         self,
@@ -95,12 +100,14 @@ class LlamaCppEngine:
             ModelError: llama.cpp gave up.
         """
         options, cancel = options or Options(), cancel or Event()
-        request = {**_request(options, self.header.ends), "prompt": self._prompt(messages)}
+        prompt = self._prompt(messages)
+        request = {**_request(options, self.header.ends), "prompt": prompt}
         reply = _Reply(on_text, cancel)
         with _TURN, _noted(cancel):
             if cancel.is_set():
                 return reply.generation()
-            self._loaded().handle_completions(json.dumps(request), reply.take)
+            most = len(prompt.encode()) + _AROUND + options.max_tokens  # a token has a byte at least
+            self._loaded(most).handle_completions(json.dumps(request), reply.take)
         if reply.failure is not None:
             raise reply.failure
         if reply.error is not None:
@@ -118,7 +125,12 @@ class LlamaCppEngine:
             return too_long(error.get("n_prompt_tokens", 0), self.context, more)
         return ModelError(f"llama.cpp failed: {str(error.get('message', error))[:300]}; try again or use another model")
 
-    def _loaded(self) -> Any:
+    def _loaded(self, tokens: int) -> Any:
+        """llama.cpp with room for so many tokens; the prompts that were kept are lost where it has to be made."""
+        if self._room < (wanted := min(tokens, self.context)):
+            self._server = None  # before the next one: both may not fit into the memory
+            while self._room < wanted:
+                self._room = min(2 * self._room, self.context)
         if self._server is None:
             _at_exit()
             try:
@@ -126,7 +138,7 @@ class LlamaCppEngine:
             except (RuntimeError, ValueError, MemoryError) as error:
                 raise ModelUnavailableError(
                     f"llama.cpp cannot load {self.path}: it is damaged, of a kind that this version does not know, or "
-                    f"does not fit into the memory with {self.context:,} tokens of context; download it again, update "
+                    f"does not fit into the memory with {self._room:,} tokens of context; download it again, update "
                     "xllamacpp, take a smaller one, or lower ANABRANCH_LOCAL_CONTEXT"
                 ) from error
         return self._server
@@ -134,7 +146,7 @@ class LlamaCppEngine:
     def _parameters(self) -> Any:
         parameters: Any = import_module("xllamacpp").CommonParams()  # untyped
         parameters.model.path = str(self.path)
-        parameters.n_ctx = self.context
+        parameters.n_ctx = self._room
         parameters.n_batch = parameters.n_ubatch = _STEP
         parameters.n_parallel = parameters.n_threads_http = 1
         parameters.cache_ram_mib = _KEPT_MIB

@@ -173,6 +173,17 @@ def test_the_context_is_a_limit(engine: LlamaCppEngine, tmp_path: Path) -> None:
     assert written.input_tokens + written.output_tokens <= 256
 
 
+def test_memory_for_long_prompts_is_taken_with_the_first_one(tmp_path: Path) -> None:
+    engine = LlamaCppEngine(write_tiny(tmp_path / "tiny.gguf", context=5000))
+    options, texts = Options(max_tokens=20, pattern=WORDS), list[str]()
+    for size, room in ((100, 2048), (2100, 4096), (100, 4096), (4800, 5000), (100, 5000)):
+        written = engine.generate([{"role": "user", "content": "a" * size}], options)
+        assert written.input_tokens > size
+        assert engine._room == room
+        texts.append(written.text)
+    assert texts[0] == texts[2] == texts[4]
+
+
 def test_a_token_of_the_beginning_stands_there_once(tmp_path: Path) -> None:
     template = "{{ bos_token }}{{ messages[0].content }}"
     counts = []
@@ -184,7 +195,7 @@ def test_a_token_of_the_beginning_stands_there_once(tmp_path: Path) -> None:
 
 def test_nothing_listens(engine: LlamaCppEngine) -> None:
     engine.load()
-    address = engine._loaded().listening_address
+    address = engine._loaded(1).listening_address
     if os.name == "posix":
         assert address.startswith("unix://")
         assert not Path(address.removeprefix("unix://")).exists()
