@@ -23,6 +23,7 @@ from anabranch.cli.views import opened_view
 from anabranch.config import check_question
 from anabranch.errors import ConfigurationError, DocumentError, StorageError
 from anabranch.graphs.build import build_planner
+from anabranch.graphs.edges import in_one_step
 from anabranch.graphs.planner import Planner
 from anabranch.locks import held
 from anabranch.plan import Usage
@@ -205,7 +206,8 @@ async def _answer(
         started, error = time.monotonic(), None
         try:
             question = check_question(item.question)
-            state: Mapping[str, Any] = await planner.ainvoke({"messages": [HumanMessage(question)]})
+            with in_one_step("plan", "solve"):
+                state: Mapping[str, Any] = await planner.ainvoke({"messages": [HumanMessage(question)]})
             outcome = Outcome.of(item.question, state, time.monotonic() - started)
         except StorageError:
             raise

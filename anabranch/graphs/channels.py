@@ -20,7 +20,7 @@ class Stored(LastValue[Any]):
 
     def update(self, values: Sequence[Any]) -> bool:
         """Takes the new value, typed or plain."""
-        return super().update([_adapter(self.typ).validate_python(value) for value in values]) if values else False
+        return super().update([typed(self.typ, value) for value in values]) if values else False
 
     def from_checkpoint(self, checkpoint: Any) -> Self:
         """A channel with the value of a checkpoint."""
@@ -45,6 +45,11 @@ class Stored(LastValue[Any]):
 @lru_cache
 def _adapter(type_: Any) -> TypeAdapter[Any]:
     return TypeAdapter(type_)
+
+
+def typed(type_: Any, value: Any) -> Any:
+    """What a channel of a type holds after a value, typed or plain, is written to it."""
+    return _adapter(type_).validate_python(value)
 
 
 def plain(value: Any) -> Any:

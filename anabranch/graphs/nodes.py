@@ -35,6 +35,7 @@ from anabranch.graphs import scheduler
 from anabranch.graphs.acting import calling_tools, proposed_actions, with_commands
 from anabranch.graphs.actions import decided, request
 from anabranch.graphs.channels import plain
+from anabranch.graphs.edges import in_one_step
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, lacks_checkpointer
 from anabranch.graphs.events import drafts_told, emit, hearing_events
 from anabranch.graphs.final import budget_of_answer, joined_as_json, status_of_joined, wanted_schema
@@ -244,7 +245,7 @@ class Nodes:
             ran.add(question.id)
             if all(answer.status != "waiting" for answer in inputs.values()):
                 emit("sub_question", id=question.id, status="started")
-            with hearing_events(None):  # another planner may answer it
+            with hearing_events(None), in_one_step():  # another planner may answer it
                 answer = await self.step(question, inputs, slot, images)
             emit("sub_question", **plain(answer))
             return answer

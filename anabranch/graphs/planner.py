@@ -16,7 +16,7 @@ from anabranch.agents.models import resolve_model
 from anabranch.agents.resolve import default_decomposer, resolve_decomposer
 from anabranch.errors import ConfigurationError
 from anabranch.graphs.bridge import Choice, Node
-from anabranch.graphs.edges import Body, deciding, spare_reading
+from anabranch.graphs.edges import Body, deciding, going_on, spare_reading
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, PlannerGraph
 from anabranch.graphs.grounded import searchers_of
 from anabranch.graphs.nodes import Nodes
@@ -137,9 +137,10 @@ def _wire(nodes: Nodes, state: type[Any], context: type[Any] | None) -> "StateGr
     # What follows a node is told from the state alone, so that `update_state`, and a state edited in Studio, go on too.
     # A choice must not raise: LangGraph would take its node for done when the run is resumed.
     plan_or_end = ["plan", END] if nodes.options.mode == "static" else [END]
-    gate = deciding(nodes.gate, nodes.after_gate)
+    plan = deciding(nodes.plan, nodes.after_plan)
+    gate = going_on(deciding(nodes.gate, nodes.after_gate), {"plan": plan, "solve": nodes.solve})
     builder.add_node("gate", Node(lambda state: gate(new_turn(state)), "gate"))
-    builder.add_node("plan", _node(deciding(nodes.plan, nodes.after_plan), "plan"))
+    builder.add_node("plan", _node(going_on(plan, {"solve": nodes.solve}), "plan"))
     if nodes.options.review:
         builder.add_node("review", lambda state: nodes.review_plan(complete(state)))
     builder.add_node("solve", _node(nodes.solve, "solve"))

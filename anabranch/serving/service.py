@@ -17,6 +17,7 @@ from anabranch.agents.models import RoleModel
 from anabranch.agents.schemas import AnswerSchema
 from anabranch.config import Budget
 from anabranch.errors import ModelError
+from anabranch.graphs.edges import in_one_step
 from anabranch.graphs.events import hearing_events
 from anabranch.graphs.final import MAX_ANSWER_TOKENS, RESPONSE_FORMAT
 from anabranch.graphs.planner import Planner, create_planner
@@ -270,7 +271,7 @@ class _Asking:
         watched = self._question.watched
         modes: list[Any] = ["values", *(["custom"] if watched else []), *(["messages"] if tokens else [])]
         parts: Any = self._planner.astream(value, config, stream_mode=modes)
-        with hearing_events(None if watched else self._seen):
+        with hearing_events(None if watched else self._seen), in_one_step("plan", *([] if tokens else ["solve"])):
             async with aclosing(parts):
                 async for mode, data in parts:
                     await self._take(mode, data, emit)
