@@ -28,21 +28,30 @@ AS_ASKED = "nothing was found; the question is looked up as it was asked"
 
 
 def searchers_of(catalogue: Catalogue, unmarked: Unmarked) -> tuple[str, ...]:
-    """Names of the tools that a question is looked up with where no plan looks anything up.
+    """Names of the tools that a question is looked up with where no plan looks anything up, and something must be.
 
     Those that take a question as it is; if there are none, all that look things up.
 
     Raises:
         ConfigurationError: no tool looks anything up.
     """
-    look_ups = [t for t in catalogue.values() if is_look_up(t.name) and not has_effects(t, unmarked)]
-    if not look_ups:
-        raise ConfigurationError(
-            "grounded=True needs a tool that looks things up; pass document_search(FOLDER), retriever_search(...) or "
-            "another one (--docs FOLDER on the command line)"
-        )
-    searching: Sequence[BaseTool] = [tool for tool in look_ups if takes_a_question(tool)] or look_ups
-    return tuple(tool.name for tool in searching)
+    if searching := question_tools(catalogue, unmarked):
+        return searching
+    if look_ups := _look_ups(catalogue, unmarked):
+        return tuple(tool.name for tool in look_ups)
+    raise ConfigurationError(
+        "grounded=True needs a tool that looks things up; pass document_search(FOLDER), retriever_search(...) or "
+        "another one (--docs FOLDER on the command line)"
+    )
+
+
+def question_tools(catalogue: Catalogue, unmarked: Unmarked) -> tuple[str, ...]:
+    """Names of the tools that look a question up as it is."""
+    return tuple(tool.name for tool in _look_ups(catalogue, unmarked) if takes_a_question(tool))
+
+
+def _look_ups(catalogue: Catalogue, unmarked: Unmarked) -> list[BaseTool]:
+    return [tool for tool in catalogue.values() if is_look_up(tool.name) and not has_effects(tool, unmarked)]
 
 
 def grounded_plan(

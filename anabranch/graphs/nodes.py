@@ -46,6 +46,7 @@ from anabranch.graphs.protocol import choose_protocol, compute_tools, protocol_o
 from anabranch.graphs.state import PlanDecision, PlannerState
 from anabranch.graphs.step import StepRunner
 from anabranch.graphs.turn import blank
+from anabranch.graphs.weak_plans import looked_up_first, without_inventions
 from anabranch.plan import Answer, Plan, Status, SubQuestion, Usage
 from anabranch.replies import says_something
 from anabranch.tools.catalogue import Catalogue
@@ -70,6 +71,7 @@ class Nodes:
         gate_policy: whether a question is planned for at all.
         acts: whether one of the tools changes something.
         searchers: where nothing may be answered but what was looked up: the tools to do so. Empty otherwise.
+        question_tools: the tools that look a question up as it is.
     """
 
     options: PlannerArguments
@@ -83,6 +85,7 @@ class Nodes:
     gate_policy: Gate
     acts: bool
     searchers: tuple[str, ...]
+    question_tools: tuple[str, ...]
 
     async def gate(self, state: PlannerState) -> Update:
         """Takes the question out of the conversation, resets what the last turn left, and decides whether to plan.
@@ -133,20 +136,27 @@ class Nodes:
                     draft = await ledger.in_time(decompose(self.decomposer, request))
                 except BudgetExceededError as error:
                     draft = Draft(asked, (str(error),))
-        if in_vain or self._left_aside(draft, answers):
+        # In dynamic mode, the first step is a part of the question.
+        weak = draft.weak and self.options.mode == "static"
+        if weak and self.question_tools and not (self.searchers or self.options.review):
+            draft = replace(draft, plan=self._mended(draft.plan, state))
+        if aside := in_vain or self._left_aside(draft, asked, answers):
             draft = Draft(asked, (*draft.problems, "the embedded decomposer's plan is no guide for this solver"))
         if self.searchers:
-            planned = partial(grounded_plan, draft.plan, weak=draft.weak)
+            planned = partial(grounded_plan, draft.plan, weak=weak)
             look_up = plan_as_asked if as_asked else planned
             draft = replace(draft, plan=look_up(asked, state["question"], self.searchers, room))
         new = [question.id for question in draft.plan.sub_questions[len(asked.sub_questions) :]]
         emit("plan", plan=plain(draft.plan), new=new, problems=[*draft.notes, *draft.problems])
-        update = {"plan": draft.plan, "feedback": None, "usage": plain(ledger.by_role)}
+        direct = aside and not self.searchers
+        update = {"plan": draft.plan, "feedback": None, "usage": plain(ledger.by_role), "direct": direct}
         # Nothing new to ask: the joiner gets the last word and may not ask for yet another plan.
         return {**update, "begun": len(asked.sub_questions)} if new else {**update, "rounds": self.options.max_replans}
 
     def after_plan(self, state: PlannerState) -> str:
         """Runs what is new in the plan, after a person has seen it; answers if there is nothing new."""
+        if state["direct"]:
+            return "solve"
         if all(question.id in state["answers"] for question in state["plan"].sub_questions):
             return "join" if state["answers"] else "solve"
         return "review" if self.options.review else self._dispatch(state["plan"], state["answers"])
@@ -214,7 +224,7 @@ class Nodes:
             solving = solve(
                 self.solver,
                 question,
-                state["plan"],
+                Plan() if state["direct"] else state["plan"],
                 history=history,
                 tools=tools,
                 form=form,
@@ -337,14 +347,19 @@ class Nodes:
         protocol = choose_protocol(plan, self.options.mode, self.solver, self.options.protocol)
         return "execute" if protocol == "per_node" else "solve"
 
-    def _left_aside(self, draft: Draft, answers: Mapping[int, Answer]) -> bool:
+    def _mended(self, plan: Plan, state: PlannerState) -> Plan:
+        """A small decomposer's plan, kept to what was asked."""
+        asked, question = state["plan"], state["question"]
+        if asked.sub_questions:
+            return without_inventions(plan, asked, question, state["answers"])
+        return looked_up_first(plan, question, self.question_tools)
+
+    def _left_aside(self, draft: Draft, asked: Plan, answers: Mapping[int, Answer]) -> bool:
+        new = Plan.model_construct(sub_questions=draft.plan.sub_questions[len(asked.sub_questions) :])
         # A person who reviews plans decides by herself.
-        if self.options.review or answers or draft.plan.is_direct:
+        if self.options.review or new.is_direct or any(not answer.not_found for answer in answers.values()):
             return False
-        return (
-            choose_protocol(draft.plan, self.options.mode, self.solver, self.options.protocol, weak=draft.weak)
-            == "direct"
-        )
+        return choose_protocol(new, self.options.mode, self.solver, self.options.protocol, weak=draft.weak) == "direct"
 
     def _finish(
         self, state: PlannerState, final: Final, usage: Mapping[str, Usage], status: Status | None = None

@@ -18,7 +18,7 @@ from anabranch.errors import ConfigurationError
 from anabranch.graphs.bridge import Choice, Node
 from anabranch.graphs.edges import Body, deciding, going_on, spare_reading
 from anabranch.graphs.embedding import NEEDS_CHECKPOINTER, PlannerGraph
-from anabranch.graphs.grounded import searchers_of
+from anabranch.graphs.grounded import question_tools, searchers_of
 from anabranch.graphs.nodes import Nodes
 from anabranch.graphs.options import Planner as Planner
 from anabranch.graphs.options import PlannerArguments
@@ -98,6 +98,7 @@ def _nodes(options: PlannerArguments) -> Nodes:
         gate_policy=resolve_gate(options.gate),
         acts=any(has_effects(each, unmarked) for each in catalogue.values()),
         searchers=searchers_of(catalogue, unmarked) if options.grounded else (),
+        question_tools=question_tools(catalogue, unmarked),
     )
 
 

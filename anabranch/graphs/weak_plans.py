@@ -1,15 +1,16 @@
-"""What a small decomposer's plan is worth where everything is looked up: its steps are kept to the question.
+"""What a small decomposer's plan is worth where there are documents: its steps are kept to the question.
 
 A decomposer of 135M parameters plans for questions that need no plan. It then says the question in other, worse words,
 puts numbers and names into it, or calculates with a single value. The user's own words find more.
 """
 
 import re
+from collections.abc import Collection, Mapping, Sequence
 
 from anabranch.agents.grounding import out_of_thin_air
 from anabranch.graphs.outcome import is_look_up
 from anabranch.graphs.protocol import COMPUTE_TOOLS
-from anabranch.plan import Plan, SubQuestion, slotted
+from anabranch.plan import SOLVE, Answer, Plan, SubQuestion, slotted
 from anabranch.slots import literal
 
 _SLOT = re.compile(r"\{\d+\}")
@@ -18,6 +19,39 @@ _VALUE = re.compile(
     r"|third|quarter|percent|dozen)\b|%",
     re.IGNORECASE,
 )
+
+
+def looked_up_first(plan: Plan, question: str, searchers: Collection[str]) -> Plan:
+    """A plan of a planner that may look things up, and may know things by itself.
+
+    One that searches is kept to the question. One that only calculates, though the question gives less than two values
+    to calculate with, becomes a look-up of the question: what it lacks may stand in the documents. Plans with other
+    tools, and those that need none, stay as they are.
+
+    Args:
+        plan: a small decomposer's plan.
+        question: the question.
+        searchers: the tools that take a question as it is.
+    """
+    used = {step.route for step in plan.sub_questions} - {SOLVE}
+    searching = used - COMPUTE_TOOLS
+    if not used or not searching <= set(searchers):
+        return plan
+    if not searching and len(_VALUE.findall(question)) >= 2:
+        return plan
+    kept = kept_to_the_question(plan, question) if searching else None
+    first = min(searching or searchers, key=list(searchers).index)
+    return kept or Plan(sub_questions=(SubQuestion(id=1, text=literal(question), route=first),))
+
+
+def without_inventions(plan: Plan, asked: Plan, question: str, answers: Mapping[int, Answer]) -> Plan:
+    """What was asked before, with the new steps of a small decomposer if all that they name was said or found.
+
+    Asked for another plan after nothing was found, it makes questions up that anything answers.
+    """
+    new = plan.sub_questions[len(asked.sub_questions) :]
+    known = [question, *(text for answer in answers.values() if answer.ok for text in (answer.question, answer.text))]
+    return asked if any(_invents(step, known) for step in new) else plan
 
 
 def kept_to_the_question(plan: Plan, question: str) -> Plan | None:
@@ -33,13 +67,18 @@ def kept_to_the_question(plan: Plan, question: str) -> Plan | None:
     steps = list(plan.sub_questions)
     while steps and _computes_nothing(steps[-1]):
         steps.pop()
-    # Without the capital of the first word, which is no name.
-    told = (text[:1].lower() + text[1:] for text in (_SLOT.sub("", slotted(step)).strip() for step in steps))
-    if not any(is_look_up(step.route) for step in steps) or any(out_of_thin_air(text, [question]) for text in told):
+    if not any(is_look_up(step.route) for step in steps) or any(_invents(step, [question]) for step in steps):
         return None
     if len(steps) == 1:
         steps = [steps[0].model_copy(update={"text": literal(question)})]
     return Plan(sub_questions=tuple(steps))
+
+
+def _invents(step: SubQuestion, known: Sequence[str]) -> bool:
+    """Whether a step has a number or a name that is in nothing that is known."""
+    text = _SLOT.sub("", slotted(step)).strip()
+    # Without the capital of the first word, which is no name.
+    return bool(out_of_thin_air(text[:1].lower() + text[1:], known))
 
 
 def _computes_nothing(step: SubQuestion) -> bool:
