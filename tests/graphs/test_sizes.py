@@ -31,7 +31,7 @@ def measured() -> Iterator[None]:
 
 
 def longest(model: ScriptedChatModel) -> int:
-    return max(len(prompt) for prompt in model.prompts)
+    return max((len(prompt) for prompt in model.prompts), default=0)
 
 
 @pytest.mark.usefixtures("measured")
