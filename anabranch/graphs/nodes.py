@@ -46,7 +46,7 @@ from anabranch.graphs.protocol import choose_protocol, compute_tools, protocol_o
 from anabranch.graphs.state import PlanDecision, PlannerState
 from anabranch.graphs.step import StepRunner
 from anabranch.graphs.turn import blank
-from anabranch.graphs.weak_plans import looked_up_first, without_inventions
+from anabranch.graphs.weak_plans import mended
 from anabranch.plan import Answer, Plan, Status, SubQuestion, Usage
 from anabranch.replies import says_something
 from anabranch.tools.catalogue import Catalogue
@@ -139,7 +139,7 @@ class Nodes:
         # In dynamic mode, the first step is a part of the question.
         weak = draft.weak and self.options.mode == "static"
         if weak and self.question_tools and not (self.searchers or self.options.review):
-            draft = replace(draft, plan=self._mended(draft.plan, state))
+            draft = replace(draft, plan=mended(draft.plan, asked, state["question"], answers, self.question_tools))
         if aside := in_vain or self._left_aside(draft, asked, answers):
             draft = Draft(asked, (*draft.problems, "the embedded decomposer's plan is no guide for this solver"))
         if self.searchers:
@@ -346,13 +346,6 @@ class Nodes:
             return "execute"
         protocol = choose_protocol(plan, self.options.mode, self.solver, self.options.protocol)
         return "execute" if protocol == "per_node" else "solve"
-
-    def _mended(self, plan: Plan, state: PlannerState) -> Plan:
-        """A small decomposer's plan, kept to what was asked."""
-        asked, question = state["plan"], state["question"]
-        if asked.sub_questions:
-            return without_inventions(plan, asked, question, state["answers"])
-        return looked_up_first(plan, question, self.question_tools)
 
     def _left_aside(self, draft: Draft, asked: Plan, answers: Mapping[int, Answer]) -> bool:
         new = Plan.model_construct(sub_questions=draft.plan.sub_questions[len(asked.sub_questions) :])

@@ -21,6 +21,21 @@ _VALUE = re.compile(
 )
 
 
+def mended(plan: Plan, asked: Plan, question: str, answers: Mapping[int, Answer], searchers: Collection[str]) -> Plan:
+    """A small decomposer's plan, or its new plan after one before, where nothing has to be looked up.
+
+    Args:
+        plan: the plan.
+        asked: what was asked before.
+        question: the question.
+        answers: what came of what was asked before.
+        searchers: the tools that take a question as it is.
+    """
+    if asked.sub_questions:
+        return without_inventions(plan, asked, question, answers)
+    return looked_up_first(plan, question, searchers)
+
+
 def looked_up_first(plan: Plan, question: str, searchers: Collection[str]) -> Plan:
     """A plan of a planner that may look things up, and may know things by itself.
 
