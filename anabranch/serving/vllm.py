@@ -1,6 +1,5 @@
 """The distilled decomposer behind vLLM: which interpreter, which weights, which options."""
 
-import json
 import os
 import shutil
 import socket
@@ -317,10 +316,12 @@ def _prepare(base: str, say: Say) -> Path:
 
 def _base_of(adapter: Path) -> str:
     """What an adapter was trained on, by its manifest or else by peft's configuration."""
+    from anabranch.agents.local.model_folder import read_json
+
     manifest = adapter / "manifest.json"
-    recipe = _json(manifest).get("recipe") if manifest.is_file() else None
+    recipe = read_json(manifest).get("recipe") if manifest.is_file() else None
     base = recipe.get("base") if isinstance(recipe, dict) else None
-    base = base or _json(adapter / "adapter_config.json").get("base_model_name_or_path")
+    base = base or read_json(adapter / "adapter_config.json").get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise ConfigurationError(f"{adapter} does not say what it was trained on; name it with --base")
     # The default base may be prepared from other sources, or be replaced by the user's copy of it.
@@ -328,17 +329,9 @@ def _base_of(adapter: Path) -> str:
 
 
 def _rank(adapter: Path) -> int:
-    rank = _json(adapter / "adapter_config.json").get("r")
+    from anabranch.agents.local.model_folder import read_json
+
+    rank = read_json(adapter / "adapter_config.json").get("r")
     if type(rank) is not int or not 1 <= rank <= _RANKS[-1]:
         raise ConfigurationError(f"{adapter} has the rank {rank!r}; vLLM serves 1 to {_RANKS[-1]}, so merge it")
     return rank
-
-
-def _json(path: Path) -> Mapping[str, object]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read ({error}); check --adapter") from error
-    if not isinstance(found, dict):
-        raise ConfigurationError(f"{path} is not a JSON object; check --adapter")
-    return found

@@ -34,6 +34,20 @@ def ask(text: str) -> str:
     return f"she says {interrupt(f'what of {text}?')}"
 
 
+def gated_search(calls: list[str], gate: threading.Event) -> BaseTool:
+    """A search that notes its queries, and answers the second one only when the gate opens."""
+
+    @tool
+    def search(query: str) -> str:
+        """Looks facts up."""
+        calls.append(query)
+        if len(calls) == 2:
+            gate.wait(20)
+        return {"Who founded Craigslist?": "founded by Craig Newmark"}.get(query, "Craig Newmark was born in 1952.")
+
+    return search
+
+
 def parts(
     plan: str | Script | BaseChatModel | Decomposer = CRAIGSLIST,
     solver: Script | BaseChatModel = reader,

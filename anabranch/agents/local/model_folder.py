@@ -13,12 +13,13 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         ModelUnavailableError: it is missing or damaged.
     """
+    hint = "check the folder, or delete it to have it prepared"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelUnavailableError(f"cannot read {path} ({error}); delete the folder to prepare it again") from error
+        raise ModelUnavailableError(f"cannot read {path} ({error}); {hint}") from error
     if not isinstance(data, dict):
-        raise ModelUnavailableError(f"{path} is not a JSON object; delete the folder to prepare it again")
+        raise ModelUnavailableError(f"{path} is not a JSON object; {hint}")
     return data
 
 

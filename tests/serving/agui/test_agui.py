@@ -202,16 +202,7 @@ def test_tool_messages_that_do_not_belong(serve: Serve) -> None:
 
 def test_who_leaves_stops_the_run_and_may_go_on(serve: Serve) -> None:
     calls, gate = list[str](), threading.Event()
-
-    @tool
-    def search(query: str) -> str:
-        """Looks facts up."""
-        calls.append(query)
-        if len(calls) == 2:
-            gate.wait(20)
-        return {"Who founded Craigslist?": "founded by Craig Newmark"}.get(query, "Craig Newmark was born in 1952.")
-
-    client = Client(serve(live.parts(tools=[search])))
+    client = Client(serve(live.parts(tools=[live.gated_search(calls, gate)])))
     with client.running('"Craig Newmark"', live.QUESTION):
         live.wait_until(lambda: len(calls) == 2)
     gate.set()

@@ -157,16 +157,7 @@ def test_tools_that_ask_at_the_same_time_get_an_answer_each(serve: Serve) -> Non
 def test_who_leaves_stops_the_run_and_may_go_on(serve: Serve) -> None:
     slow = ScriptedChatModel(script=reader)
     calls, gate = list[str](), threading.Event()
-
-    @tool
-    def search(query: str) -> str:
-        """Looks facts up."""
-        calls.append(query)
-        if len(calls) == 2:
-            gate.wait(20)
-        return {"Who founded Craigslist?": "founded by Craig Newmark"}.get(query, "Craig Newmark was born in 1952.")
-
-    client = Client(serve(live.parts(solver=slow, tools=[search])))
+    client = Client(serve(live.parts(solver=slow, tools=[live.gated_search(calls, gate)])))
     with client.running('"Craig Newmark"', question=live.QUESTION):
         live.wait_until(lambda: len(calls) == 2)
     gate.set()
