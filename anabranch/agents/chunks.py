@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any, Self
 
 from openai import APIConnectionError, APIError, APITimeoutError, AsyncStream, DefaultAsyncHttpxClient
+from pydantic_core import from_json
 
 from anabranch.agents.limits import ended
 
@@ -70,7 +71,7 @@ class Chunks:
             if event.startswith(b"[DONE]"):
                 self._done = True
                 return
-            chunk = json.loads(event)
+            chunk = _json(event)
             if told := chunk.get("error"):
                 words = told.get("message") if isinstance(told, dict) else told
                 message = words if isinstance(words, str) else "an error occurred during streaming"
@@ -116,6 +117,13 @@ class Chunks:
         finally:
             # What comes after the end has to be read before the connection can be used again.
             await ended(reading, _DRAIN_SECONDS if self._done else 0)
+
+
+def _json(event: bytes) -> Any:
+    try:
+        return from_json(event)
+    except ValueError:  # Python's own reads halves of characters, too
+        return json.loads(event)
 
 
 def library() -> Any:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -18,6 +18,8 @@ from anabranch.batch.examples import Example, Paragraph, search_over
 from anabranch.errors import ConfigurationError, DocumentError
 from anabranch.evals import prompts
 from anabranch.grading import normalize, numbers
+from anabranch.graphs.edges import in_one_step
+from anabranch.graphs.events import hearing_events
 from anabranch.graphs.planner import Planner as Graph
 from anabranch.graphs.planner import create_planner
 from anabranch.options import PlanningMode
@@ -295,18 +297,12 @@ class Planner:
     async def __call__(self, case: Case) -> Outcome:
         """Plans and answers."""
         planner = self.over(case)
-        asked = {"messages": [HumanMessage(case.question)]}
-        state: Mapping[str, Any] = {}
-        problems: list[str] = []
-        rounds = 0
-        parts: AsyncIterator[Any] = planner.astream(asked, stream_mode=["custom", "values"])
-        async for kind, part in parts:
-            if kind == "custom":
-                problems += part.get("problems", [])
-                rounds += part["type"] == "plan"
-            else:
-                state = part
+        told: list[dict[str, Any]] = []
+        with hearing_events(told.append), in_one_step("plan", "solve"):
+            state: Mapping[str, Any] = await planner.ainvoke({"messages": [HumanMessage(case.question)]})
+        plans = [event for event in told if event["type"] == "plan"]
+        problems = tuple(problem for plan in plans for problem in plan["problems"])
         last = state["messages"][-1]
         reply = str(last.additional_kwargs.get("working") or last.text)
         answer = final_answer(state["answer"])
-        return Outcome(reply, answer, state["plan"], state["answers"], tuple(problems), rounds)
+        return Outcome(reply, answer, state["plan"], state["answers"], problems, len(plans))

@@ -72,6 +72,11 @@ async def test_the_first_chunk_does_not_wait_for_the_next() -> None:
     assert text_of([await asyncio.wait_for(anext(chunks), 5)]) == "a"
 
 
+async def test_halves_of_characters_are_read() -> None:
+    found = await read(Stream([event(delta("\ud83d"), "\n\n"), event(delta("\ude00")), event("[DONE]")]))
+    assert text_of(found[:2]) == "\ud83d\ude00"
+
+
 @given(st.data())
 async def test_events_may_be_cut_anywhere_and_end_their_lines_in_any_way(data: Any) -> None:
     words = data.draw(st.lists(st.text(max_size=4), min_size=1, max_size=6))
