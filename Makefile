@@ -41,7 +41,9 @@ test-fast: $(VENV)/.installed
 # Apart from `test`, since counting lines takes half as long again before Python 3.14.
 coverage: export HYPOTHESIS_PROFILE = ci
 coverage: $(VENV)/.installed
+	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -q -m "not model and not slow"
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered
 
 lint: $(VENV)/.installed
@@ -95,4 +97,4 @@ $(VLLM_VENV)/.installed:
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) $(SCALE_VENV) $(FUZZ_VENV) $(LITELLM_VENV) .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) $(SCALE_VENV) $(FUZZ_VENV) $(LITELLM_VENV) .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
