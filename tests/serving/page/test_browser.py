@@ -296,6 +296,10 @@ def test_it_is_usable_at_360_pixels_in_light_and_dark(serve: Serve, open_page: O
     ask(page)
     answer(page, live.ANSWER)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    spent, theme = (page.locator(name).bounding_box() for name in ("#spent", "#theme"))
+    assert spent is not None
+    assert theme is not None
+    assert abs(spent["y"] + spent["height"] / 2 - theme["y"] - theme["height"] / 2) < 4  # in one line
     for control in page.locator("#ask button:visible, #ask label:visible").all():
         box = control.bounding_box()
         assert box is None or box["x"] + box["width"] <= 360
