@@ -1,7 +1,8 @@
 """The search tool: BM25 over documents, with embeddings if wanted, or any LangChain retriever."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,11 +28,23 @@ logger = logging.getLogger(__name__)
 DESCRIPTION = """Looks up facts in the documents and returns the passages that fit a query best.
 Ask for one fact at a time, in words the documents would use: names, places, dates."""
 
+MAX_JOINT = 6
+"""Most passages of two searches together."""
 Found = tuple[str, list[Document]]
 
 
 class NoPassageError(NotFoundError, ToolException):
     """No passage fits a query."""
+
+
+class DocumentSearch(StructuredTool):
+    """A search in documents that are indexed here.
+
+    Attributes:
+        passages: finds the passages that fit a query best.
+    """
+
+    passages: Callable[[str], list[Document]]
 
 
 class SearchInput(BaseModel):
@@ -48,7 +61,7 @@ def document_search(
     description: str = DESCRIPTION,
     keep: str | Path | None = None,
     embeddings: Embeddings | str | None = None,
-) -> BaseTool:
+) -> DocumentSearch:
     """A tool that finds passages in documents by their words (BM25), and by their meaning if embeddings are given.
 
     The passages are the artifact of the tool's message, too, each with the metadata source, title, page and section.
@@ -78,7 +91,9 @@ def document_search(
     return index_search(index, k=k, name=name, description=description)
 
 
-def index_search(index: PassageIndex, *, k: int = 4, name: str = "search", description: str = DESCRIPTION) -> BaseTool:
+def index_search(
+    index: PassageIndex, *, k: int = 4, name: str = "search", description: str = DESCRIPTION
+) -> DocumentSearch:
     """A tool that finds passages of an index by their words.
 
     Args:
@@ -91,7 +106,24 @@ def index_search(index: PassageIndex, *, k: int = 4, name: str = "search", descr
         ConfigurationError: the name cannot be a route.
     """
     check_name(name)
-    return _tool(lambda query: _found(query, index.search(query, k)), None, name, description)
+    return _indexed(lambda query: index.search(query, k), name, description)
+
+
+def joint_search(first: DocumentSearch, second: DocumentSearch, *, name: str, description: str) -> DocumentSearch:
+    """A search in the documents of two, whose passages take turns, since scores of two indexes cannot be compared.
+
+    Args:
+        first: whose best passage comes first.
+        second: the other.
+        name: the tool's name.
+        description: what the planner is told of the tool.
+    """
+
+    def passages(query: str) -> list[Document]:
+        turns = zip_longest(first.passages(query), second.passages(query))
+        return [passage for turn in turns for passage in turn if passage is not None][:MAX_JOINT]
+
+    return _indexed(passages, name, description)
 
 
 def retriever_search(
@@ -168,6 +200,17 @@ def _readable(passage: Document) -> str:
     text = inset_passage(passage.page_content.strip())
     above = " ".join(context(passage).split())
     return f"{above}\n\n{text}" if above else text
+
+
+def _indexed(passages: Callable[[str], list[Document]], name: str, description: str) -> DocumentSearch:
+    return DocumentSearch(
+        func=lambda query: _found(query, passages(query)),
+        passages=passages,
+        name=name,
+        description=description,
+        args_schema=SearchInput,
+        response_format="content_and_artifact",
+    )
 
 
 def _tool(search: object, asearch: object, name: str, description: str) -> BaseTool:

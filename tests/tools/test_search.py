@@ -10,11 +10,11 @@ from langchain_core.messages import ToolMessage
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import ToolException
 
-from anabranch.errors import ConfigurationError, DocumentError
+from anabranch.errors import ConfigurationError, DocumentError, NotFoundError
 from anabranch.tools.catalogue import Catalogue
 from anabranch.tools.passage_index import PassageIndex
 from anabranch.tools.readers import SUFFIXES
-from anabranch.tools.search import document_search, retriever_search
+from anabranch.tools.search import document_search, joint_search, retriever_search
 from tests.tools.files import write_pdf
 
 VALLEY = Path(__file__).parents[2] / "examples" / "documents"
@@ -163,7 +163,7 @@ def test_passages_are_shown_under_their_headings(tmp_path: Path) -> None:
     filler = "Nothing else is written here for a long while. " * 9
     text = f"# Guide\n\n{filler}\n\n## Ferry\n\n{filler}\n\n### Fares\n\n{filler}\n\nDogs travel free.\n\n{filler}\n"
     (tmp_path / "guide.md").write_text(text)
-    found, passages = document_search(tmp_path, k=1).func("Do dogs travel free?")  # type: ignore[attr-defined]
+    found, passages = document_search(tmp_path, k=1).func("Do dogs travel free?")  # type: ignore[misc]
     assert passages[0].metadata == {
         "source": "guide.md",
         "title": "Guide",
@@ -215,3 +215,13 @@ def test_the_best_are_those_of_a_whole_sort() -> None:
     # Of passages that fit as well, the earlier ones come first.
     same = PassageIndex([Document("a ferry", metadata={"source": str(n)}) for n in range(9)] + [Document("a bridge")])
     assert [passage.metadata["source"] for passage in same.search("ferry", 3)] == ["0", "1", "2"]
+
+
+def test_the_passages_of_two_searches_take_turns() -> None:
+    first = document_search([Document(f"The ferry is red. {n}", metadata={"source": f"a{n}"}) for n in range(9)], k=5)
+    second = document_search([Document("The ferry is old.", metadata={"source": "b"})])
+    joint = joint_search(first, second, name="both", description="Both.")
+    found = joint.invoke({"args": {"query": "ferry"}, "name": "both", "type": "tool_call", "id": "1"}).artifact
+    assert [each.metadata["source"][0] for each in found] == ["a", "b", "a", "a", "a", "a"]
+    with pytest.raises(NotFoundError):
+        joint.invoke({"query": "lighthouse"})

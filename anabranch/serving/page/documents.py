@@ -17,7 +17,10 @@ from anabranch.errors import ConfigurationError, DocumentError, OverloadError
 from anabranch.locks import held_among
 from anabranch.serving.page.kept_documents import KeptDocuments
 from anabranch.tools import document_search, load_documents
+from anabranch.tools.catalogue import first_sentence
 from anabranch.tools.readers import SUFFIXES, clean
+from anabranch.tools.search import DESCRIPTION as ANY_DOCUMENTS
+from anabranch.tools.search import DocumentSearch, joint_search
 
 MAX_BYTES = 10 * 2**20
 """Largest document."""
@@ -62,17 +65,27 @@ class Shelf:
         tool: name of the tool that searches them.
         locks: a folder in which several processes that keep the same documents lock those that they change.
         embeddings: find passages by their meaning, too; None finds them by their words alone.
+        beside: the server's own search, if it has one: then one tool searches both, under its name. Which of two
+            searches has the answer is not for a plan to guess.
 
     Attributes:
+        name: name of the tool.
         kept: keeps them beyond this process; None if nothing does.
     """
 
-    def __init__(self, tool: str, locks: Path | None = None, embeddings: Embeddings | None = None) -> None:
+    def __init__(
+        self,
+        tool: str,
+        locks: Path | None = None,
+        embeddings: Embeddings | None = None,
+        beside: DocumentSearch | None = None,
+    ) -> None:
+        self.name = tool if beside is None else beside.name
         self.kept: KeptDocuments | None = None
+        self._beside = beside
         self._locks = locks
         self._embeddings = embeddings
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._tool = tool
         self._piles: dict[str, Pile] = {}
         self._reading = asyncio.Semaphore(MAX_READING)
         self._waiting = 0
@@ -182,8 +195,10 @@ class Shelf:
         if not pages:
             return Pile()
         tool = await asyncio.to_thread(
-            document_search, pages, name=self._tool, description=DESCRIPTION, embeddings=self._embeddings
+            document_search, pages, name=self.name, description=DESCRIPTION, embeddings=self._embeddings
         )
+        if beside := self._beside:
+            tool = joint_search(tool, beside, name=self.name, description=_of_both(beside.description))
         return Pile(dict(files), tool)
 
     def _used(self, thread: str) -> Pile:
@@ -192,6 +207,15 @@ class Shelf:
         if pile.files:
             self._piles[thread] = pile
         return pile
+
+
+def _of_both(description: str) -> str:
+    """What is told of a search in the server's documents that has the user's, too."""
+    if description == ANY_DOCUMENTS:
+        return description
+    # Decomposers are shown the first sentence.
+    first = first_sentence(description).rstrip(".")
+    return f"{first}; also facts of the documents that the user added.\n{description}"
 
 
 def _chars(pages: list[Document]) -> int:

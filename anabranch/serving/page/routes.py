@@ -13,7 +13,7 @@ from anabranch.serving.delivery import streamed
 from anabranch.serving.page.assets import asset, paths
 from anabranch.serving.page.documents import MAX_BYTES, MAX_DOCUMENTS
 from anabranch.serving.page.protocol import PageSettings, RunRequest, ThreadId, ToolNote
-from anabranch.serving.page.threads import UPLOADS, Event, Threads
+from anabranch.serving.page.threads import Event, Threads
 from anabranch.tools.effects import has_effects
 from anabranch.tools.readers import SUFFIXES
 
@@ -57,7 +57,7 @@ class _Routes:
         ]
         return PageSettings(
             tools=notes,
-            uploads=next(name for name in UPLOADS if name not in service.catalogue),
+            uploads=self._threads.shelf.name,
             suffixes=list(SUFFIXES),
             max_document_bytes=MAX_BYTES,
             max_documents=MAX_DOCUMENTS,

@@ -36,6 +36,7 @@ from anabranch.serving.runs import Run
 from anabranch.serving.service import Service
 from anabranch.serving.usage import UsageByRole
 from anabranch.tools.elicitation import ELICITATION
+from anabranch.tools.search import DocumentSearch
 
 Event = dict[str, Any]
 Emit = Callable[[Event], Awaitable[None]]
@@ -49,7 +50,7 @@ BUSY_SECONDS = 5.0
 MAX_TOLD = 10_000
 """Most characters that are shown of what a tool asks by itself."""
 UPLOADS = ("search", "search_uploads")
-"""Names of the tool that searches a thread's documents: the first that no tool of the server has."""
+"""Names of the tool that searches a thread's documents alone: the first that no tool of the server has."""
 CLIENT_CALL = "client_call"
 """Where the value of an interrupt has the call of a tool that the client runs."""
 _REVIEW = "anabranch_review"
@@ -107,7 +108,9 @@ class Threads:
         self.service = service
         self._folder = locks
         self.saver: BaseCheckpointSaver[Any] = InMemorySaver()
-        self.shelf = Shelf(next(name for name in UPLOADS if name not in service.catalogue), locks, embeddings)
+        searches = [tool for tool in service.catalogue.values() if isinstance(tool, DocumentSearch)]
+        name = next(name for name in UPLOADS if name not in service.catalogue)
+        self.shelf = Shelf(name, locks, embeddings, beside=searches[0] if len(searches) == 1 else None)
         self._planners: dict[bool, Planner] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._kept: dict[str, None] = {}
@@ -240,11 +243,12 @@ class Threads:
             self._kept.pop(thread, None)
 
     def _planner(self, thread: str, *, review: bool, tools: Sequence[BaseTool] = ()) -> Planner:
-        """The planner of a thread: the server's tools, the search in the thread's own documents, and those given."""
-        own = [*tools, *filter(None, [self.shelf.tool(thread)])]
+        """The planner of a thread: those given, the search in its documents, and the server's of other names."""
+        search, given = self.shelf.tool(thread), {tool.name for tool in tools}
+        own = [*tools, *([search] if search and search.name not in given else [])]
         if not own and review in self._planners:
             return self._planners[review]
-        parts, names = self.service.parts, {tool.name for tool in tools}
+        parts, names = self.service.parts, {tool.name for tool in own}
         kept = [tool for tool in parts.tools if tool.name not in names]
         planner = parts.planner(tools=[*kept, *own], review=review, checkpointer=self.saver)
         if not own:

@@ -15,6 +15,7 @@ from anabranch.serving.door import DoorRules
 from anabranch.serving.page import documents, routes
 from anabranch.serving.page.documents import Shelf
 from anabranch.serving.page.kept_documents import KeptDocuments
+from anabranch.tools import document_search
 from anabranch.tools.static_embeddings import StaticEmbeddings
 from tests.fakes import ScriptedChatModel
 from tests.graphs.scripts import plan_json
@@ -67,6 +68,26 @@ def test_what_is_added_is_found_by_its_meaning_where_there_are_embeddings(
     assert client.put("firm.md", b"Since 2016 it has been led by Karin Westerlund.").status_code == 200
     (answer,) = of_type(client.run(question="Who is the boss of this firm, after all?"), "answer")
     assert answer["status"] == status
+
+
+@served
+@socket
+def test_what_is_added_is_searched_together_with_the_servers_documents(serve: Serve) -> None:
+    def reads(prompt: str) -> str:
+        if "Sub-questions and their answers:" in prompt:
+            return "Ottoline Marsh, and Sund"
+        asked = prompt.rpartition("Question:")[2]
+        return next((name for name in ("Ottoline Marsh", "Sund") if name in prompt and name not in asked), "NOT FOUND")
+
+    plan = plan_json(("search", "Who built the lighthouse of Skerry Point?", []), ("search", "Where is the ferry?", []))
+    own = document_search([Document("The ferry is at Sund.", metadata={"source": "ferry.md"})], description="Ferries.")
+    model = ScriptedChatModel(script=live.always(plan))
+    client = Client(serve(live.parts(model, reads, tools=[own])))
+    assert client.http.get("/page/settings").json()["uploads"] == "search"
+    client.put("people.md", PEOPLE)
+    (answer,) = of_type(client.run(question="Who built the lighthouse, and where is the ferry?"), "answer")
+    assert (answer["status"], {each["source"] for each in answer["sources"]}) == ("answered", {"people.md", "ferry.md"})
+    assert "search: Ferries; also facts of the documents that the user added." in model.prompts[0]
 
 
 @served

@@ -69,7 +69,8 @@ class Page {
   }
 
   add(asked) {
-    const routes = [...this.settings.tools.map((tool) => tool.name), ...(this.documents.some ? [this.settings.uploads] : [])];
+    const own = this.documents.some ? [this.settings.uploads] : [];
+    const routes = [...new Set([...this.settings.tools.map((tool) => tool.name), ...own])];
     const turn = new Turn(asked, routes, {
       decide: (decisions) => this.run(turn, { decisions }),
       resume: () => this.run(turn, {}),
