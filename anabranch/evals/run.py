@@ -26,7 +26,7 @@ from anabranch.evals.systems import corpus_of
 from anabranch.evals.tasks import find_task, questions
 from anabranch.evals.tasks.task import Task
 
-LIBRARIES = ("langgraph", "langchain-core", "langchain-openai", "langchain", "torch", "pydantic")
+LIBRARIES = ("langgraph", "langchain-core", "langchain-openai", "langchain", "xllamacpp", "torch", "pydantic")
 
 
 @dataclass(frozen=True)

@@ -56,14 +56,11 @@ def test_plans_are_those_of_transformers_with_peft(engine: LlamaCppEngine, folde
         assert (found.input_tokens, found.text) == (wanted.input_tokens, wanted.text)
 
 
-@pytest.mark.parametrize("temperature", [0.0, 2.0])
-@pytest.mark.parametrize("routes", [[], ["search"], ["calculator", "search", "my-tool.v2/x:y"]])
-def test_every_output_under_the_pattern_is_a_plan(
-    engine: LlamaCppEngine, routes: Sequence[str], temperature: float
-) -> None:
+@pytest.mark.parametrize("routes", [[], ["calculator", "search", "my-tool.v2/x:y"]])
+def test_every_output_under_the_pattern_is_a_plan(engine: LlamaCppEngine, routes: Sequence[str]) -> None:
     pattern = LineGrammar(routes, 3, max_words=3).pattern
     for seed, question in enumerate(QUESTIONS):
-        options = Options(pattern=pattern, temperature=temperature, seed=seed, max_tokens=200)
+        options = Options(pattern=pattern, temperature=2.0, seed=seed, max_tokens=60)
         written = engine.generate(asked(question), options)
         whole, _, cut = written.text.rpartition("\n") if written.stop_reason == "length" else (written.text, "", "")
         decode_lines(whole or cut).check(routes, 3)
