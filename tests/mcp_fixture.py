@@ -98,6 +98,24 @@ def flood(query: str) -> str:
 
 
 @served(read_only=True)
+def parts(query: str) -> Any:
+    """Returns content of several kinds, or values without content."""
+    kinds = {
+        "text": types.TextContent(type="text", text="A text."),
+        "image": types.ImageContent.model_validate({"type": "image", "data": "aGk=", "mimeType": "image/png"}),
+        "link": types.ResourceLink.model_validate({"type": "resource_link", "name": "plan", "uri": "file:///plan.txt"}),
+        "file": types.EmbeddedResource.model_validate(
+            {"type": "resource", "resource": {"uri": "file:///note.txt", "text": "The note."}}
+        ),
+    }
+    if query == "values":
+        return types.CallToolResult.model_validate({"content": [], "structuredContent": {"Zürich": [1, 2]}})
+    if query == "refused":
+        return types.CallToolResult.model_validate({"content": [], "isError": True})
+    return types.CallToolResult.model_validate({"content": [kinds[each] for each in query.split()]})
+
+
+@served(read_only=True)
 def fails(query: str) -> str:
     """Fails."""
     raise ValueError("the shelf is empty")
