@@ -16,6 +16,7 @@ from anabranch import create_planner
 from anabranch.cli.commands import app
 from anabranch.config import planner_settings
 from anabranch.distill import options as stage_options
+from anabranch.distill.recipes import LAYERS, Recipe
 from anabranch.errors import ConfigurationError
 from anabranch.evals import options as eval_options
 from anabranch.graphs.options import PlannerArguments
@@ -45,6 +46,12 @@ def test_the_keywords_of_create_planner_are_the_declared_ones() -> None:
     doc = inspect.getdoc(create_planner) or ""
     assert doc.startswith("Builds the planner:")
     assert doc.index("Args:\n    decomposer: ") < doc.index("    max_replans: Most plans") < doc.index("Raises:")
+
+
+def test_layers_may_be_one_text_or_several() -> None:
+    assert Recipe().layers == LAYERS
+    for given in (["q_proj, v_proj"], ["q_proj", "v_proj,"]):
+        assert Recipe.of({"layers": given}).layers == ("q_proj", "v_proj")
 
 
 def test_unknown_keywords_are_refused() -> None:
