@@ -1,6 +1,7 @@
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -115,6 +116,40 @@ def test_a_reader_that_fails_costs_its_file_only(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(readers._READERS, ".txt", broken)
     with pytest.raises(DocumentError, match=r"not a readable \.txt file \(RecursionError\)"):
         read(tmp_path / "a.txt", b"Text.")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "it takes too much memory to read; split it"),
+        (PermissionError(13, "Permission denied"), r"it cannot be read \(Permission denied\)"),
+    ],
+)
+def test_what_keeps_a_file_from_being_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    def failing(_data: bytes) -> Read:
+        raise error
+
+    monkeypatch.setitem(readers._READERS, ".txt", failing)
+    with pytest.raises(DocumentError, match=told):
+        read(tmp_path / "a.txt", b"Text.")
+
+
+def test_a_text_that_is_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "MAX_DOCUMENT_CHARS", 10)
+    with pytest.raises(DocumentError, match="its text has 11 characters, more than 10; split it"):
+        read(tmp_path / "a.txt", b"Eleven char")
+    assert read(tmp_path / "a.txt", b"Ten chars.").pages == [Page("Ten chars.")]
+
+
+def test_a_pdf_that_takes_too_long_is_read_in_part_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_pdf(tmp_path / "a.pdf", ["One.", "Two.", "Three."])
+    times = iter([0.0, 1.0, 50.0])
+    monkeypatch.setattr("anabranch.tools.pdf_files.time", SimpleNamespace(monotonic=lambda: next(times)))
+    content = read(path)
+    assert content.pages == [Page("One.", 1)]
+    assert content.notes == ("pages 2 to 3 are left out: reading took more than 45 s; split it",)
 
 
 def test_pdf_without_text_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
 
 from anabranch.errors import DocumentError
+from anabranch.tools import word_files
+from anabranch.tools.readers import read
 from anabranch.tools.word_files import read_docx
 
 
@@ -58,6 +60,54 @@ def test_tracked_changes_and_content_controls(tmp_path: Path) -> None:
     document.element.body.insert(1, parse_xml(control))
     document.save(str(tmp_path / "a.docx"))
     assert read_docx((tmp_path / "a.docx").read_bytes())[1] == "Built in 1932\n\nInside."
+
+
+def test_breaks_tabs_and_moved_blocks_are_read(tmp_path: Path) -> None:
+    document = Document()
+    paragraph = document.add_paragraph()
+    paragraph.add_run("Pier\tOpens\nEast\t9")
+    run = "<w:r><w:t>{}</w:t></w:r>"
+    hyphen = f"<w:r {nsdecls('w')}><w:t>ferry</w:t><w:noBreakHyphen/><w:t>house</w:t></w:r>"
+    document.add_paragraph()._p.append(parse_xml(hyphen))
+    moved = "".join(
+        f"<w:{kind}><w:p>{run.format(text)}</w:p></w:{kind}>"
+        for kind, text in (("moveFrom", "Old."), ("moveTo", "New."))
+    )
+    for block in parse_xml(f"<w:body {nsdecls('w')}>{moved}</w:body>"):
+        document.element.body.insert(len(document.element.body) - 1, block)
+    cell = document.add_table(rows=1, cols=1).cell(0, 0)
+    cell.text = "One line"
+    cell.add_paragraph("and another")
+    document.save(str(tmp_path / "a.docx"))
+    text = read(tmp_path / "a.docx").pages[0].text
+    assert text.split("\n\n") == ["Pier\tOpens\nEast\t9", "ferry-house", "New.", "One line and another"]
+
+
+@pytest.mark.parametrize(
+    ("style", "level"),
+    [("<w:name w:val='heading 3'/>", 3), ("<w:name w:val='Abschnitt'/><w:pPr><w:outlineLvl w:val='1'/></w:pPr>", 2)],
+)
+def test_headings_are_known_by_their_style_in_any_language(tmp_path: Path, style: str, level: int) -> None:
+    document = Document()
+    made = parse_xml(f"<w:style {nsdecls('w')} w:type='paragraph' w:styleId='Own'>{style}</w:style>")
+    document.styles.element.append(made)
+    paragraph = document.add_paragraph("Fahrpreise")
+    paragraph._p.get_or_add_pPr().append(parse_xml(f"<w:pStyle {nsdecls('w')} w:val='Own'/>"))
+    document.save(str(tmp_path / "a.docx"))
+    title, _, headings = read_docx((tmp_path / "a.docx").read_bytes())
+    assert [(heading.level, heading.title) for heading in headings] == [(level, "Fahrpreise")]
+    assert title == "Fahrpreise"
+
+
+def test_a_document_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = Document()
+    document.add_paragraph("again " * 100_000)
+    document.save(str(tmp_path / "a.docx"))
+    data = (tmp_path / "a.docx").read_bytes()
+    monkeypatch.setattr(word_files, "_MAX_UNPACKED", 500_000)
+    assert len(data) < 100_000
+    with pytest.raises(DocumentError, match="it unpacks to more than 500 MiB"):
+        read_docx(data)
 
 
 @pytest.mark.parametrize("data", [b"", b"no archive", b"PK\x03\x04 damaged"])
