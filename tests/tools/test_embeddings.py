@@ -1,5 +1,6 @@
 """Passages found by meaning: any embeddings beside the words, and what happens where they fail."""
 
+import errno
 import logging
 import math
 import threading
@@ -161,6 +162,34 @@ def test_an_index_without_embeddings_gets_them_when_they_can_be_had(
     model.fails = None
     index = kept_index([folder], tmp_path / "kept", embedder=Embedder(model))
     assert index.search("boss", 1)[0].metadata["source"] == "people.txt"
+
+
+def test_a_failure_while_documents_change_costs_only_the_embeddings(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept_index([folder], tmp_path / "kept", embedder=Embedder(Groups()))
+    (folder / "zoo.txt").write_text("The chief keeper is Ada Brook.")
+    model = Groups()
+    model.fails = RuntimeError("the server is away")
+    index = kept_index([folder], tmp_path / "kept", embedder=Embedder(model))
+    assert index.search("keeper", 1)[0].metadata["source"] == "zoo.txt", "what is new is found by its words"
+    assert "passages are found by words alone until the next start" in caplog.text
+    model.fails = None
+    index = kept_index([folder], tmp_path / "kept", embedder=Embedder(model))
+    assert index.search("boss", 2)[0].metadata["source"] in ("people.txt", "zoo.txt")
+
+
+def test_embeddings_that_cannot_be_written_are_used_all_the_same(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("anabranch.tools.kept_index.save_vectors", full)
+    index = kept_index([folder], tmp_path / "kept", embedder=Embedder(Groups()))
+    assert index.search("boss", 1)[0].metadata["source"] == "people.txt"
+    assert "the embeddings are not kept (No space left on device)" in caplog.text
+    assert not list((tmp_path / "kept").rglob("vectors-*.npy"))
 
 
 def test_damaged_embeddings_are_made_again(folder: Path, tmp_path: Path) -> None:
