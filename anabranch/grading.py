@@ -1,4 +1,6 @@
-"""Whether an answer is the right one: by its number, or by its words. Distillation and evaluation grade alike.
+"""Whether an answer is the right one: by its number, or by its words; and whether a plan's calls are.
+
+Distillation and evaluation grade alike.
 
 Strict: what is graded is the final answer that `final_answer` takes out of a reply, as users see it, and no more.
 Official rules are ported with their source.
@@ -7,8 +9,10 @@ Official rules are ported with their source.
 import re
 import string
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from anabranch.plan import SOLVE, Plan
 from anabranch.replies import final_answer
 
 _NUMBER = re.compile(r"(?<![\w.])-?(?:\d+(?:\.\d+)?|\.\d+)")
@@ -81,6 +85,35 @@ def yes_or_no(answer: str) -> str | None:
     opposite = {"yes": {"no", "false"}, "no": {"yes", "true"}}
     first = said.get(words[0])
     return None if first is None or opposite[first].intersection(words[1:]) else first
+
+
+def tools_of(plan: Plan, names: Mapping[str, str]) -> list[str]:
+    """The tools that a plan calls, in its order."""
+    return [names.get(q.route, q.route) for q in plan.sub_questions if q.route != SOLVE]
+
+
+def dependencies(plan: Plan, names: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Which tools need the result of which, directly or through steps that the solver does by itself."""
+    routes = {q.id: q.route for q in plan.sub_questions}
+    behind: dict[int, set[int]] = {}
+    links: list[tuple[str, str]] = []
+    for question in plan.sub_questions:
+        needed: set[int] = set()
+        for id_ in question.depends_on:
+            needed |= behind.get(id_, set()) if routes[id_] == SOLVE else {id_}
+        behind[question.id] = needed
+        if question.route != SOLVE:
+            second = names.get(question.route, question.route)
+            links += [(names.get(routes[id_], routes[id_]), second) for id_ in sorted(needed)]
+    return links
+
+
+def multiset_f1(found: Sequence[Any], wanted: Sequence[Any]) -> float:
+    """F1 of two lists as multisets; 1 where both are empty."""
+    if not found and not wanted:
+        return 1.0
+    common = (Counter(found) & Counter(wanted)).total()
+    return 2 * common / (len(found) + len(wanted))
 
 
 def _f1(answer: str, gold: str) -> float:

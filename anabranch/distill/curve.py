@@ -12,7 +12,8 @@ from anabranch.errors import BackendError
 FIELDS = (
     "round", "seconds", "drawing_seconds", "step_seconds", "plans", "distinct", "no_plan", "left_out", "reward",
     "recall", "f1", "last_f1", "steps", "passages", "gradient", "kl", "replay_loss", "tune_reward", "tune_recall",
-    "tune_f1", "tune_last_f1", "tune_steps", "tune_passages",
+    "tune_f1", "tune_last_f1", "tune_steps", "tune_passages", "request_reward", "request_no_plan",
+    "tune_request_reward", "tune_request_no_plan",
 )  # fmt: skip
 """The columns; what a round does not have stays empty."""
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 360, 60, 20, 34, 44

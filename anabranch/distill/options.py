@@ -279,6 +279,10 @@ class Inputs(OptionSet):
     replay: Annotated[Path | None, Option("Rows of the adapter's first training to keep learning.", metavar="FILE")] = (
         None
     )
+    requests: Annotated[
+        tuple[Path, ...], Option("Training rows over tools, whose completions are the right plans.", metavar="FILE")
+    ] = ()
+    tune_requests: Annotated[tuple[Path, ...], Option("Such rows to choose the round by, too.", metavar="FILE")] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -137,6 +137,7 @@ class Reinforcement(Updating):
     base: str = ""
     rounds: Annotated[int, Option("Steps there are.", metavar="N", least=1)] = 60
     questions_a_round: Annotated[int, Option("Questions drawn for in a round.", metavar="N", least=1)] = 64
+    requests_a_round: Annotated[int, Option("Requests over tools drawn for in a round.", metavar="N", least=1)] = 16
     samples: Annotated[int, Option("Plans for each of them.", metavar="N", least=2)] = 8
     temperature: Annotated[float, Option("At which plans are drawn.", metavar="X", above=0)] = 1.0
     plan_tokens: Annotated[int, Option("Most tokens of a plan.", metavar="N", least=1)] = 320

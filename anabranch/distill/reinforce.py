@@ -1,8 +1,9 @@
 """The stage `reinforce`: an adapter learns from what its own plans find.
 
 A round draws several plans for each of some questions, runs them over one corpus with a frozen solver, and takes one
-policy-gradient step on their rewards. Every few rounds, greedy plans for tuning questions are run; the adapter of the
-round that did best there is the stage's result.
+policy-gradient step on their rewards. Requests over tools may be among them, whose plans are compared with the right
+ones. Every few rounds, greedy plans for tuning questions are run; the adapter of the round that did best there is the
+stage's result.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from anabranch.agents.models import resolve_model
 from anabranch.batch.chat import Model, name_of, opened
@@ -24,7 +25,8 @@ from anabranch.distill.options import Inputs
 from anabranch.distill.plan_source import PlanSource, source_of
 from anabranch.distill.policy import Drawn, Policy, merged
 from anabranch.distill.recipes import Reinforcement
-from anabranch.distill.rewards import Outcome, Reward, advantages, found_and_answered, rewards
+from anabranch.distill.requests import ToolRow, read_tool_rows
+from anabranch.distill.rewards import NO_PLAN, Outcome, Reward, advantages, found_and_answered, rewards
 from anabranch.distill.rounds import Rounds
 from anabranch.distill.student import Student
 from anabranch.distill.tokens import Read, Sample, tokenized
@@ -32,6 +34,7 @@ from anabranch.distill.train import check_rows
 from anabranch.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
+Asked = TypeVar("Asked")
 
 
 def reinforce(
@@ -95,6 +98,7 @@ def reinforce(
 def _stamp(inputs: Inputs) -> dict[str, str]:
     """Hashes of the files, by name."""
     paths = [*inputs.questions, *inputs.tune, *inputs.corpus, *([inputs.replay] if inputs.replay else [])]
+    paths += [*inputs.requests, *inputs.tune_requests]
     return {f"{number}:{path.name}": digest(path) for number, path in enumerate(paths)}
 
 
@@ -124,18 +128,26 @@ class _World:
         tuned: tuning questions.
         passages: the corpus.
         absent: ids of questions whose supporting passages it lacks.
+        requests: training requests over tools.
+        tuned_requests: tuning requests.
+        bad: by reason, rows of requests that were left out.
     """
 
     asked: Sequence[Example]
     tuned: Sequence[Example]
     passages: Sequence[Paragraph]
     absent: Sequence[str]
+    requests: Sequence[ToolRow]
+    tuned_requests: Sequence[ToolRow]
+    bad: Mapping[str, Sequence[str]]
 
     @property
     def described(self) -> dict[str, Any]:
-        left_out = {"supporting passages not in the corpus": {"rows": len(self.absent), "first": self.absent[:5]}}
+        lost = {"supporting passages not in the corpus": self.absent, **self.bad}
+        left_out = {reason: {"rows": len(places), "first": places[:5]} for reason, places in lost.items()}
         counts = {"questions": len(self.asked), "tuning_questions": len(self.tuned), "passages": len(self.passages)}
-        return {**counts, "left_out": left_out}
+        asked = {"requests": len(self.requests), "tuning_requests": len(self.tuned_requests)}
+        return {**counts, **asked, "left_out": left_out}
 
 
 def _read(inputs: Inputs) -> _World:
@@ -149,7 +161,9 @@ def _read(inputs: Inputs) -> _World:
     lost = [*absent, *absent_tuned]
     if lost:
         logger.warning("the corpus lacks supporting passages of %d questions, which are left out", len(lost))
-    return _World(asked, tuned, passages, lost)
+    bad: dict[str, list[str]] = {}
+    requests, held_back = (read_tool_rows(paths, bad) for paths in (inputs.requests, inputs.tune_requests))
+    return _World(asked, tuned, passages, lost, requests, held_back, bad)
 
 
 def _named(reward: Reward) -> str:
@@ -160,7 +174,7 @@ async def _rounds(trainer: "_Trainer", rounds: Rounds, world: _World, rows: Sequ
     how, started = trainer.how, time.monotonic() - rounds.seconds
     await trainer.source.take(rounds.done)
     if not rounds.rows:
-        rounds.keep({"round": 0, **await trainer.tuned(world.tuned)}, time.monotonic() - started)
+        rounds.keep({"round": 0, **await trainer.tuned(world)}, time.monotonic() - started)
     while rounds.done < how.rounds:
         seconds = time.monotonic() - started
         if how.max_seconds is not None and seconds >= how.max_seconds:
@@ -168,11 +182,12 @@ async def _rounds(trainer: "_Trainer", rounds: Rounds, world: _World, rows: Sequ
             return
         number = rounds.done + 1
         chosen = questions_of(world.asked, how.questions_a_round, number, how.seed)
+        requests = questions_of(world.requests, how.requests_a_round if world.requests else 0, number, how.seed)
         random = Random(f"{how.seed}/{number}")  # noqa: S311 - repeatable on purpose
-        row = await trainer.round(chosen, random.sample(rows, min(len(rows), how.replay_rows)))
+        row = await trainer.round(chosen, requests, random.sample(rows, min(len(rows), how.replay_rows)))
         await trainer.source.take(number)
         if number % how.evaluate_every == 0 or number == how.rounds:
-            row |= await trainer.tuned(world.tuned)
+            row |= await trainer.tuned(world)
         rounds.problems += trainer.problems
         trainer.problems = []
         rounds.keep({"round": number, **row}, time.monotonic() - started)
@@ -194,10 +209,15 @@ class _Trainer:
     how: Reinforcement
     problems: list[str] = field(default_factory=list)
 
-    async def round(self, chosen: Sequence[Example], rows: Sequence[Sample]) -> dict[str, float]:
+    async def round(
+        self, chosen: Sequence[Example], requests: Sequence[ToolRow], rows: Sequence[Sample]
+    ) -> dict[str, float]:
         """Draws, runs, rates and steps; the curve's columns for it."""
         began = time.monotonic()
-        groups = await self._outcomes(chosen, self.how.samples, self.how.temperature)
+        how = self.how
+        groups, planned = await asyncio.gather(
+            self._outcomes(chosen, how.samples, how.temperature), self._planned(requests, how.samples, how.temperature)
+        )
         drawn, kept, left_out = [], [], 0
         for group in groups:
             found, problem = await asyncio.to_thread(rewards, [outcome for _, outcome in group], self.reward)
@@ -214,21 +234,27 @@ class _Trainer:
             )
         if left_out:
             logger.warning("%d of %d questions left out: %s", left_out, len(groups), self.problems[-1])
+        for plans in planned:
+            shares = advantages([value for _, value in plans])
+            drawn += [replace(plan, advantage=share) for share, (plan, _) in zip(shares, plans, strict=True)]
         distinct = merged(drawn)
         drawing = time.monotonic() - began
         told = self.policy.step(distinct, rows) if distinct or rows else {}
         return {
             **{"plans": len(drawn), "distinct": len(distinct), "left_out": left_out},
             "no_plan": sum(outcome.plan is None for _, outcome in kept),
-            "reward": _mean([value for value, _ in kept]),
+            **_rewards([value for value, _ in kept], planned),
             **_means([outcome for _, outcome in kept]),
             **told,
             **{"drawing_seconds": drawing, "step_seconds": time.monotonic() - began - drawing},
         }
 
-    async def tuned(self, questions: Sequence[Example]) -> dict[str, float]:
-        """Greedy plans of the tuning questions; the curve's columns for them."""
-        outcomes = [group[0][1] for group in await self._outcomes(questions, 1, 0.0)]
+    async def tuned(self, world: _World) -> dict[str, float]:
+        """Greedy plans of the tuning questions and requests; the curve's columns for them."""
+        groups, planned = await asyncio.gather(
+            self._outcomes(world.tuned, 1, 0.0), self._planned(world.tuned_requests, 1, 0.0)
+        )
+        outcomes = [group[0][1] for group in groups]
         found = []
         for outcome in outcomes:
             value, problem = rewards([outcome], self.reward)
@@ -236,9 +262,21 @@ class _Trainer:
             self.problems += [problem] if problem else []
         if not found:
             raise ConfigurationError(f"no plan has a reward: {self.problems[-1]}; mend the reward function")
-        means = {"reward": _mean(found), **_means(outcomes)}
+        means = {**_rewards(found, planned), **_means(outcomes)}
         logger.info("tuning questions: reward %.4f, recall %.3f", means["reward"], means["recall"])
         return {f"tune_{name}": value for name, value in means.items()}
+
+    async def _planned(
+        self, requests: Sequence[ToolRow], samples: int, temperature: float
+    ) -> list[list[tuple[Drawn, float]]]:
+        """For each request its plans with what they are worth."""
+        prompts = [request.prompt for request in requests]
+        written = await self.source.draw(prompts, samples, temperature) if prompts else []
+        found = []
+        for request, replies in zip(requests, written, strict=True):
+            drawn = [Drawn(request.prompt, *each, advantage=0.0) for each in replies]
+            found.append([(each, request.worth(each.text, finished=each.finished)) for each in drawn])
+        return found
 
     async def _outcomes(
         self, chosen: Sequence[Example], samples: int, temperature: float
@@ -256,7 +294,7 @@ class _Trainer:
         return list(await asyncio.gather(*map(group, chosen, prompts, written)))
 
 
-def questions_of(questions: Sequence[Example], count: int, number: int, seed: int) -> list[Example]:
+def questions_of(questions: Sequence[Asked], count: int, number: int, seed: int) -> list[Asked]:
     """The questions of a round: the next ones of all in random order, then of all in another order, and so on.
 
     Args:
@@ -265,7 +303,7 @@ def questions_of(questions: Sequence[Example], count: int, number: int, seed: in
         number: the round, from 1.
         seed: of the orders.
     """
-    chosen: list[Example] = []
+    chosen: list[Asked] = []
     place = (number - 1) * count
     while len(chosen) < count:
         epoch, start = divmod(place, len(questions))
@@ -283,6 +321,16 @@ def _replayed(path: Path | None, student: Student, how: Reinforcement) -> Read |
     read = tokenized(path, student.tokenizer, ["completion"], how.max_tokens)
     check_rows({path: read})
     return read
+
+
+def _rewards(questions: Sequence[float], planned: Sequence[Sequence[tuple[Drawn, float]]]) -> dict[str, float]:
+    """The mean reward of questions, that of requests, and, as `reward`, their sum."""
+    if not planned:
+        return {"reward": _mean(questions)}
+    worth = [value for plans in planned for _, value in plans]
+    wrong = sum(value == NO_PLAN for value in worth)
+    both = _mean(questions) + _mean(worth)
+    return {"reward": both, "request_reward": _mean(worth), "request_no_plan": wrong}
 
 
 def _means(outcomes: Sequence[Outcome]) -> dict[str, float]:

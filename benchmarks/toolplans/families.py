@@ -6,8 +6,9 @@ python -m benchmarks.toolplans.families DATA OUT/families.jsonl      # rows for 
 
 A family has tools that search, tools that need the id of what was found, and lists (`worlds.py`): "Who wrote the
 top-rated book?" takes a list and then the credits of what is in it. Services are searched, booked, changed, cancelled
-and asked about (`services.py`); things of an office are found before they are changed (`things.py`). Worlds, services
-and things are none of those that the test sets are about.
+and asked about (`services.py`); things of an office are found before they are changed (`things.py`). With `--customs`,
+some plans follow customs that no request says (`customs.py`). Worlds, services and things are none of those that the
+test sets are about.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from random import Random
 from typing import Any
 
 from benchmarks.toolplans.clauses import Tool
+from benchmarks.toolplans.customs import custom
 from benchmarks.toolplans.draw import Drawer, free_tools, row, write
 from benchmarks.toolplans.phrases import OPENINGS, Made
 from benchmarks.toolplans.services import service
@@ -28,11 +30,19 @@ SHOWN = (8, 10, 12, 14, 16, 16, 20, 24, 24)
 _SHARES: dict[Callable[[Random], Made], int] = {world: 5, service: 4, thing: 4}
 
 
-def rows(drawer: Drawer, count: int) -> Iterator[dict[str, Any]]:
-    """Rows of all kinds, in fixed shares; none has the same request as another."""
+def rows(drawer: Drawer, count: int, customs: float = 0.0) -> Iterator[dict[str, Any]]:
+    """Rows of all kinds, in fixed shares; none has the same request as another.
+
+    Args:
+        drawer: draws the tools that a family is shown with.
+        count: how many rows.
+        customs: share of requests whose plans follow customs.
+    """
     made, random, seen = 0, drawer.random, set[str]()
     while made < count:
         (maker,) = random.choices(list(_SHARES), list(_SHARES.values()))
+        if customs and random.random() < customs:
+            maker = custom
         done = maker(random)
         if random.random() < 0.15:
             done = both(done, maker(random))
@@ -92,8 +102,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--count", type=int, default=7000)
     parser.add_argument("--seed", type=int, default=17)
+    parser.add_argument("--customs", type=float, default=0.0, help="share of requests whose plans follow customs")
     args = parser.parse_args()
-    print(write(args.out, rows(Drawer(free_tools(args.data), args.seed), args.count)))
+    print(write(args.out, rows(Drawer(free_tools(args.data), args.seed), args.count, args.customs)))
 
 
 if __name__ == "__main__":

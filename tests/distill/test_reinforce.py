@@ -345,3 +345,29 @@ def test_the_command_names_what_is_wrong(adapter: Path, files: Any, tmp_path: Pa
     assert wrong.exit_code == 2
     assert "'nowhere' names no reward function; write module:function" in wrong.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_requests_over_tools_are_learnt_beside_questions(
+    model: Path, adapter: Path, files: Any, tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    from anabranch.agents import prompts
+    from anabranch.distill.catalogues import shipped
+    from anabranch.distill.render import as_messages
+
+    def rows(number: int) -> Iterator[dict[str, Any]]:
+        for town in TOWNS:
+            asked = question(town, number)["question"]
+            messages = as_messages(prompts.lines_messages(asked, shipped("search").cards))
+            yield {"messages": messages, "completion": SEARCH}
+
+    write_jsonl(tmp_path / "requests.jsonl", rows(2))
+    write_jsonl(tmp_path / "tune.jsonl", rows(7))
+    both = replace(files, requests=(tmp_path / "requests.jsonl",), tune_requests=(tmp_path / "tune.jsonl",))
+    # Questions are worth the same whatever is planned, so that all there is to learn is what the requests tell.
+    made = reinforced(model, adapter, both, tmp_path / "out", rounds=10, requests_a_round=6, reward=lambda outcome: 0.0)
+    found = curve(tmp_path / "out")
+    assert float(made["chosen"]["row"]["tune_request_reward"]) > float(found[0]["tune_request_reward"]) + 0.5
+    assert found[0]["tune_reward"] == found[0]["tune_request_reward"]
+    assert (made["requests"], made["tuning_requests"]) == (6, 6)

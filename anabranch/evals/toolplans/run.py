@@ -20,7 +20,8 @@ from anabranch.evals.run import Prepared, fingerprint, opened
 from anabranch.evals.systems import Case, Outcome
 from anabranch.evals.tasks.task import Scores, Task
 from anabranch.evals.toolplans.data import ToolRequest, ToolSet, read_requests, read_tools
-from anabranch.evals.toolplans.scores import score, tools_of
+from anabranch.evals.toolplans.scores import score
+from anabranch.grading import tools_of
 from anabranch.tools.catalogue import ToolCard
 from anabranch.tools.retrieval import ToolIndex
 

@@ -4,7 +4,8 @@ import pytest
 
 from anabranch.codecs import decode_lines
 from anabranch.evals.toolplans.data import ToolRequest
-from anabranch.evals.toolplans.scores import PlanScore, dependencies, f1, score
+from anabranch.evals.toolplans.scores import PlanScore, score
+from anabranch.grading import dependencies, multiset_f1
 
 NAMES = {"find": "find", "book": "book", "mail_1": "mail!", "pay": "pay"}
 WANTED = ToolRequest(id="1", question="q", tools=("find", "book", "mail!"), links=(("find", "book"), ("book", "mail!")))
@@ -49,6 +50,6 @@ def test_requests_without_links_have_no_link_scores() -> None:
 
 
 def test_f1_of_nothing_and_nothing_is_perfect() -> None:
-    assert f1([], []) == 1.0
-    assert f1([], ["a"]) == 0.0
-    assert f1(["a", "a"], ["a"]) == pytest.approx(2 / 3)
+    assert multiset_f1([], []) == 1.0
+    assert multiset_f1([], ["a"]) == 0.0
+    assert multiset_f1(["a", "a"], ["a"]) == pytest.approx(2 / 3)
