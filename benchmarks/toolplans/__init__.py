@@ -3,7 +3,7 @@ r"""Task rows for decomposers, from the schemas of real tools: drawn, put in oth
 ```
 python -m benchmarks.toolplans.draw DATA OUT          # seeds.jsonl, the teacher's requests.jsonl, rows of people, tests
 vllm run-batch -i OUT/requests.jsonl -o OUT/replies.jsonl --model /models/qwen15 --served-model-name teacher
-python -m benchmarks.toolplans.families DATA OUT/families.jsonl         # rows over families of tools
+python -m benchmarks.toolplans.families DATA OUT/families.jsonl         # rows over families of tools; --customs 0.55
 python benchmarks/toolplans/rows.py OUT/seeds.jsonl OUT/replies.jsonl --out OUT/tasks \
     --more OUT/people.jsonl OUT/hidden.jsonl OUT/families.jsonl MORE
 python -m anabranch.distill.train /models/qwen15 OUT/tasks_train.jsonl OUT/tasks_tune.jsonl NEW --base ... --start OLD \

@@ -6,26 +6,11 @@ that is told of it in one call, and what comes after that changes it. Whoever gi
 tool that can take several things is called once.
 """
 
-from collections.abc import Sequence
 from random import Random
 
-from benchmarks.toolplans.clauses import Tool
 from benchmarks.toolplans.phrases import WORDS, Made, Steps, a, capital, first_person, person, title, tool, when
+from benchmarks.toolplans.reservations import reservation
 
-_SERVICES = (
-    *(("ferry ticket", "ferry"), ("coach ticket", "coach"), ("cable car ticket", "cable car"), ("ski pass", "ski")),
-    *(
-        ("museum ticket", "museum"),
-        ("tennis court", "court"),
-        ("dentist appointment", "dentist"),
-        ("boat tour", "boat"),
-    ),
-    *(("concert seat", "concert"), ("lounge access", "lounge"), ("chimney sweep visit", "chimney sweep")),
-    *(("pest control visit", "pest control"), ("piano tuning", "tuning"), ("storage locker", "locker")),
-    *(("moving van", "van"), ("courier pickup", "courier"), ("campsite pitch", "campsite"), ("gym class", "class")),
-    *(("blood test", "lab"), ("theatre ticket", "theatre"), ("balloon ride", "balloon"), ("driving lesson", "lesson")),
-    *(("sauna slot", "sauna"), ("photo session", "photo"), ("escape room", "room game"), ("horse ride", "stable")),
-)
 _THINGS = (  # what is made, what it is kept in, and tools that make, change, remove and hand on
     ("playlist", ("write", "create"), ("edit", "modify", "update"), ("delete", "remove"), ("share", "send")),
     ("wiki page", ("write", "create"), ("edit", "modify", "update"), ("delete", "remove"), ("share", "publish")),
@@ -52,10 +37,6 @@ _SHOPS = (("flower", "bouquets", ("red roses", "tulips", "white lilies", "sunflo
           ("pet", "food and toys", ("cat litter", "dog biscuits", "a scratching post", "bird seed")))  # fmt: skip
 
 
-_FLOWS = (
-    *("book", "book", "book", "change", "change", "cancel", "cancel book", "change book", "book change", "book pay"),
-    *("book remind", "query change", "book confirm", "query cancel"),
-)
 _EDITS = (
     *("make", "make edit", "make edit", "make edit", "make share", "make edit delete", "make delete", "edit"),
     *("edit delete", "edit share", "delete", "make edit share"),
@@ -64,124 +45,8 @@ _EDITS = (
 
 def custom(random: Random) -> Made:
     """A request of one of the kinds."""
-    (maker,) = random.choices((_service, _thing, _timer, _account, _shop, _at_once), (9, 5, 4, 4, 3, 4))
+    (maker,) = random.choices((reservation, _thing, _timer, _account, _shop, _at_once), (9, 5, 4, 4, 3, 4))
     return maker(random)
-
-
-def _service(random: Random) -> Made:
-    long, short = random.choice(_SERVICES)
-    tools = _service_tools(long, short, random)
-    place, other = random.sample(WORDS["places"], 2)
-    code = f"{random.choice('ABCDEKRTW')}{random.choice('XYZQN')}{random.randint(100, 999999)}"
-    day, later, who = when(random), when(random).removeprefix("on "), person(random)
-    where = random.choice((f"from {place} to {other}", f"in {place}", f"{place} to {other}"))
-    name = random.choice(
-        (f"My name is {who}. ", f"I'm {who}, my ID number is {random.randint(10**9, 10**10)}. ", "", "")
-    )
-    under = random.choice((f" under the name {who}", f" for {who}", f", passenger name {who}", ""))
-    said: list[str] = []
-    steps: Steps = []
-
-    def book(slot_of: str, text: str) -> None:
-        look = random.choice((False, False, True))
-        exact = not look and random.random() < 0.4
-        which = f"{long} {code} {text}" if exact else f"{long} {text}"
-        if "search" in tools:
-            steps.append(("search", f"Search for {a(which)}"))
-            slot_of = f"{{{len(steps)}}} "
-        steps.append(("book", f"Book {long} {slot_of}{code + ' ' if exact else ''}{text}{under}"))
-        verb = random.choice(("book", "reserve", "get me", "order"))
-        words = f"{verb} {a(which)}{under}"
-        said.append(f"check what there is {text} and {verb} {a(long)}{under}" if look else words)
-
-    def existing(action: str) -> None:
-        mine = random.choice((f"my {long} {code} {day}", f"the {long} {code}", f"my {long} {where} {day}{under}"))
-        target = mine.replace("my ", "the ", 1)
-        if action == "change":
-            if "query" in tools:
-                steps.append(("query", f"Look up {target}"))
-            elif "search" in tools:
-                steps.append(("search", f"Search for {a(long)} {where} on {later}"))
-            slot = f" {{{len(steps)}}}" if steps else ""
-            steps.append(("change", f"Change {target}{slot} to {later}"))
-            ways = (f"move {mine} to {later}", f"change {mine} to {later}", f"rebook {mine} for {later}")
-            said.append(random.choice((*ways, f"put {mine} off, {later} is better")))
-        else:
-            steps.append(("cancel", f"Cancel {target}"))
-            said.append(random.choice((f"cancel {mine}", f"call off {mine}", f"drop {mine} and get my money back")))
-
-    flow = random.choice(_FLOWS)
-    for action in flow.split():
-        new = f"the {long} {{{len(steps)}}}"
-        if action == "book":
-            book("", f"{where} {day}")
-        elif action == "change" and steps and steps[-1][0] == "book":
-            steps.append(("change", f"Change {new} to {later}"))
-            said.append(random.choice((f"move it to {later}", f"change it to {later}", f"rebook it for {later}")))
-        elif action in ("change", "cancel"):
-            if steps and steps[-1][0] == "query":
-                steps.append((action, f"{action.capitalize()} {new}" + (f" to {later}" if action == "change" else "")))
-                said.append(f"move it to {later}" if action == "change" else "cancel it")
-            else:
-                existing(action)
-        elif action == "query":
-            steps.append(("query", f"Look up the {long} {code}"))
-            asked = random.choice((f"check the details of my {long} {code}", f"see how my {long} {code} stands"))
-            said.append(asked)
-        elif action == "pay":
-            card = random.randint(10**15, 10**16 - 1)
-            steps.append(("pay", f"Pay for {new} with card {card}"))
-            said.append(f"pay with card {card}")
-        elif action == "remind":
-            steps.append(("remind", f"Set a reminder for {new} an hour before it"))
-            said.append("remind me an hour before it")
-        else:
-            steps.append(("confirm", f"Send the confirmation of {new} to {who.split()[0].lower()}@example.com"))
-            said.append(random.choice((f"send the confirmation to {who.split()[0].lower()}@example.com",
-                                       f"confirm it by mail to {who.split()[0].lower()}@example.com")))  # fmt: skip
-    for key in [key for key in ("query",) if any(done == "query" for done, _ in steps)]:
-        tools.setdefault(key, _looking_up(long, short, random))
-    return Made(name + first_person(said, random), steps, tools)
-
-
-def _looking_up(long: str, short: str, random: Random) -> Tool:
-    base = random.choice((long, short)).replace(" ", "_")
-    name = random.choice((f"{base}_booking_query", f"{base}_order_query", f"query_{base}", f"{base}_status_query"))
-    return tool(
-        name, random.choice((f"Query a {long} that was booked", f"{long.title()} Order Query")), ("booking_id",)
-    )
-
-
-def _service_tools(long: str, short: str, random: Random) -> dict[str, Tool]:
-    def base() -> str:
-        return random.choice((long, short)).replace(" ", "_")
-
-    def made(names: Sequence[str], told: Sequence[str]) -> Tool:
-        return tool(random.choice(names).format(base()), random.choice(told), ("id",))
-
-    bare = random.random() < 0.4
-    title_ = long.title()
-    tools = {
-        "book": made(("book_{}", "{}_booking", "{}_reservation", "reserve_{}"), (f"{title_} Booking",) if bare else
-                     (f"Book a {long}", f"Make a reservation for a {long}", f"Reserve a {short}")),
-        "change": made(
-            ("{}_changing", "{}_modification", "change_{}", "{}_rescheduling"),
-            (f"{title_} Changing",) if bare else
-            (f"Change a {long} that was booked before", f"Move an existing {long} to another date")),
-        "cancel": made(("{}_cancelling", "{}_cancellation", "cancel_{}"), (f"{title_} Cancelling",) if bare else
-                       (f"Cancel a {long}", f"Cancel a booked {short}")),
-        "pay": tool(random.choice(("payment_processing", "pay_bill", "checkout")), "Process a payment", ("card",)),
-        "remind": tool(random.choice(("set_reminder", "add_reminder")), "Set a reminder for an event", ("time",)),
-        "confirm": tool(random.choice(("send_confirmation", "confirmation_mail")), "Send a confirmation", ("to",)),
-        "price": made(("{}_price_estimate", "estimate_{}_price"), (f"Estimate what a {long} costs",)),
-    }  # fmt: skip
-    if random.random() < 0.85:
-        names = ("{}_search", "search_{}", "check_{}_availability", "find_{}")
-        told = (f"{title_} Search",) if bare else (f"Search for a {long}", f"Find out which {long} is available")
-        tools["search"] = made(names, told)
-    if random.random() < 0.55:
-        tools["query"] = _looking_up(long, short, random)
-    return tools
 
 
 def _thing(random: Random) -> Made:

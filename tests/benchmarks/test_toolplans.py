@@ -11,6 +11,7 @@ from anabranch.codecs import decode_lines
 from anabranch.tools.retrieval import ToolText
 from benchmarks.toolplans import families
 from benchmarks.toolplans.clauses import Call, Tool, clause
+from benchmarks.toolplans.customs import custom
 from benchmarks.toolplans.draw import Drawer, asking, hidden, seeds
 from benchmarks.toolplans.mixed import mixed
 from benchmarks.toolplans.phrases import Made
@@ -83,7 +84,7 @@ def test_marks_of_the_prompt_go_and_descriptions_may_say_little() -> None:
     assert short.split("\n")[2] == "solve: alone"
 
 
-@pytest.mark.parametrize("maker", [world, service, thing])
+@pytest.mark.parametrize("maker", [world, service, thing, custom])
 def test_requests_over_families_have_every_value_that_their_calls_have(maker: Callable[[Random], Made]) -> None:
     for seed in range(60):
         made = maker(Random(seed))
@@ -107,6 +108,24 @@ def test_rows_over_families_are_plans_over_their_catalogues_and_none_comes_twice
     for row in found:
         routes = [line.partition(": ")[0] for line in row["messages"][0]["content"].split("Routes:\n")[1].split("\n")]
         assert {question.route for question in decode_lines(row["completion"]).sub_questions} <= set(routes)
+
+
+def test_customs_are_kept_that_no_request_says() -> None:
+    found = [custom(Random(seed)) for seed in range(400)]
+    for made in found:
+        keys = [key for key, _ in made.steps]
+        if "book" in keys and "search" in made.tools:
+            assert keys[keys.index("book") - 1] == "search", made.request
+        if "login" in made.tools:
+            assert keys[0] == "login"
+            assert keys.count("login") == 1
+        assert all(keys.count(key) == 1 for key in keys if key != "search"), "one call for several wishes alike"
+
+
+def test_rows_with_customs_are_plans_over_their_catalogues() -> None:
+    found = list(families.rows(Drawer(TOOLS, 3), 30, customs=1.0))
+    assert {row["field"] for row in found} == {"families/custom"}
+    assert all(decode_lines(row["completion"]).sub_questions for row in found)
 
 
 def test_two_requests_in_one_do_not_need_each_other() -> None:
