@@ -74,7 +74,7 @@ python benchmarks/toolplans/rows.py "$T/seeds.jsonl" "$T/replies.jsonl" --out "$
 python -m benchmarks.toolplans.mixed --replay "$W/w3_more/decomposer_train.jsonl" --part 2 --share 0.62 --out "$T/stage_3.jsonl" \
   --tasks "$T"/customs_*.jsonl "$T"/own_?_train.jsonl "$T"/draw_*/hidden.jsonl "$T/taught_train.jsonl" "$T/people.jsonl"
 train decomposer-1.5b $QWEN15 "$T/stage_3.jsonl" "$T/own_tune.jsonl" --start "$OUT/decomposer-1.5b-second" \
-  --epochs 1 --learning-rate 1.2e-4 --batch-tokens 10240 --patience 99
+  --epochs 1 --learning-rate 1.2e-4 --batch-tokens 10240 --patience 99 --max-seconds 357
 
 [ "${1:-}" = shipped ] && exit
 
