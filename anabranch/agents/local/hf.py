@@ -17,6 +17,8 @@ from anabranch.agents.local.tensors import read_folder
 from anabranch.agents.local.weights import prepare
 from anabranch.errors import MissingExtraError, ModelError, ModelUnavailableError
 
+_CONTEXT = 8192
+"""Tokens of prompt and output together for models that do not say how many they were made for."""
 _PACKAGES = ("torch", "transformers", "peft", "llguidance", "jinja2")
 
 
@@ -78,7 +80,7 @@ class TransformersEngine:
         with self._lock, torch.inference_mode(), _seeded(options.seed):
             model, ends = self._model, self._ends
             prompt = self._tokenizer(self.template.render(messages), add_special_tokens=False, return_tensors="pt")
-            read, context = prompt["input_ids"].shape[1], int(model.config.max_position_embeddings)
+            read, context = prompt["input_ids"].shape[1], _context(model.config)
             if read >= context:
                 raise too_long(read, context)
             reply = _Reply(self._tokenizer, read, options, on_text, cancel)
@@ -146,7 +148,9 @@ class TransformersEngine:
     def _grammar_tokens(self) -> Any:
         from llguidance.hf import from_tokenizer
 
-        return from_tokenizer(self._tokenizer, n_vocab=self._model.config.vocab_size, eos_token=list(self._ends))
+        return from_tokenizer(
+            self._tokenizer, n_vocab=self._model.config.get_text_config().vocab_size, eos_token=list(self._ends)
+        )
 
     def _held(self, options: Options, read: int) -> list[Callable[[Any, Any], Any]]:
         """What forbids the tokens that would leave the grammar; nothing without one."""
@@ -214,6 +218,10 @@ class _Reply:
         piece, self._text = text[len(self._text) :], max(text, self._text, key=len)
         if piece and self._on_text:
             self._on_text(piece)
+
+
+def _context(config: Any) -> int:
+    return int(getattr(config.get_text_config(), "max_position_embeddings", None) or _CONTEXT)
 
 
 def _overlap(text: str, word: str) -> int:
