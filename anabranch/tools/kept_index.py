@@ -190,7 +190,7 @@ def _update_vectors(new: Path, embedder: Embedder, earlier: tuple[Path, Kept], p
             if part
         ]
         save_vectors(new, embedder, np.concatenate(rows))
-    except (EndpointError, ValueError) as error:
+    except (EndpointError, ValueError, OSError) as error:
         logger.debug("%s", error)  # they are tried again, and it is told, when the index is opened
 
 

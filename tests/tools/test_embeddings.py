@@ -179,17 +179,30 @@ def test_a_failure_while_documents_change_costs_only_the_embeddings(
     assert index.search("boss", 2)[0].metadata["source"] in ("people.txt", "zoo.txt")
 
 
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_embeddings_that_cannot_be_written_are_used_all_the_same(
     folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     monkeypatch.setattr("anabranch.tools.kept_index.save_vectors", full)
     index = kept_index([folder], tmp_path / "kept", embedder=Embedder(Groups()))
     assert index.search("boss", 1)[0].metadata["source"] == "people.txt"
     assert "the embeddings are not kept (No space left on device)" in caplog.text
     assert not list((tmp_path / "kept").rglob("vectors-*.npy"))
+
+
+def test_embeddings_that_cannot_be_written_leave_the_index_kept(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept_index([folder], tmp_path / "kept", embedder=Embedder(Groups()))
+    (folder / "zoo.txt").write_text("The chief keeper is Ada Brook.")
+    monkeypatch.setattr("anabranch.tools.kept_index.save_vectors", full)
+    index = kept_index([folder], tmp_path / "kept", embedder=Embedder(Groups()))
+    assert index.search("keeper", 1)[0].metadata["source"] == "zoo.txt"
+    assert "the index is not kept" not in caplog.text
+    assert "the embeddings are not kept (No space left on device)" in caplog.text
 
 
 def test_damaged_embeddings_are_made_again(folder: Path, tmp_path: Path) -> None:
