@@ -86,7 +86,7 @@ class Chat:
         """Answers a message, or goes on with the unfinished one; what goes wrong is told and not raised."""
         try:
             self._answer(message)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, typer.Abort):  # the latter at a prompt
             self._view.close(keep=False)
             if terminated() or not sys.stdin.isatty():
                 raise

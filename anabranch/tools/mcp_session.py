@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import anyio
@@ -259,10 +259,29 @@ class McpSession:
 
 @asynccontextmanager
 async def _opened(read: Any, write: Any, heard: Any, asked: Any) -> AsyncIterator[Any]:
+    async with _session_class()(read, write, message_handler=heard, elicitation_callback=asked) as session:
+        yield session
+
+
+@cache
+def _session_class() -> Any:
+    """The SDK's session. That of version 1 hears nothing else while it answers a server, and people take their time."""
     from mcp import ClientSession
 
-    async with ClientSession(read, write, message_handler=heard, elicitation_callback=asked) as session:
-        yield session
+    base: Any = ClientSession
+    if not hasattr(base, "_received_request"):
+        return base
+
+    async def answer(session: Any, responder: Any) -> None:
+        try:
+            await base._received_request(session, responder)
+        except Exception as error:
+            logger.warning("what an MCP server asked could not be answered: %s", error)
+
+    async def received(session: Any, responder: Any) -> None:
+        session._task_group.start_soon(answer, session, responder)
+
+    return type("Session", (base,), {"_received_request": received})
 
 
 def _listed(session: Any, *, cursor: str | None) -> Any:

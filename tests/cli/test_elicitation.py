@@ -1,6 +1,7 @@
 """What an MCP server asks a person, in the terminal and where there is none."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -130,4 +131,20 @@ def test_it_is_answered_in_a_terminal(
     window.read_until("9 euros for decline: Which pizza?")
     if command == "chat":
         window.type("/exit")
+    assert window.close() == 0
+
+
+@pytest.mark.loopback
+@pytest.mark.enable_socket
+def test_a_conversation_goes_on_where_a_question_is_left(
+    terminal: Callable[..., Terminal],  # noqa: F811
+    options: list[str],
+) -> None:
+    window = terminal("chat", *options)
+    window.read_until("> ")
+    window.type("How much is a pizza for all of us?")
+    window.read_until("[c]ancel: ")
+    os.write(window._main, b"\x04")
+    window.read_until("stopped; ask something else")
+    window.type("/exit")
     assert window.close() == 0
