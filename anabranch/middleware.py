@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NotRequired
 
 try:
-    from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
+    from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse, hook_config
 except ImportError as error:
     from anabranch.errors import MissingExtraError
 
@@ -31,7 +31,7 @@ class PlannedState(AgentState[Any]):
 
     Attributes:
         todos: the sub-questions of this turn.
-        planned: the plan of this turn and its answers, as plain data; None where there is no plan.
+        planned: the plan of this turn, its answers and what they give, as plain data; None where there is no plan.
     """
 
     todos: NotRequired[list[Todo]]
@@ -53,17 +53,29 @@ class PlannerMiddleware(AgentMiddleware[PlannedState, Any, Any]):
     ```
 
     Args:
-        planner: best made with `final_answer=False`; its tools are look-ups, actions belong to the agent.
+        planner: its tools are look-ups, actions belong to the agent. A strong agent puts the answers together itself:
+            make the planner with `final_answer=False`, which saves a call. A small model does better with the planner's
+            own answer, which it is then told, too.
         when: whether to plan at all, or a function of the agent's state that says so.
+        stop_when_answered: whether the planner's answer is the agent's, whose model is then not called. Where the plan
+            answer all of the question, the agent goes on, as it does behind a planner without a final answer.
     """
 
     state_schema = PlannedState
 
-    def __init__(self, planner: Planner, *, when: bool | Callable[[PlannedState], bool] = True) -> None:
+    def __init__(
+        self,
+        planner: Planner,
+        *,
+        when: bool | Callable[[PlannedState], bool] = True,
+        stop_when_answered: bool = False,
+    ) -> None:
         super().__init__()
         self._planner = planner
         self._when = when
+        self._stop = stop_when_answered
 
+    @hook_config(can_jump_to=["end"])
     def before_agent(self, state: PlannedState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Plans and looks up; see `abefore_agent`."""
         if not self._wanted(state):
@@ -75,8 +87,9 @@ class PlannerMiddleware(AgentMiddleware[PlannedState, Any, Any]):
                     _shown(run.todos()).result()
         except AnabranchError as error:
             return _failed(error)
-        return run.update()
+        return run.update(stop=self._stop)
 
+    @hook_config(can_jump_to=["end"])
     async def abefore_agent(self, state: PlannedState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Plans and looks up, before the agent's model is called for the first time in a turn."""
         if not self._wanted(state):
@@ -88,7 +101,7 @@ class PlannerMiddleware(AgentMiddleware[PlannedState, Any, Any]):
                     await _shown(run.todos())
         except AnabranchError as error:
             return _failed(error)
-        return run.update()
+        return run.update(stop=self._stop)
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
@@ -144,8 +157,8 @@ class _Run:
         """The sub-questions as they stand."""
         return self._progress.todos()
 
-    def update(self) -> dict[str, Any]:
-        """What the agent's state gets when the plan has run."""
+    def update(self, *, stop: bool) -> dict[str, Any]:
+        """What the agent's state gets when the plan has run; with `stop`, an answer ends the agent's turn."""
         state = self._state
         # What was begun and stopped is left to the agent.
         ran = Progress(Plan.model_validate(state.get("plan") or {}), _answers(state.get("answers") or {}))
@@ -155,9 +168,13 @@ class _Run:
         kept = {
             "plan": ran.plan.model_dump(mode="json"),
             "answers": {str(id_): answer.model_dump(mode="json") for id_, answer in ran.answers.items()},
+            "answer": state["answer"] if state.get("status") in ("answered", "partial") else "",
             "usage": {role: usage.model_dump(mode="json") for role, usage in (state.get("usage") or {}).items()},
         }
-        return {"todos": self.todos(), "planned": kept}
+        update = {"todos": self.todos(), "planned": kept}
+        if not (stop and state["answer"] and state["status"] == "answered"):
+            return update
+        return {**update, "messages": [state["messages"][-1]], "jump_to": "end"}
 
 
 def _nothing(state: PlannedState) -> dict[str, Any] | None:
@@ -179,6 +196,6 @@ def _informed(request: ModelRequest[Any]) -> ModelRequest[Any]:
     answers = _answers(planned.get("answers") or {})
     if not any(answer.ok for answer in answers.values()):
         return request  # told of failures alone, small models take "failed" for the answer
-    text = looked_up(Plan.model_validate(planned["plan"]), answers)
+    text = looked_up(Plan.model_validate(planned["plan"]), answers, planned.get("answer", ""))
     own = request.system_message.text if request.system_message else ""
     return request.override(system_message=SystemMessage(f"{own}\n\n{text}".strip()))

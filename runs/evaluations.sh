@@ -124,7 +124,7 @@ domains() { # (c): distilled decomposers against distilled solvers, trained on e
 agents() { # LangChain's agent alone and behind PlannerMiddleware, and the planner alone, each over one corpus
   for task in hotpotqa 2wiki musique; do
     ev "agents/$task" "$task" "pooled_$task" --one-corpus --limit 200 --baseline react --solver "$SOLVER" \
-      --system middleware --system react --system react:tool_first --system static --system cot \
+      --system middleware --system middleware:stop --system react --system react:tool_first --system static --system cot \
       --decomposer "$(lines decomposer-1.5b)" --decomposer "$(lines decomposer-135m)"
   done
 }

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import TodoListMiddleware
-from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -56,6 +56,46 @@ def test_the_agent_begins_with_what_was_found() -> None:
     assert prompt.startswith("system: Be kind.\n\nBefore you began")
     assert FOUND in prompt
     assert "2 [search] When was Craig Newmark born? = 1952" in prompt
+
+
+async def test_what_a_planner_makes_of_its_answers_is_told() -> None:
+    chat = model()
+    agent = create_agent(chat, middleware=[PlannerMiddleware(planner([CRAIGSLIST]))])
+    words, state = "", dict[str, Any]()
+    part: Any
+    async for mode, part in agent.astream(ask(), stream_mode=["values", "messages"]):
+        if mode == "values":
+            state = part
+        else:
+            words += str(getattr(part[0], "text", ""))
+    assert words == "In 1952."
+    assert state["planned"]["answer"]
+    assert chat.prompts[0].partition("\nhuman: ")[0].endswith(f"Put together, they give: {state['planned']['answer']}")
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+async def test_an_agent_stops_where_the_planner_has_the_answer(way: str) -> None:
+    chat = model()
+    middleware = PlannerMiddleware(planner([CRAIGSLIST]), stop_when_answered=True)
+    agent = create_agent(chat, tools=[book], middleware=[middleware])
+    result = agent.invoke(ask()) if way == "invoke" else await agent.ainvoke(ask())
+    assert chat.prompts == []
+    assert [type(message) for message in result["messages"]] == [HumanMessage, AIMessage]
+    assert result["messages"][-1].text == result["planned"]["answer"] != ""
+    assert result["todos"] == TODOS
+
+
+async def test_an_agent_goes_on_where_the_planner_has_no_answer() -> None:
+    chat = model()
+    plan = plan_json(("search", "Where is it?", []))
+    middleware = PlannerMiddleware(planner([plan, plan]), stop_when_answered=True)
+    result = await create_agent(chat, middleware=[middleware]).ainvoke(ask())
+    assert (result["messages"][-1].text, len(chat.prompts)) == ("I do not know.", 1)
+
+
+async def test_behind_a_planner_without_a_final_answer_no_agent_stops() -> None:
+    agent = create_agent(model(), middleware=[PlannerMiddleware(look_ups(), stop_when_answered=True)])
+    assert (await agent.ainvoke(ask()))["messages"][-1].text == "In 1952."
 
 
 async def test_asynchronously_its_events_are_streamed_and_no_words_of_its_own() -> None:

@@ -160,9 +160,10 @@ def version() -> str:
     return hashlib.sha256("\n".join([*texts, *prompts]).encode()).hexdigest()[:12]
 
 
-def looked_up(plan: Plan, answers: Mapping[int, Answer]) -> str:
-    """A plan and its answers, as an agent reads them in its system message."""
-    return f"{LOOKED_UP_INSTRUCTION}\n\n{answer_lines(plan.sub_questions, answers)}"
+def looked_up(plan: Plan, answers: Mapping[int, Answer], answer: str = "") -> str:
+    """A plan and its answers, as an agent reads them in its system message; with the final answer, if there is one."""
+    text = f"{LOOKED_UP_INSTRUCTION}\n\n{answer_lines(plan.sub_questions, answers)}"
+    return f"{text}\n\nPut together, they give: {' '.join(answer.split())}" if answer.strip() else text
 
 
 def route_lines(cards: Sequence[ToolCard]) -> str:

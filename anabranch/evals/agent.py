@@ -55,13 +55,14 @@ class Calls(AgentMiddleware[Any, Any, Any]):
         return ModelResponse(result=read, structured_response=response.structured_response)
 
 
-def react(solver: RoleModel, planner: Planner | None = None, *, tool_first: bool = False) -> System:
+def react(solver: RoleModel, planner: Planner | None = None, *, tool_first: bool = False, stop: bool = False) -> System:
     """An agent with a question's tools; with a planner, behind `PlannerMiddleware`.
 
     Args:
         solver: the agent's model.
         planner: what plans.
         tool_first: as for `Calls`.
+        stop: whether the planner's answer ends the agent's turn, as `PlannerMiddleware` has it.
 
     Raises:
         ConfigurationError: the solver cannot call tools.
@@ -75,7 +76,8 @@ def react(solver: RoleModel, planner: Planner | None = None, *, tool_first: bool
         tools = [tool.model_copy(update={"handle_tool_error": True}) for tool in case.tools]
         middleware: list[Any] = [Calls(tools, tool_first=tool_first)]
         if planner:
-            middleware.append(PlannerMiddleware(planner.over(case, final_answer=False)))
+            graph = planner.over(case, final_answer=stop)
+            middleware.append(PlannerMiddleware(graph, stop_when_answered=stop))
         agent: Any = create_agent(solver.chat, tools, system_prompt=prompts.REACT_INSTRUCTION, middleware=middleware)
         asked = {"messages": [HumanMessage(case.question)]}
         state: Mapping[str, Any] = asked

@@ -21,7 +21,7 @@ MOST_SAMPLES = 64
 PROTOCOLS = ("auto", "guided", "per_node", "program")
 OPTIONS = frozenset({"always", "sequential"})
 FORMS = (
-    "direct, cot, cot:SAMPLES, unguided, program, react[:tool_first], two-stage, middleware, static[:PROTOCOL], "
+    "direct, cot, cot:SAMPLES, unguided, program, react[:tool_first], two-stage, middleware[:stop], static[:PROTOCOL], "
     "dynamic[:PROTOCOL] or human[:PROTOCOL], with PROTOCOL auto, guided, per_node or program, :always to plan without "
     "the gate, and :sequential to answer one sub-question at a time"
 )
@@ -34,7 +34,7 @@ class SystemSpec:
     Attributes:
         name: as on the command line, such as `static:guided`.
         kind: its first part.
-        protocol: how plans run; for chain of thought, the number of samples; for an agent, `tool_first`.
+        protocol: how plans run; for chain of thought, the number of samples; for agents, `tool_first` or `stop`.
         options: `always` to plan for every question, whatever the gate says; `sequential` to answer sub-questions
             one after the other.
         solver: who answers.
@@ -78,7 +78,7 @@ def _parsed(name: str) -> tuple[str, str, frozenset[str]]:
     kind, *parts = name.split(":")
     if kind == "cot" and len(parts) == 1 and parts[0].isdecimal() and 2 <= int(parts[0]) <= MOST_SAMPLES:
         return kind, parts[0], frozenset()
-    if kind == "react" and parts == ["tool_first"]:
+    if (kind, parts) in (("react", ["tool_first"]), ("middleware", ["stop"])):
         return kind, parts[0], frozenset()
     options = frozenset(OPTIONS.intersection(parts))
     rest = [part for part in parts if part not in options]
@@ -132,18 +132,18 @@ def build(spec: SystemSpec, models: Models, prices: Prices, *, max_sub_questions
         solver=solver,
         decomposer=decomposer,
         mode="dynamic" if spec.kind == "dynamic" else "static",
-        protocol=cast(RunProtocol, spec.protocol),
+        protocol="auto" if spec.kind == "middleware" else cast(RunProtocol, spec.protocol),
         gate="always" if "always" in spec.options else "auto",
         sequential="sequential" in spec.options,
         max_sub_questions=max_sub_questions,
     )
-    return _react(solver, planner) if spec.kind == "middleware" else planner
+    return _react(solver, planner, stop=spec.protocol == "stop") if spec.kind == "middleware" else planner
 
 
-def _react(solver: RoleModel, planner: systems.Planner | None = None, *, tool_first: bool = False) -> systems.System:
+def _react(solver: RoleModel, planner: systems.Planner | None = None, **options: bool) -> systems.System:
     from anabranch.evals.agent import react  # needs LangChain, which not everybody has
 
-    return react(solver, planner, tool_first=tool_first)
+    return react(solver, planner, **options)
 
 
 def prompts_version() -> str:

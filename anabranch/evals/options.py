@@ -46,7 +46,7 @@ class EvalOptions(ReportOptions):
         Option(
             "direct, cot, cot:SAMPLES (majority), unguided (the guided prompt without a plan), program, react "
             "(LangChain's create_agent; :tool_first has it begin with a tool call), middleware (the same with "
-            "PlannerMiddleware), two-stage, "
+            "PlannerMiddleware; :stop where the planner's answer is the agent's), two-stage, "
             "static[:PROTOCOL], dynamic[:PROTOCOL], human[:PROTOCOL] (plans of people in the data); PROTOCOL is "
             "auto, guided, per_node or program; :always plans without the gate, :sequential answers one sub-question "
             "at a time.",

@@ -10,6 +10,7 @@ from anabranch.agents.decomposer import JsonDecomposer
 from anabranch.agents.models import RoleModel
 from anabranch.errors import ConfigurationError
 from anabranch.evals.agent import STEPS, react
+from anabranch.evals.catalogue import cross
 from anabranch.evals.engine import Engine, Entrant
 from anabranch.evals.records import Described, Manifest, RunFolder
 from anabranch.evals.summary import summarize
@@ -68,6 +69,8 @@ def planned() -> tuple[Any, Planner]:
     def script(prompt: str) -> str:
         if "Before you began" in prompt:
             return "Answer: Brackwater" if "born? = Brackwater" in prompt else "Answer: nowhere"
+        if "their answers:" in prompt:
+            return "Brackwater"
         return "Marta Ostrander" if "Who founded" in prompt.rpartition("human: ")[2] else "Brackwater"
 
     plan = plan_json(("search", "Who founded the Hollin Quay ferry?", []), ("search", "Where was {1} born?", [1]))
@@ -85,6 +88,23 @@ async def test_behind_the_middleware_an_agent_begins_with_what_was_found() -> No
     assert [answer.text for answer in outcome.answers.values()] == ["Marta Ostrander", "Brackwater"]
     assert set(HOPS.supporting) <= set(case.retrieved)
     assert "Use the tools" in chat.prompts[-1]
+
+
+async def test_an_agent_stops_with_the_planners_answer() -> None:
+    chat, planner = planned()
+    outcome = await react(planner.solver, planner, stop=True)(Case(HOPS))
+    assert (outcome.answer, outcome.extra["calls"]) == ("Brackwater", "none")
+    assert not any("Use the tools" in prompt for prompt in chat.prompts)
+
+
+def test_agents_are_systems_by_name() -> None:
+    named = cross(["react", "react:tool_first", "middleware", "middleware:stop"], ["d", "e"], ["s"])
+    kinds = [(spec.kind, spec.protocol, spec.decomposer and spec.decomposer.label) for spec in named]
+    assert kinds[:3] == [("react", "auto", None), ("react", "tool_first", None), ("middleware", "auto", "d")]
+    assert kinds[-1] == ("middleware", "stop", "e")
+    for wrong in ("react:stop", "middleware:tool_first", "middleware:guided"):
+        with pytest.raises(ConfigurationError, match="unknown system"):
+            cross([wrong], ["d"], ["s"])
 
 
 async def test_an_agent_that_never_ends_is_stopped_and_others_go_on(tmp_path: Path) -> None:
