@@ -86,19 +86,7 @@ class LlamaCppEngine:
         on_text: Callable[[str], None] | None = None,
         cancel: Event | None = None,
     ) -> Generation:
-        """Writes the reply to chat messages.
-
-        Args:
-            messages: dicts with `role` and `content`.
-            options: how to generate.
-            on_text: called with each piece of text; the pieces together are the whole text.
-            cancel: checked before every step; once set, what was written so far is returned.
-
-        Raises:
-            QuestionError: the messages are longer than the model's context.
-            ConfigurationError: a grammar that cannot be compiled.
-            ModelError: llama.cpp gave up.
-        """
+        """Writes the reply to chat messages (see `Engine.generate`)."""
         options, cancel = options or Options(), cancel or Event()
         prompt = self._prompt(messages)
         request = {**_request(options, self.header.ends), "prompt": prompt}

@@ -45,6 +45,14 @@ def test_it_is_asked_and_answered_over_the_pages_requests(url: str) -> None:
     assert of_type(events, "answer")[0]["answer"] == "9 euros for decline: Which pizza?"
 
 
+def send(form: Any, count: str) -> None:
+    form.get_by_label("Size").select_option(label="Large")
+    form.get_by_label("How many").fill(count)
+    form.get_by_label("It is a gift").check()
+    form.get_by_role("group", name="Extras (optional)").get_by_label("basil").check()
+    form.get_by_role("button", name="Send").click()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (1200, "dark"), (360, "light"), (360, "dark")])
 def test_it_is_answered_in_a_form(url: str, open_page: Open, width: int, scheme: Any) -> None:
@@ -54,20 +62,12 @@ def test_it_is_answered_in_a_form(url: str, open_page: Open, width: int, scheme:
     form.get_by_text("Which pizza?").wait_for()
     card(page, 1, "waiting")
     assert page.evaluate("document.activeElement.textContent") == "kitchen asks you"
-    form.get_by_label("Size").select_option(label="Large")
-    form.get_by_label("How many").fill("12")
-    form.get_by_label("It is a gift").check()
-    form.get_by_role("group", name="Extras (optional)").get_by_label("basil").check()
-    form.get_by_role("button", name="Send").click()
+    send(form, "12")
     form.get_by_text("How many: ").wait_for()
     assert page.evaluate("document.activeElement.getAttribute('aria-invalid')") == "true"
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.reload()  # it still waits
-    form.get_by_label("Size").select_option(label="Large")
-    form.get_by_label("How many").fill("2")
-    form.get_by_label("It is a gift").check()
-    form.get_by_role("group", name="Extras (optional)").get_by_label("basil").check()
-    form.get_by_role("button", name="Send").click()
+    send(form, "2")
     form.get_by_text("Where to?").wait_for()
     form.get_by_label("street").fill("Elm Street")
     page.keyboard.press("Enter")
