@@ -4,7 +4,9 @@ A question takes two model calls: a plan that none is needed, and the answer in 
 at once, or, in the last row, after half a second. In the same run: a bare pass-through of one call, and LangChain's own
 client.
 
-python -m benchmarks.serving.app_time [--questions 200] [--tokens 100] [--seconds 8]
+python -m benchmarks.serving.app_time [--questions 200] [--tokens 100] [--seconds 8] [--before CHECKOUT]
+
+With `--before`, the app of another checkout is measured in turn with that of this one, and nothing else.
 """
 
 import argparse
@@ -17,9 +19,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, Any
@@ -35,7 +38,6 @@ CLIENTS = (1, 32, 256)
 ROUNDS = 5
 DELAY = 0.5
 """Seconds that a call of the slower model takes."""
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,21 @@ class Server:
 
     def processor(self) -> float:
         """Seconds of processor time that it took until now."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
 @contextmanager
-def process(*arguments: str) -> Iterator[Server]:
-    """A server; its address is in the first line that has one, of what it writes or logs."""
+def process(*arguments: str, checkout: str = "") -> Iterator[Server]:
+    """A server; its address is in the first line that has one, of what it writes or logs.
+
+    Args:
+        arguments: what to run, after `python -m`.
+        checkout: whose code runs; this one's by default.
+    """
     with TemporaryFile() as written:
-        started = subprocess.Popen([sys.executable, "-m", *arguments], stdout=written, stderr=written)
+        command = [sys.executable, "-m", *arguments]
+        started = subprocess.Popen(command, stdout=written, stderr=written, **_in(checkout))
         try:
             while not (found := re.search(rb"http://127[\d.:]+(?=[\n\"])", _all_of(written))):
                 assert started.poll() is None, _all_of(written).decode()
@@ -64,6 +72,11 @@ def process(*arguments: str) -> Iterator[Server]:
         finally:
             started.kill()
             started.wait()
+
+
+def _in(checkout: str) -> dict[str, Any]:
+    """Where a process runs, so that it finds the code of a checkout."""
+    return {"env": os.environ | {"PYTHONPATH": checkout}, "cwd": checkout} if checkout else {}
 
 
 def _all_of(file: IO[bytes]) -> bytes:
@@ -179,6 +192,27 @@ def times(through: Server, app: Server, model: Server, args: argparse.Namespace)
     return table
 
 
+def before_and_after(before: Server, after: Server, count: int) -> Table:
+    """Processor time of a question in another checkout and in this one, in turn."""
+    table = Table(title=f"ms of processor time of a question, n = {count}, medians of {ROUNDS} rounds in turn")
+    for column in ("", "before", "after", "after / before"):
+        table.add_column(column, justify="right")
+
+    def over_http(server: Server, **body: Any) -> float:
+        return asyncio.run(one_by_one(server, count // ROUNDS, **body))[0]
+
+    ways: dict[str, list[Callable[[], float]]] = {
+        "serve app": [partial(over_http, server) for server in (before, after)],
+        "serve app, streamed": [partial(over_http, server, stream=True) for server in (before, after)],
+    }
+    rounds = [{name: [measure() for measure in pair] for name, pair in ways.items()} for _ in range(ROUNDS)]
+    for name in ways:
+        first, second = (statistics.median(each[name][place] for each in rounds) for place in (0, 1))
+        ratio = statistics.median(each[name][1] / each[name][0] for each in rounds)
+        table.add_row(name, f"{first:.1f}", f"{second:.1f}", f"{ratio:.2f}")
+    return table
+
+
 def rates(through: Server, app: Server, slow: Server, over_slow: Server, seconds: float) -> Table:
     """Answers a second."""
     table = Table(title=f"answers a second for {seconds:g} s; clients ask again at once")
@@ -204,21 +238,27 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--tokens", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--before", default="", help="folder of another checkout, to compare with")
     args = parser.parse_args()
     with ExitStack() as stack:
 
         def start(*arguments: str) -> Server:
             return stack.enter_context(process(*arguments))
 
-        def app(model: Server) -> Server:
+        def app(model: Server, checkout: str = "") -> Server:
             names = ["--solver", f"{model.url}/v1#m", "--decomposer", f"{model.url}/v1#m", "--max-concurrency", "32"]
-            return start("anabranch.cli", "serve", "app", "--port", "0", *names)
+            command = ("anabranch.cli", "serve", "app", "--port", "0", *names)
+            return stack.enter_context(process(*command, checkout=checkout))
 
         upstream = "benchmarks.serving.upstream"
         model = start(upstream, "model", "--tokens", str(args.tokens))
+        console = Console()
+        if args.before:
+            pair = app(model, args.before), app(model)
+            console.print(before_and_after(*pair, args.questions))
+            return
         slow = start(upstream, "model", "--tokens", str(args.tokens), "--delay", str(DELAY))
         through, over, over_slow = start(upstream, "through", f"{model.url}/v1"), app(model), app(slow)
-        console = Console()
         console.print(times(through, over, model, args))
         console.print(rates(through, over, slow, over_slow, args.seconds))
 
