@@ -81,6 +81,7 @@ def test_a_prompt_longer_than_the_context_is_refused(engine: LlamaCppEngine) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_question_of_the_greatest_length_works(engine: LlamaCppEngine) -> None:
     question = ("The committee of the 14 members met again. " * 500)[:20_000]
     written = engine.generate(asked(question), Options(pattern=LineGrammar(["search"], 2).pattern, max_tokens=60))
