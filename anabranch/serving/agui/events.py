@@ -37,7 +37,7 @@ from anabranch.bounds import shorten
 from anabranch.graphs.channels import plain
 from anabranch.graphs.progress import Progress
 from anabranch.plan import SOLVE, Answer, Source, Usage
-from anabranch.serving.agui.interrupts import Waiting, call_id, client_call_id, interrupts_of
+from anabranch.serving.agui.interrupts import Waiting, call_id, client_call_id, interrupts_of, shown_result_id
 from anabranch.serving.agui.protocol import RunInput
 from anabranch.serving.agui.reading import Reading
 from anabranch.serving.page.threads import CLIENT_CALL
@@ -178,8 +178,9 @@ class Events:
             found = "\n\n".join(Source.model_validate(source).whole for source in event["sources"])
             content = shorten(found or event["text"] or event["error"] or "(nothing)", MAX_RESULT_CHARS)
             error = event["error"] if event["status"] == "failed" else None
-            self._messages.append(ToolMessage(id=f"{id_}_result", content=content, tool_call_id=id_, error=error))
-            yield ToolCallResultEvent(message_id=f"{id_}_result", tool_call_id=id_, content=content, role="tool")
+            shown = shown_result_id(id_)
+            self._messages.append(ToolMessage(id=shown, content=content, tool_call_id=id_, error=error))
+            yield ToolCallResultEvent(message_id=shown, tool_call_id=id_, content=content, role="tool")
 
     def _calling(self, id_: str, name: str, arguments: Mapping[str, Any]) -> Iterator[BaseEvent]:
         text = json.dumps(arguments, ensure_ascii=False)

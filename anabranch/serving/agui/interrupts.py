@@ -39,6 +39,11 @@ def call_id(thread: str, turn: str, sub_question: int) -> str:
     return f"call_{uuid.uuid5(uuid.NAMESPACE_OID, f'{thread}/{turn}/{sub_question}').hex}"
 
 
+def shown_result_id(call: str) -> str:
+    """The id of the message that shows what a look-up found, by the id of its call."""
+    return f"{call}_result"
+
+
 def client_call_id(waiting: Waiting) -> str:
     """The id of a call that the client is to make."""
     return f"call_{waiting['id']}"

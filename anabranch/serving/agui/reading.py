@@ -12,7 +12,7 @@ from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from anabranch.agents.conversation import last_question
 from anabranch.config import check_question
 from anabranch.errors import ConfigurationError
-from anabranch.serving.agui.interrupts import Waiting, client_call_id, decisions
+from anabranch.serving.agui.interrupts import Waiting, client_call_id, decisions, shown_result_id
 from anabranch.serving.agui.protocol import RunInput, result_of
 from anabranch.serving.page.threads import CLIENT_CALL, Asked, Standing
 
@@ -43,7 +43,7 @@ def read_input(body: RunInput, standing: Standing) -> Reading:
     """
     results = _results(body, standing.waiting)
     calls = [each for each in standing.waiting if CLIENT_CALL in each]
-    spoken = [each for each in body.messages if isinstance(each, UserMessage | AssistantMessage | ToolMessage)]
+    spoken = [each for each in body.messages if isinstance(each, UserMessage | AssistantMessage) or _is_returned(each)]
     last = spoken[-1] if spoken else None
     if body.resume:
         if not standing.waiting:
@@ -62,6 +62,11 @@ def read_input(body: RunInput, standing: Standing) -> Reading:
             raise ConfigurationError("there is no question; the last message must be the user's")
         return Reading(None, _turn(standing), body.messages or _as_messages(standing.messages), standing)
     return _continued(body, standing, None)
+
+
+def _is_returned(message: Message) -> bool:
+    """Whether a message has what a tool of the client returned; look-ups of an aborted run are our own to show."""
+    return isinstance(message, ToolMessage) and message.id != shown_result_id(message.tool_call_id)
 
 
 def _results(body: RunInput, waiting: Sequence[Waiting]) -> dict[str, str]:

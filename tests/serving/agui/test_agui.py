@@ -200,12 +200,17 @@ def test_tool_messages_that_do_not_belong(serve: Serve) -> None:
     assert "no tool call of this thread waits" in error(client.run(tools=[WEATHER]))
 
 
-def test_who_leaves_stops_the_run_and_may_go_on(serve: Serve) -> None:
+@pytest.mark.parametrize("shown", [False, True], ids=["the question alone", "with the look-up that was shown"])
+def test_who_leaves_stops_the_run_and_may_go_on(shown: bool, serve: Serve) -> None:
     calls, gate = list[str](), threading.Event()
     client = Client(serve(live.parts(tools=[live.gated_search(calls, gate)])))
     with client.running('"Craig Newmark"', live.QUESTION):
         live.wait_until(lambda: len(calls) == 2)
     gate.set()
+    if shown:
+        call = {"id": "call_1", "type": "function", "function": {"name": "search", "arguments": "{}"}}
+        client.messages.append({"id": "call_1", "role": "assistant", "toolCalls": [call]})
+        client.messages.append({"id": "call_1_result", "role": "tool", "toolCallId": "call_1", "content": "Craig"})
     events = client.run()  # the same messages again
     assert text(events) == live.ANSWER
     assert calls.count("Who founded Craigslist?") == 1
