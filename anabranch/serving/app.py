@@ -35,6 +35,8 @@ from anabranch.serving.turnstile import PATHS, Turnstile
 from anabranch.serving.watch import Watch
 
 if TYPE_CHECKING:
+    from starlette.types import Lifespan
+
     from anabranch.serving.a2a.routes import Agents
 
 
@@ -72,23 +74,12 @@ def create_app(
     """
     rules = rules or DoorRules()
     rules.check()
-    if bad := [origin for origin in cors_origins if origin != "*" and "://" not in origin]:
-        raise ConfigurationError(f"{bad[0]!r} is no origin; write SCHEME://HOST[:PORT], such as https://example.org")
+    _check_origins(cors_origins)
     conversations = Threads(service, locks, embeddings)
     agents = None if a2a is None else _agents(conversations, a2a, keyed=bool(rules.keys))
     if agents:
         rules = replace(rules, open_paths=rules.open_paths | {agents.card_path})
-    app = FastAPI(
-        title="anabranch",
-        version=__version__,
-        description="Plans for questions, and a planner behind an OpenAI-compatible API.",
-        # The pages of these load scripts from elsewhere.
-        docs_url=None,
-        redoc_url=None,
-        # Spans of questions alone, and no logs: these would quote what an exception says.
-        telemetry={"exclude": _brings_no_work, "operation_spans": False, "logs": False},
-        lifespan=partial(_opened, service, conversations, threads, agents) if threads else None,
-    )
+    app = _without_routes(partial(_opened, service, conversations, threads, agents) if threads else None)
     routers = [build_routes(service, Readiness(service.parts)), build_agui(conversations)]
     if page:
         routers.append(build_page(conversations, examples=examples, keeps_threads=bool(threads)))
@@ -102,6 +93,25 @@ def create_app(
     handle_failures(app)
     _add_middleware(app, service, rules, cors_origins, frozenset(_documented(routers)))
     return app
+
+
+def _check_origins(origins: Sequence[str]) -> None:
+    if bad := [origin for origin in origins if origin != "*" and "://" not in origin]:
+        raise ConfigurationError(f"{bad[0]!r} is no origin; write SCHEME://HOST[:PORT], such as https://example.org")
+
+
+def _without_routes(lifespan: "Lifespan[FastAPI] | None") -> FastAPI:
+    return FastAPI(
+        title="anabranch",
+        version=__version__,
+        description="Plans for questions, and a planner behind an OpenAI-compatible API.",
+        # The pages of these load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        # Spans of questions alone, and no logs: these would quote what an exception says.
+        telemetry={"exclude": _brings_no_work, "operation_spans": False, "logs": False},
+        lifespan=lifespan,
+    )
 
 
 def _add_middleware(
