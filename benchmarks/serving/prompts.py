@@ -61,6 +61,15 @@ class Prompts:
         """The rows to warm up with."""
         return self.rows[-WARM_UP:]
 
+    def encode(self, tokenizer: Any, count: int) -> list[list[int]]:
+        """The tokens of the measured prompts, over and over until there are `count`, as a model's template has them."""
+        texts = [
+            tokenizer.apply_chat_template(row["messages"], add_generation_prompt=True, tokenize=False)
+            for row in self.measured
+        ]
+        ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
+        return [ids[n % len(ids)] for n in range(count)]
+
     def body(self, row: dict[str, Any], model: str, ask: Ask, *, stream: bool = False) -> bytes:
         """One request, ready to send, as the decomposer makes it."""
         request: dict[str, Any] = {
