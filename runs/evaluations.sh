@@ -125,6 +125,7 @@ agents() { # LangChain's agent alone and behind PlannerMiddleware, and the plann
   for task in hotpotqa 2wiki musique; do
     ev "agents/$task" "$task" "pooled_$task" --one-corpus --limit 200 --baseline react --solver "$SOLVER" \
       --system middleware --system middleware:stop --system react --system react:tool_first --system static --system cot \
+      --system rag:8 --system rag:12 --system ircot --system self-ask \
       --decomposer "$(lines decomposer-1.5b)" --decomposer "$(lines decomposer-135m)"
   done
 }

@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict
 from anabranch.batch.files import items_of, json_lines
 from anabranch.errors import DocumentError, PlanError
 from anabranch.plan import SOLVE, Plan, SubQuestion, escape
-from anabranch.tools import document_search
+from anabranch.tools.documents import split_passages
+from anabranch.tools.passage_index import PassageIndex
+from anabranch.tools.search import index_search
 
 PASSAGES = 4
 """Passages that one search returns, and that systems without a search tool are shown."""
@@ -195,7 +197,19 @@ def search_over(paragraphs: Iterable[Paragraph], k: int = PASSAGES) -> BaseTool:
     Raises:
         DocumentError: no paragraph has a word in it.
     """
-    return document_search(map(_document, paragraphs), k=k)
+    return index_search(index_over(paragraphs), k=k)
+
+
+def index_over(paragraphs: Iterable[Paragraph]) -> PassageIndex:
+    """What `search_over` searches in.
+
+    Args:
+        paragraphs: what to search.
+
+    Raises:
+        DocumentError: no paragraph has a word in it.
+    """
+    return PassageIndex(split_passages(map(_document, paragraphs)))
 
 
 def _document(paragraph: Paragraph) -> Document:

@@ -10,18 +10,20 @@ from anabranch.agents.decomposer import JsonDecomposer, LineDecomposer
 from anabranch.agents.models import RoleModel
 from anabranch.config import Price
 from anabranch.errors import ConfigurationError
-from anabranch.evals import prompts, systems
+from anabranch.evals import interleaved, prompts, systems
 from anabranch.evals.models import Models, ModelSpec
 from anabranch.options import Protocol as RunProtocol
 
-ALONE = ("direct", "cot", "unguided", "program", "react")
+ALONE = ("direct", "cot", "ircot", "self-ask", "unguided", "program", "react")
 """Systems without a decomposer."""
 PLANNING = ("two-stage", "middleware", "static", "dynamic", "human")
 MOST_SAMPLES = 64
+MOST_PASSAGES = 64
 PROTOCOLS = ("auto", "guided", "per_node", "program")
 OPTIONS = frozenset({"always", "sequential"})
 FORMS = (
-    "direct, cot, cot:SAMPLES, unguided, program, react[:tool_first], two-stage, middleware[:stop], static[:PROTOCOL], "
+    "direct, cot, cot:SAMPLES, rag:PASSAGES, ircot, self-ask, unguided, program, react[:tool_first], two-stage, "
+    "middleware[:stop], static[:PROTOCOL], "
     "dynamic[:PROTOCOL] or human[:PROTOCOL], with PROTOCOL auto, guided, per_node or program, :always to plan without "
     "the gate, and :sequential to answer one sub-question at a time"
 )
@@ -34,7 +36,8 @@ class SystemSpec:
     Attributes:
         name: as on the command line, such as `static:guided`.
         kind: its first part.
-        protocol: how plans run; for chain of thought, the number of samples; for agents, `tool_first` or `stop`.
+        protocol: how plans run; for chain of thought, the number of samples; for one search, that of
+            passages; for agents, `tool_first` or `stop`.
         options: `always` to plan for every question, whatever the gate says; `sequential` to answer sub-questions
             one after the other.
         solver: who answers.
@@ -78,6 +81,8 @@ def _parsed(name: str) -> tuple[str, str, frozenset[str]]:
     kind, *parts = name.split(":")
     if kind == "cot" and len(parts) == 1 and parts[0].isdecimal() and 2 <= int(parts[0]) <= MOST_SAMPLES:
         return kind, parts[0], frozenset()
+    if kind == "rag" and len(parts) == 1 and parts[0].isdecimal() and 1 <= int(parts[0]) <= MOST_PASSAGES:
+        return kind, parts[0], frozenset()
     if (kind, parts) in (("react", ["tool_first"]), ("middleware", ["stop"])):
         return kind, parts[0], frozenset()
     options = frozenset(OPTIONS.intersection(parts))
@@ -111,11 +116,15 @@ def build(spec: SystemSpec, models: Models, prices: Prices, *, max_sub_questions
     alone = {
         "direct": systems.direct,
         "cot": systems.chain_of_thought,
+        "ircot": interleaved.ircot,
+        "self-ask": interleaved.self_ask,
         "unguided": systems.unguided,
         "program": systems.program,
     }
     if spec.kind == "cot" and spec.protocol.isdecimal():
         return systems.self_consistency(solver, int(spec.protocol))
+    if spec.kind == "rag":
+        return systems.chain_of_thought(solver, int(spec.protocol))
     if spec.kind in alone:
         return alone[spec.kind](solver)
     if spec.kind == "react":

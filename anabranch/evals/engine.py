@@ -16,6 +16,7 @@ from anabranch.errors import AnabranchError, ConfigurationError, MissingReplyErr
 from anabranch.evals.records import Described, Record, Tokens
 from anabranch.evals.systems import Case, Outcome, System
 from anabranch.evals.tasks.task import Task
+from anabranch.tools.passage_index import PassageIndex
 
 RAMBLING_WORDS = 60
 """A final answer of more words than this is none."""
@@ -81,7 +82,7 @@ class Engine:
         file: where records go.
         concurrency: questions at a time.
         on_progress: told after each question.
-        corpus: a search that takes the place of one over a question's own paragraphs.
+        corpus: what is searched in place of a question's own paragraphs.
     """
 
     task: Task
@@ -89,7 +90,7 @@ class Engine:
     file: LineFile
     concurrency: int = 8
     on_progress: Callable[[Progress], None] = field(default=lambda _progress: None)
-    corpus: BaseTool | None = None
+    corpus: PassageIndex | None = None
 
     async def run(
         self, entrants: Sequence[Entrant], examples: Sequence[Example], done: Mapping[tuple[str, str], Record]

@@ -45,6 +45,41 @@ Answer the question. Use the tools to look up what you need, one thing at a time
 know the answer, write it on the last line after "Answer:", short and complete."""
 """Without "think step by step": told that, a 1.5B model tells of look-ups in place of making them."""
 
+IRCOT_INSTRUCTION = """\
+Answer the question step by step from the passages, one sentence at a time. Write the next sentence only: a fact that \
+leads to the answer, or what has to be looked up next. When you know the answer, write "So the final answer is:" and \
+the answer."""
+"""In our words; the paper (arXiv 2212.10509) shows worked examples of the datasets instead."""
+
+SELF_ASK_INSTRUCTION = """\
+Answer the last question as the examples do: ask follow-up questions one at a time, whose answers you are given, and \
+then give the final answer, short. Write the next line only."""
+
+FOLLOW_UP, INTERMEDIATE, FINAL = "Follow up:", "Intermediate answer:", "So the final answer is:"
+"""The form of self-ask (arXiv 2210.03350)."""
+
+SELF_ASK_EXAMPLES = """\
+Question: Who was born first, the architect of the Torvik Bridge or the painter of "Grey Harbour"?
+Follow up: Who was the architect of the Torvik Bridge?
+Intermediate answer: Signe Aldahl
+Follow up: When was Signe Aldahl born?
+Intermediate answer: 1871
+Follow up: Who painted "Grey Harbour"?
+Intermediate answer: Ivo Brandt
+Follow up: When was Ivo Brandt born?
+Intermediate answer: 1864
+So the final answer is: Ivo Brandt
+
+Question: In which country is the town where the founder of the Kessler Works died?
+Follow up: Who founded the Kessler Works?
+Intermediate answer: Johann Kessler
+Follow up: Where did Johann Kessler die?
+Intermediate answer: Brunnfeld
+Follow up: In which country is Brunnfeld?
+Intermediate answer: Austria
+So the final answer is: Austria"""
+"""Of our own; nothing in them exists."""
+
 PASSAGES = "Passages:"
 
 
@@ -80,6 +115,25 @@ def program_messages(question: str, plan: Plan) -> list[BaseMessage]:
     guide = "\n".join(f"{step.id}. {name_slots(step.text)}" for step in plan.sub_questions)
     request = f"{question}\n\n{PROGRAM_GUIDE}\n{guide}" if guide else question
     return [SystemMessage(PROGRAM_INSTRUCTION), HumanMessage(request)]
+
+
+def ircot_messages(question: str, thoughts: Sequence[str]) -> list[BaseMessage]:
+    """The next sentence of a chain of thought over the passages so far."""
+    said = "\n".join(["Reasoning so far:", *thoughts]) + "\n\n" if thoughts else ""
+    return [SystemMessage(IRCOT_INSTRUCTION), HumanMessage(f"{question}\n\n{said}Next sentence:")]
+
+
+def self_ask_messages(question: str, told: Sequence[tuple[str, str]], *, last: bool) -> list[BaseMessage]:
+    """The next follow-up question, or the final answer.
+
+    Args:
+        question: the question.
+        told: the follow-up questions so far, with their answers.
+        last: whether the answer has to come now.
+    """
+    lines = [line for asked, answer in told for line in (f"{FOLLOW_UP} {asked}", f"{INTERMEDIATE} {answer}")]
+    shown = "\n".join([f"Question: {question}", *lines, *([FINAL] if last else [])])
+    return [SystemMessage(SELF_ASK_INSTRUCTION), HumanMessage(f"{SELF_ASK_EXAMPLES}\n\n{shown}")]
 
 
 def with_passages(question: str, passages: Sequence[Paragraph]) -> str:

@@ -25,6 +25,7 @@ from anabranch.evals.records import Described, Manifest, RunFolder
 from anabranch.evals.systems import corpus_of
 from anabranch.evals.tasks import find_task, questions
 from anabranch.evals.tasks.task import Task
+from anabranch.tools.passage_index import PassageIndex
 
 LIBRARIES = ("langgraph", "langchain-core", "langchain-openai", "langchain", "xllamacpp", "torch", "pydantic")
 
@@ -41,7 +42,7 @@ class Prepared:
     entrants: Sequence[Entrant]
     tools: Sequence[BaseTool]
     store: ReplyStore
-    corpus: BaseTool | None = None
+    corpus: PassageIndex | None = None
 
 
 def prepare(options: EvalOptions, tools: Sequence[BaseTool], *, progress: Callable[[str], None]) -> Prepared:
@@ -88,7 +89,7 @@ def opened(
     open_all: Callable[[Models], Sequence[Entrant]],
     *,
     tools: Sequence[BaseTool] = (),
-    corpus: BaseTool | None = None,
+    corpus: PassageIndex | None = None,
     progress: Callable[[str], None],
 ) -> Prepared:
     """Opens the models, and makes or joins the run's folder.
@@ -101,7 +102,7 @@ def opened(
         settings: what all systems share.
         open_all: makes the systems.
         tools: tools for all questions.
-        corpus: a search over the paragraphs of all questions.
+        corpus: the paragraphs of all questions.
         progress: told what is happening.
 
     Raises:

@@ -7,14 +7,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from langchain_core.documents import Document
 from langchain_core.messages import HumanMessage
-from langchain_core.tools import BaseTool, StructuredTool, ToolException
+from langchain_core.tools import BaseTool, ToolException
 
 from anabranch.agents import prompts as product
 from anabranch.agents.decomposer import Decomposer, GivenPlan, PlanRequest, decompose
 from anabranch.agents.models import RoleModel, call
-from anabranch.batch.examples import Example, Paragraph, search_over
+from anabranch.batch.examples import PASSAGES, Example, Paragraph, index_over
 from anabranch.errors import ConfigurationError, DocumentError
 from anabranch.evals import prompts
 from anabranch.grading import normalize, numbers
@@ -28,6 +27,8 @@ from anabranch.plan import Answer, Plan, SubQuestion, escape
 from anabranch.replies import final_answer
 from anabranch.tools import Catalogue, python_sandbox
 from anabranch.tools.calling import call_tool
+from anabranch.tools.passage_index import PassageIndex
+from anabranch.tools.search import DocumentSearch, index_search
 
 _LISTED = re.compile(r"(?:\d+[.):]|[-*•])\s*\w")
 SEARCH = "search"
@@ -41,30 +42,34 @@ class Case:
         example: the question.
         hint: the form of the answer.
         tools: tools for all questions.
-        corpus: a search over more than the question's own paragraphs, see `corpus_of`.
+        corpus: more than the question's own paragraphs, see `corpus_of`.
     """
 
     def __init__(
-        self, example: Example, hint: str = "", tools: Sequence[BaseTool] = (), corpus: BaseTool | None = None
+        self, example: Example, hint: str = "", tools: Sequence[BaseTool] = (), corpus: PassageIndex | None = None
     ) -> None:
         self.example = example
         parts = [example.context or "", f"{example.question} {hint}".strip()]
         self.question = "\n\n".join(part for part in parts if part)
         self.retrieved: list[str] = []
-        self._index = corpus or (search_over(example.paragraphs) if example.paragraphs else None)
-        self.tools = [*tools, *([_noted(self._index, self.retrieved)] if self._index else [])]
+        self._index = corpus or (index_over(example.paragraphs) if example.paragraphs else None)
+        search = [_noted(index_search(self._index, k=PASSAGES), self.retrieved)] if self._index else []
+        self.tools: list[BaseTool] = [*tools, *search]
 
-    def read(self) -> str:
-        """The question with the passages that one search finds, for systems without a search tool."""
-        if not isinstance(self._index, StructuredTool) or self._index.func is None:
-            return self.question
-        try:
-            found: Sequence[Document] = self._index.func(self.example.question)[1]
-        except ToolException:
-            return self.question
+    def look_up(self, query: str, most: int = PASSAGES) -> list[Paragraph]:
+        """The passages that fit a query, for systems without a search tool; none where there is no context.
+
+        Args:
+            query: what is looked up.
+            most: how many passages there may be.
+        """
+        found = self._index.search(query, most) if self._index else []
         self.retrieved += [document.metadata["title"] for document in found]
-        passages = [Paragraph(title=each.metadata["title"], text=each.page_content) for each in found]
-        return prompts.with_passages(self.question, passages)
+        return [Paragraph(title=each.metadata["title"], text=each.page_content) for each in found]
+
+    def read(self, most: int = PASSAGES) -> str:
+        """The question with the passages that one search finds."""
+        return prompts.with_passages(self.question, self.look_up(self.example.question, most))
 
     def human_plan(self) -> Plan:
         """The person's sub-questions.
@@ -78,8 +83,8 @@ class Case:
         return plan
 
 
-def corpus_of(examples: Iterable[Example]) -> BaseTool:
-    """One search over the paragraphs of all questions, each paragraph once.
+def corpus_of(examples: Iterable[Example]) -> PassageIndex:
+    """The paragraphs of all questions, each paragraph once.
 
     Raises:
         ConfigurationError: there are none.
@@ -87,13 +92,12 @@ def corpus_of(examples: Iterable[Example]) -> BaseTool:
     paragraphs = dict.fromkeys(paragraph for example in examples for paragraph in example.paragraphs)
     if not paragraphs:
         raise ConfigurationError("--one-corpus needs questions whose context is a list of paragraphs; leave it out")
-    return search_over(paragraphs)
+    return index_over(paragraphs)
 
 
-def _noted(tool: BaseTool, retrieved: list[str]) -> BaseTool:
+def _noted(tool: DocumentSearch, retrieved: list[str]) -> BaseTool:
     """The search tool, noting the titles of what it finds."""
-    assert isinstance(tool, StructuredTool) and tool.func is not None  # noqa: PT018, S101 - document_search makes these
-    search = tool.func
+    search: Any = tool.func
 
     def noting(query: str) -> Any:
         text, found = search(query)
@@ -146,11 +150,17 @@ def direct(solver: RoleModel) -> System:
     return run
 
 
-def chain_of_thought(solver: RoleModel) -> System:
-    """The product's own prompt for answering without a plan, which reasons step by step."""
+def chain_of_thought(solver: RoleModel, passages: int = PASSAGES) -> System:
+    """The product's own prompt for answering without a plan, which reasons step by step.
+
+    Args:
+        solver: who answers.
+        passages: most passages of one search that it reads.
+    """
 
     async def run(case: Case) -> Outcome:
-        return _outcome(str((await call(solver, product.direct_messages(case.read()), role="solver")).text).strip())
+        prompt = product.direct_messages(case.read(passages))
+        return _outcome(str((await call(solver, prompt, role="solver")).text).strip())
 
     return run
 

@@ -53,6 +53,16 @@ async def test_direct_forbids_reasoning_and_chain_of_thought_does_not() -> None:
     assert chat.prompts[1].endswith("left? Answer with a number.")
 
 
+async def test_one_search_reads_as_many_passages_as_it_is_told_to() -> None:
+    chat, solver = model()
+    for most in (1, 3):
+        await systems.chain_of_thought(solver, most)(Case(HOPS))
+    one, three = chat.prompts
+    assert "founded by Marta Ostrander" in one
+    assert "born in Brackwater" not in one
+    assert "born in Brackwater" in three
+
+
 async def test_unguided_is_the_guided_prompt_without_its_plan() -> None:
     chat, solver = model()
     outcome = await systems.unguided(solver)(Case(EXAMPLE))
@@ -204,7 +214,21 @@ def test_systems_are_crossed_with_models() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "cto", "direct:guided", "static:fast", "dynamic:guided", "two-stage:auto", "cot:1", "cot:999", "cot:x"]
+    "name",
+    [
+        "",
+        "cto",
+        "direct:guided",
+        "static:fast",
+        "dynamic:guided",
+        "two-stage:auto",
+        "cot:1",
+        "cot:999",
+        "cot:x",
+        "rag",
+        "rag:0",
+        "ircot:2",
+    ],
 )
 def test_unknown_systems_are_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match="unknown system"):
