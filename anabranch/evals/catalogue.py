@@ -124,7 +124,7 @@ def build(spec: SystemSpec, models: Models, prices: Prices, *, max_sub_questions
     if spec.kind == "cot" and spec.protocol.isdecimal():
         return systems.self_consistency(solver, int(spec.protocol))
     if spec.kind == "rag":
-        return systems.chain_of_thought(solver, int(spec.protocol))
+        return systems.direct(solver, int(spec.protocol))
     if spec.kind in alone:
         return alone[spec.kind](solver)
     if spec.kind == "react":

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 
-from anabranch.agents import prompts as product
 from anabranch.agents.models import RoleModel, call
 from anabranch.batch.examples import Paragraph
 from anabranch.evals import prompts
@@ -22,13 +21,13 @@ _FINAL = re.compile(rf"{prompts.FINAL}\s*(\S[^\n]*)", re.IGNORECASE)
 def ircot(solver: RoleModel) -> System:
     """Interleaves retrieval with chain of thought (arXiv 2212.10509): each sentence of it is the next query.
 
-    As in the paper, what was found is read in the end by a call of its own, which is the same as one search has.
+    As in the paper, what was found is read in the end by a call of its own, the same as after one search.
     """
 
     async def run(case: Case) -> Outcome:
-        found, thoughts = case.look_up(case.example.question), list[str]()
+        found, thoughts = case.look_up(case.asked), list[str]()
         for _ in range(MOST_ROUNDS):
-            prompt = prompts.ircot_messages(prompts.with_passages(case.question, found), thoughts)
+            prompt = prompts.ircot_messages(prompts.with_passages(case.asked, found), thoughts)
             thought = _sentence(str((await call(solver, prompt, role="solver")).text))
             if not thought or thought in thoughts:
                 break
@@ -36,7 +35,7 @@ def ircot(solver: RoleModel) -> System:
             if _FINAL.search(thought) or len(found) >= MOST_READ:
                 break
             found = _joined(found, case.look_up(thought))
-        reader = product.direct_messages(prompts.with_passages(case.question, found))
+        reader = prompts.direct_messages(prompts.with_passages(case.question, found))
         reply = str((await call(solver, reader, role="solver")).text).strip()
         return Outcome(reply, final_answer(reply), extra={"thoughts": "\n".join(thoughts)})
 
@@ -49,7 +48,9 @@ def self_ask(solver: RoleModel) -> System:
     async def run(case: Case) -> Outcome:
         told: list[tuple[str, str]] = []
         for _ in range(MOST_ROUNDS):
-            reply = await _next(solver, case.question, told)
+            reply = await _next(solver, case.asked, told)
+            if not told and not _FINAL.search(reply):
+                reply = f"{prompts.FOLLOW_UP} {reply.removeprefix(prompts.FOLLOW_UP).strip()}"
             follow_up, final = _FOLLOW_UP.search(reply), _FINAL.search(reply)
             if follow_up is None or (final and final.start() < follow_up.start()):
                 break
@@ -57,7 +58,7 @@ def self_ask(solver: RoleModel) -> System:
             read = prompts.direct_messages(prompts.with_passages(asked, case.look_up(asked)))
             told.append((asked, str((await call(solver, read, role="solver")).text).strip()))
         else:
-            final = _FINAL.search(reply := await _next(solver, case.question, told, last=True))
+            final = _FINAL.search(reply := await _next(solver, case.asked, told, last=True))
         answer = final[1].strip() if final else final_answer(reply)
         return Outcome(reply, answer, extra={"follow-ups": "\n".join(f"{asked} {answer}" for asked, answer in told)})
 

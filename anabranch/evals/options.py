@@ -44,7 +44,7 @@ class EvalOptions(ReportOptions):
     system: Annotated[
         tuple[str, ...],
         Option(
-            "direct, cot, cot:SAMPLES (majority), rag:PASSAGES (cot over that many passages of one search), ircot and "
+            "direct, cot, cot:SAMPLES (majority), rag:PASSAGES (direct, after a search of that size), ircot and "
             "self-ask (look up and reason in turns), unguided (the guided prompt without a plan), program, react "
             "(LangChain's create_agent; :tool_first has it begin with a tool call), middleware (the same with "
             "PlannerMiddleware; :stop where the planner's answer is the agent's), two-stage, "

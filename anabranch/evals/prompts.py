@@ -124,7 +124,7 @@ def ircot_messages(question: str, thoughts: Sequence[str]) -> list[BaseMessage]:
 
 
 def self_ask_messages(question: str, told: Sequence[tuple[str, str]], *, last: bool) -> list[BaseMessage]:
-    """The next follow-up question, or the final answer.
+    """The next follow-up question, or the final answer; the first question is begun for the model.
 
     Args:
         question: the question.
@@ -132,7 +132,8 @@ def self_ask_messages(question: str, told: Sequence[tuple[str, str]], *, last: b
         last: whether the answer has to come now.
     """
     lines = [line for asked, answer in told for line in (f"{FOLLOW_UP} {asked}", f"{INTERMEDIATE} {answer}")]
-    shown = "\n".join([f"Question: {question}", *lines, *([FINAL] if last else [])])
+    begun = [FINAL] if last else [FOLLOW_UP][len(told) :]
+    shown = "\n".join([f"Question: {question}", *lines, *begun])
     return [SystemMessage(SELF_ASK_INSTRUCTION), HumanMessage(f"{SELF_ASK_EXAMPLES}\n\n{shown}")]
 
 

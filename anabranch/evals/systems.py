@@ -43,6 +43,10 @@ class Case:
         hint: the form of the answer.
         tools: tools for all questions.
         corpus: more than the question's own paragraphs, see `corpus_of`.
+
+    Attributes:
+        question: the question with its context and the form of its answer.
+        asked: the question alone: a small model takes "yes or no" in it for what it is asked next.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Case:
         self.example = example
         parts = [example.context or "", f"{example.question} {hint}".strip()]
         self.question = "\n\n".join(part for part in parts if part)
+        self.asked = example.question
         self.retrieved: list[str] = []
         self._index = corpus or (index_over(example.paragraphs) if example.paragraphs else None)
         search = [_noted(index_search(self._index, k=PASSAGES), self.retrieved)] if self._index else []
@@ -69,7 +74,7 @@ class Case:
 
     def read(self, most: int = PASSAGES) -> str:
         """The question with the passages that one search finds."""
-        return prompts.with_passages(self.question, self.look_up(self.example.question, most))
+        return prompts.with_passages(self.question, self.look_up(self.asked, most))
 
     def human_plan(self) -> Plan:
         """The person's sub-questions.
@@ -141,17 +146,8 @@ def _outcome(reply: str, **more: Any) -> Outcome:
     return Outcome(reply, final_answer(reply), **more)
 
 
-def direct(solver: RoleModel) -> System:
-    """The answer alone, without reasoning: the paper's single stage."""
-
-    async def run(case: Case) -> Outcome:
-        return _outcome(str((await call(solver, prompts.direct_messages(case.read()), role="solver")).text).strip())
-
-    return run
-
-
-def chain_of_thought(solver: RoleModel, passages: int = PASSAGES) -> System:
-    """The product's own prompt for answering without a plan, which reasons step by step.
+def direct(solver: RoleModel, passages: int = PASSAGES) -> System:
+    """The answer alone, without reasoning: the paper's single stage.
 
     Args:
         solver: who answers.
@@ -159,8 +155,17 @@ def chain_of_thought(solver: RoleModel, passages: int = PASSAGES) -> System:
     """
 
     async def run(case: Case) -> Outcome:
-        prompt = product.direct_messages(case.read(passages))
+        prompt = prompts.direct_messages(case.read(passages))
         return _outcome(str((await call(solver, prompt, role="solver")).text).strip())
+
+    return run
+
+
+def chain_of_thought(solver: RoleModel) -> System:
+    """The product's own prompt for answering without a plan, which reasons step by step."""
+
+    async def run(case: Case) -> Outcome:
+        return _outcome(str((await call(solver, product.direct_messages(case.read()), role="solver")).text).strip())
 
     return run
 

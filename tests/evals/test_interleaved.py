@@ -9,7 +9,7 @@ from tests.fakes import ScriptedChatModel
 
 async def test_ircot_looks_up_each_sentence_and_reads_all_in_the_end() -> None:
     thoughts = ["Marta Ostrander founded it. She", "So the final answer is: Brackwater."]
-    chat = ScriptedChatModel(script=[*thoughts, "She was born there.\nAnswer: Brackwater"])
+    chat = ScriptedChatModel(script=[*thoughts, "Brackwater"])
     case = Case(HOPS.model_copy(update={"question": "Who founded the Hollin Quay ferry, and where was she born?"}))
     outcome = await interleaved.ircot(RoleModel(chat))(case)
     assert outcome.answer == "Brackwater"
@@ -17,22 +17,22 @@ async def test_ircot_looks_up_each_sentence_and_reads_all_in_the_end() -> None:
     first, second, reader = chat.prompts
     assert "Reasoning so far" not in first
     assert "Reasoning so far:\nMarta Ostrander founded it." in second
-    assert "step by step" in reader
+    assert "without any reasoning" in reader
     assert reader.count("born in Brackwater") == 1
     assert {"Ferry", "Marta Ostrander"} <= set(case.retrieved)
 
 
 async def test_ircot_stops_where_the_model_repeats_itself_or_says_nothing() -> None:
-    chat = ScriptedChatModel(script=["It is a ferry.", "It is a ferry.", "Answer: none"])
+    chat = ScriptedChatModel(script=["It is a ferry.", "It is a ferry.", "none"])
     assert (await interleaved.ircot(RoleModel(chat))(Case(HOPS))).answer == "none"
-    chat = ScriptedChatModel(script=["", "Answer: none"])
+    chat = ScriptedChatModel(script=["", "none"])
     assert (await interleaved.ircot(RoleModel(chat))(Case(HOPS))).extra["thoughts"] == ""
 
 
 async def test_ircot_makes_only_so_many_look_ups() -> None:
     numbers = iter(range(100))
     chat = ScriptedChatModel(
-        script=lambda prompt: "Answer: 1" if "step by step.\n" in prompt else f"Fact {next(numbers)}."
+        script=lambda prompt: "1" if "without any reasoning" in prompt else f"Fact {next(numbers)}."
     )
     await interleaved.ircot(RoleModel(chat))(Case(HOPS))
     assert len(chat.prompts) == interleaved.MOST_ROUNDS + 1

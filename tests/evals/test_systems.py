@@ -56,7 +56,7 @@ async def test_direct_forbids_reasoning_and_chain_of_thought_does_not() -> None:
 async def test_one_search_reads_as_many_passages_as_it_is_told_to() -> None:
     chat, solver = model()
     for most in (1, 3):
-        await systems.chain_of_thought(solver, most)(Case(HOPS))
+        await systems.direct(solver, most)(Case(HOPS))
     one, three = chat.prompts
     assert "founded by Marta Ostrander" in one
     assert "born in Brackwater" not in one
