@@ -108,7 +108,7 @@ def summarize(
         "error_kinds": errors,
         "seconds": seconds,
         "plans_per_s": len(done) / seconds,
-        "steady_plans_per_s": steady(exchanges, concurrency),
+        "steady_plans_per_s": steady([e.ended for e in exchanges if e.status == 200], concurrency),
         "tokens_in": sum(reply["tokens_in"] for _, reply in done),
         "tokens_out": sum(reply["tokens_out"] for _, reply in done),
         "latency_p50": percentile(latencies, 50),
@@ -122,13 +122,13 @@ def summarize(
     }
 
 
-def steady(exchanges: Sequence[Exchange], concurrency: int) -> float | None:
+def steady(ends: Sequence[float], concurrency: int) -> float | None:
     """Plans a second without the beginning, when all clients ask at once, and without the end, when they run dry.
 
     It counts from the completion of as many plans as there are clients until no more than that are left; None where
     fewer than as many again lie between.
     """
-    ends = sorted(exchange.ended for exchange in exchanges if exchange.status == 200)
+    ends = sorted(ends)
     between = len(ends) - 2 * concurrency
     if between < concurrency:
         return None

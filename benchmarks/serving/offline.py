@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from anabranch.on_demand import Ask, Reply, asks
-from benchmarks.serving.load import percentile
+from benchmarks.serving.load import percentile, steady
 from benchmarks.serving.prompts import Grammar, Prompts
 
 OPTIONS: dict[str, Any] = {
@@ -62,6 +62,7 @@ class Run:
     under_way: dict[str, Writing] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
     again: int = 0
     valid: int = 0
     tokens: int = 0
@@ -85,6 +86,7 @@ class Run:
             "requests": len(self.ids),
             "seconds": seconds,
             "plans_per_s": len(self.ids) / seconds,
+            "steady_plans_per_s": steady(self.ends, clients),
             "tokens_out": self.tokens,
             "latency_p50": percentile(self.latencies, 50),
             "latency_p99": percentile(self.latencies, 99),
@@ -136,7 +138,8 @@ class Run:
                 return False
         self.texts[writing.number] = text
         self.valid += self.prompts.valid(text, cut=cut)
-        self.latencies.append(time.monotonic() - writing.began)
+        self.ends.append(time.monotonic())
+        self.latencies.append(self.ends[-1] - writing.began)
         return True
 
 
@@ -155,11 +158,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("offline.jsonl"))
     parser.add_argument("--texts", type=Path, help="file for the texts of the last pass")
     arguments = parser.parse_args()
+    from transformers import AutoTokenizer
     from vllm import EngineArgs, LLMEngine
 
     prompts = Prompts.of(arguments.data, arguments.requests)
     engine = LLMEngine.from_engine_args(EngineArgs(model=str(arguments.model), **OPTIONS | arguments.engine))
-    tokenizer = engine.get_tokenizer()
+    tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     ids = prompts.encode(tokenizer, arguments.requests)
     while arguments.begin and not arguments.begin.exists():
         time.sleep(0.1)

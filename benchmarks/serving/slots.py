@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.serving.llama import Llama, Span, flash, padded
-from benchmarks.serving.load import percentile
+from benchmarks.serving.load import percentile, steady
 from benchmarks.serving.prompts import Prompts
 
 EVERY = 8
@@ -97,6 +97,7 @@ class Slots:
         self.prefix: list[int] = []
         self.shared = self.cache[:, :0].clone()
         self.graphs: dict[int, Any] = {}
+        self.waited = 0.0  # seconds for which the processor had nothing to do, in the last pass
         if self.gpu:
             self._capture()
 
@@ -117,7 +118,7 @@ class Slots:
         free = list(range(self.count))
         owner: dict[int, tuple[int, int]] = {}  # of a slot: the prompt's number, and the first look that shows it
         looks: deque[tuple[int, Callable[[], tuple[Tensor, Tensor, Tensor]]]] = deque()
-        look = 0
+        look, self.waited = 0, 0.0
         while waiting or owner:
             begun = []
             while waiting and free:
@@ -128,13 +129,14 @@ class Slots:
             if begun:
                 self._fill(begun)
             size = min(size for part in SIZES if (size := -(-self.count // part)) > max(owner))
-            for _ in range(self.every):
-                self.graphs[size].replay() if size in self.graphs else self._step(size)
+            self._steps(size, self.every)
             looks.append((look, self._see()))
             look += 1
             if len(looks) > 1 or not waiting:
                 seen, show = looks.popleft()
+                began = time.monotonic()
                 done, written, reply = show()
+                self.waited += time.monotonic() - began
                 for slot in done.nonzero().flatten().tolist():
                     if slot in owner and owner[slot][1] <= seen:
                         number, _ = owner.pop(slot)
@@ -170,6 +172,23 @@ class Slots:
         self.model.hidden(tokens, positions, starts[sequence] + positions, self.cache, span)
         self.token[slots], self.length[slots] = last, sizes + shared
         self.written[slots], self.done[slots] = 0, False
+
+    @torch.inference_mode()
+    def step_seconds(self, length: int, times: int = 64) -> float:
+        """What a step takes with all slots in use, at sequences of `length` tokens and a few more."""
+        self.length.fill_(length)
+        self.written.zero_()
+        self.done.zero_()
+        self._see()()
+        began = time.monotonic()
+        self._steps(self.count, times)
+        self._see()()
+        self.done.fill_(True)
+        return (time.monotonic() - began) / times
+
+    def _steps(self, size: int, times: int) -> None:
+        for _ in range(times):
+            self.graphs[size].replay() if size in self.graphs else self._step(size)
 
     def _step(self, size: int) -> None:
         """One token for each of the first slots; those that have ended go on at their first row, unseen."""
@@ -258,12 +277,28 @@ def measure(
         "requests": len(ids),
         "seconds": seconds,
         "plans_per_s": len(ids) / seconds,
+        "steady_plans_per_s": steady(ended, slots.count),
+        "waited_s": slots.waited,
         "tokens_out": tokens,
         "latency_p50": percentile(latencies, 50),
         "latency_p99": percentile(latencies, 99),
         "valid": valid,
     }
     return figures, texts
+
+
+def profile(slots: Slots, file: Path) -> None:
+    """Adds to a file what a step takes at 200 tokens a sequence, and its kernels."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as profiler
+
+    seconds = min(slots.step_seconds(200) for _ in range(3))
+    with profiler(activities=[ProfilerActivity.CUDA] if slots.gpu else [ProfilerActivity.CPU]) as found:
+        slots.step_seconds(200, 8)
+    order = "self_cuda_time_total" if slots.gpu else "self_cpu_time_total"
+    table = found.key_averages().table(sort_by=order, row_limit=25, max_name_column_width=90)
+    with file.open("a", encoding="utf-8") as sink:
+        sink.write(f"{slots.count} slots: {1000 * seconds:.3f} ms a step\n{table}\n")
 
 
 def main() -> None:
@@ -278,9 +313,10 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--eager", action="store_true", help="without torch.compile")
     parser.add_argument("--padded", action="store_true", help="attention over whole slots, not FlashAttention")
+    parser.add_argument("--profile", type=Path, help="file for the time of a step and of its kernels")
     parser.add_argument("--label", default="slots", help="kept with the figures")
     parser.add_argument("--out", type=Path, default=Path("slots.jsonl"))
-    parser.add_argument("--texts", type=Path, help="file for the texts of the last pass")
+    parser.add_argument("--texts", type=Path, help="file for the texts of a pass with the first number of clients")
     arguments = parser.parse_args()
     from transformers import AutoTokenizer
 
@@ -312,7 +348,9 @@ def main() -> None:
             print(json.dumps(figures), flush=True)
             with arguments.out.open("a", encoding="utf-8") as sink:
                 sink.write(json.dumps(figures) + "\n")
-        if arguments.texts:
+        if arguments.profile:
+            profile(slots, arguments.profile)
+        if arguments.texts and clients == arguments.clients[0]:
             arguments.texts.write_text(json.dumps(texts), encoding="utf-8")
         del slots
         if gpu:
