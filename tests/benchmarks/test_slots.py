@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,15 @@ from tests.agents.local.tiny import write_folder
 pytestmark = [pytest.mark.model, pytest.mark.filterwarnings(PEFT_WARNING)]
 ROOM = 512
 ONE_TOO_MANY = "\n9 ["
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Where others use the cores, two threads that wait for each other are ten times slower than one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def written(folder: Path, prompts: Sequence[Sequence[int]], limit: int, *, count: int, every: int) -> list[list[int]]:
