@@ -1,6 +1,5 @@
 """The distilled decomposer behind vLLM: which interpreter, which weights, which options."""
 
-import json
 import os
 import shutil
 import socket
@@ -42,12 +41,6 @@ ON_A_GPU = {"OMP_NUM_THREADS": "1", "VLLM_USE_FLASHINFER_SAMPLER": "0"}
 """With a thread for each core, an engine of a small model was seen to take two to five cores for its bookkeeping,
 while the GPU waited (https://github.com/vllm-project/vllm/pull/45124). Greedy decoding does not need FlashInfer's
 sampler, which is compiled when it is first used."""
-_LARGE_STEPS = (640, 768, 896, 1024, 1152, *range(1280, 2049, 256), 2560, 3072, 4096)
-GRAPH_SIZES = (1, 2, 4, *range(8, 256, 8), *range(256, 513, 16), *_LARGE_STEPS)
-"""Tokens of a step for which there is a CUDA graph. vLLM's own end at 512, and an engine with 1,024 plans under way has
-more in each step: with a small model it wrote 1.2 to 1.6 times the plans with these (docs/lab/notebook.md)."""
-GRAPH_OPTIONS = ("--compilation-config", "-cc", "-O", "--cudagraph", "--max-cudagraph", "--enforce-eager")
-"""How arguments of the user begin that say something else about graphs."""
 # What vLLM takes for the largest rank of an adapter.
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _PROBE = """
@@ -195,9 +188,6 @@ def program(
     else:
         # A line for each request takes time of the process that is the first to be busy; /metrics has the counts.
         given["disable_uvicorn_access_log"] = True
-        # Several engines share the requests, and the front end in Rust was not tried with this.
-        if vllm.device == "cuda" and engines == 1 and not any(word.startswith(GRAPH_OPTIONS) for word in arguments):
-            given["compilation_config"] = json.dumps({"cudagraph_capture_sizes": GRAPH_SIZES})
     command = [vllm.python, *(COMMAND if vllm.command else OLD_COMMAND), str(weights.model)]
     command += ["--host", host, "--port", str(port), *_words(given), *(_for_cpu() if vllm.device == "cpu" else ())]
     if weights.adapter is None:

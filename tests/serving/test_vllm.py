@@ -6,9 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -139,28 +136,9 @@ def test_the_front_end_in_rust_gets_no_option_that_it_lacks(
 
     usual = options()
     monkeypatch.setenv("VLLM_USE_RUST_FRONTEND", "1")
-    assert usual - options() == {"--generation-config", "--disable-uvicorn-access-log", "--compilation-config"}
+    assert usual - options() == {"--generation-config", "--disable-uvicorn-access-log"}
     monkeypatch.setenv("VLLM_USE_RUST_FRONTEND", "0")
     assert options() == usual
-
-
-def test_one_engine_on_a_gpu_has_graphs_for_steps_of_many_plans(tmp_path: Path, cache: Path) -> None:
-    weights = Weights("decomposer-x", model_folder(tmp_path / "m"))
-
-    def graphs(device: str = "cuda", arguments: Sequence[str] = ()) -> list[str]:
-        found = replace(CUDA, device=device)
-        program = vllm.program(weights, found, host="127.0.0.1", port=1, arguments=arguments)
-        return [value for word, value in pairwise(program.command) if word == "--compilation-config"]
-
-    (given,) = graphs()
-    sizes = json.loads(given)["cudagraph_capture_sizes"]
-    assert sizes == sorted(set(sizes))
-    assert (sizes[0], sizes[-1]) == (1, 4096)
-    assert set(range(8, 256, 8)) < set(sizes), "small steps are padded as little as before"
-    assert graphs(device="cpu") == []
-    assert graphs(arguments=["--compilation-config", "{}"]) == ["{}"]
-    for other in ("--max-cudagraph-capture-size=64", "-cc.mode=0", "-O0", "--enforce-eager"):
-        assert graphs(arguments=[other]) == []
 
 
 @pytest.mark.parametrize(("rank", "given"), [(4, 8), (16, 16), (24, 32), (300, 320)])

@@ -12,8 +12,7 @@ from anabranch.agents.local.kept import kept
 from anabranch.errors import ModelUnavailableError
 
 _NAME = "model.gguf"
-_FORM = "weights of less than 2 GB as f16, others as q8_0; a GGUF file's are rounded to bfloat16 first"
-_LARGE = 2_000_000_000
+_FORM = "weights as q8_0; a GGUF file's are rounded to bfloat16 first"
 
 
 def ready(source: Path, adapter: Path | None, cache: Path, *, progress: Callable[[str], None]) -> Path:
@@ -48,15 +47,14 @@ def ready(source: Path, adapter: Path | None, cache: Path, *, progress: Callable
 
 def _write(source: Path, adapter: Path | None, out: Path) -> None:
     # NumPy takes a while to import, and is not needed where the file is there.
-    weights = "f16" if sum(path.stat().st_size for path in _weights(source)) < _LARGE else "q8_0"
     if adapter is None or source.is_dir():
         from anabranch.agents.local import gguf_file
 
-        gguf_file.write(source, adapter, out, weights)
+        gguf_file.write(source, adapter, out, "q8_0")
     else:
         from anabranch.agents.local.merging import merge
 
-        merge(source, adapter, out, weights)
+        merge(source, adapter, out, "q8_0")
 
 
 def _weights(source: Path) -> list[Path]:

@@ -5,9 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy
 import pytest
-import torch
 from safetensors.torch import load_file
 
 from anabranch.agents.local.files import ready
@@ -87,17 +85,22 @@ def test_a_file_that_cannot_be_written_leaves_nothing(base: Path, adapter: Path,
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
+def near(found: Any, wanted: Any) -> None:
+    """Weights are kept with 8 bits, and a scale for 32 of them: off by about half of a 127th of the largest."""
+    assert (abs(found - wanted) <= 0.6 / 127 * abs(wanted).max(axis=1, keepdims=True)).all()
+
+
 @pytest.mark.parametrize("adapted", [False, True])
 def test_a_transformers_folder_becomes_a_file(adapter: Path, tmp_path: Path, adapted: bool) -> None:
     folder, told = write_folder(tmp_path / "folder"), list[str]()
     made = ready(folder, adapter if adapted else None, tmp_path / "cache", progress=told.append)
     assert told == [f"{'merging adapter into' if adapted else 'writing a GGUF file of'} folder (once) ..."]
     stored, found = load_file(folder / "model.safetensors"), weights(made)
-    assert (torch.tensor(found["token_embd.weight"]) == stored["model.embed_tokens.weight"].half()).all()
+    near(found["token_embd.weight"], stored["model.embed_tokens.weight"].float().numpy())
     wanted = stored["model.layers.0.self_attn.q_proj.weight"].float().numpy()
     if adapted:
         wanted = wanted + read_lora(adapter).added("model.layers.0.self_attn.q_proj.weight")
-    assert (found["blk.0.attn_q.weight"] == permuted(wanted.astype(numpy.float16), HEADS)).all()
+    near(found["blk.0.attn_q.weight"], permuted(wanted, HEADS))
     written = LlamaCppEngine(made).generate([{"role": "user", "content": "hi"}], Options(pattern="[a-z]{5}"))
     assert len(written.text) == 5
 
