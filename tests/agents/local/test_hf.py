@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from anabranch.agents.local import hf
-from anabranch.agents.local.files import ready
+from anabranch.agents.local import gguf_file, hf
 from anabranch.agents.local.generation import Options
 from anabranch.agents.local.hf import TransformersChatModel, TransformersEngine
 from anabranch.agents.local.llamacpp import LlamaCppEngine
@@ -52,7 +51,8 @@ def test_both_engines_write_the_same(
 ) -> None:
     worn, options = adapter if adapted else None, Options(max_tokens=20, **given)
     theirs = TransformersEngine(folder, worn).generate(HI, options)
-    ours = LlamaCppEngine(ready(folder, worn, tmp_path, progress=print)).generate(HI, options)
+    gguf_file.write(folder, worn, tmp_path / "model.gguf", "f32")
+    ours = LlamaCppEngine(tmp_path / "model.gguf").generate(HI, options)
     assert (theirs.input_tokens, theirs.output_tokens) == (ours.input_tokens, ours.output_tokens)
     assert (theirs.text, theirs.stop_reason) == (ours.text, ours.stop_reason)
 
