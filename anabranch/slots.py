@@ -43,6 +43,20 @@ def fill(text: str, answers: Mapping[int, str], limit: int = MAX_FILLED_CHARS) -
     return _SLOT.sub(replace, text)
 
 
+def renamed(text: str, ids: Mapping[int, int]) -> str:
+    """A text whose slots stand for other ids; those without an entry stay as they are.
+
+    Args:
+        text: a sub-question's text.
+        ids: the new id by the old one.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        return f"{{{ids.get(int(match[2]), match[2])}}}" if match[2] else match[0]
+
+    return _SLOT.sub(replace, text)
+
+
 def whole_length(text: str, answers: Mapping[int, str]) -> int:
     """Characters that a text would have with all of its answers put in whole; a few more, since slots are counted."""
     found = (answers.get(int(match[2])) for match in _SLOT.finditer(text) if match[2])

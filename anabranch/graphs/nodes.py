@@ -43,6 +43,7 @@ from anabranch.graphs.grounded import AS_ASKED, NOT_FOUND_TEXT, grounded_plan, j
 from anabranch.graphs.options import PlannerArguments
 from anabranch.graphs.outcome import FINISH_REASONS, sources_of_answers, status_of
 from anabranch.graphs.protocol import choose_protocol, compute_tools, protocol_of_any_plan, tools_to_plan_for
+from anabranch.graphs.repeats import without_repeats
 from anabranch.graphs.state import PlanDecision, PlannerState
 from anabranch.graphs.step import StepRunner
 from anabranch.graphs.turn import blank
@@ -146,6 +147,7 @@ class Nodes:
             planned = partial(grounded_plan, draft.plan, weak=weak)
             look_up = plan_as_asked if as_asked else planned
             draft = replace(draft, plan=look_up(asked, state["question"], self.searchers, room))
+        draft = replace(draft, plan=without_repeats(draft.plan, answers, self.question_tools))
         new = [question.id for question in draft.plan.sub_questions[len(asked.sub_questions) :]]
         emit("plan", plan=plain(draft.plan), new=new, problems=[*draft.notes, *draft.problems])
         direct = aside and not self.searchers

@@ -294,9 +294,9 @@ def test_the_same_look_up_is_made_once_for_a_question() -> None:
     calls: list[str] = []
 
     @tool
-    def find(query: str) -> str:
+    def find(name: str, town: str) -> str:
         """Finds."""
-        calls.append(query)
+        calls.append(f"{name} {town}")
         return "Luigi's has number 17."
 
     first = plan_json(("find", "Which number has Luigi's?", []), ("find", "Which number has Luigi's?", []))
@@ -304,10 +304,12 @@ def test_the_same_look_up_is_made_once_for_a_question() -> None:
     replies = iter(["REPLAN: once more", "17"])
 
     def script(prompt: str) -> Reply:
+        if "JSON schema" in prompt:
+            return '{"name": "Luigi\'s", "town": "Rome"}'
         return "17" if "Result:" in prompt else next(replies)
 
     result = planner([first, second], script, [find]).invoke(QUESTION)
-    assert calls == ["Which number has Luigi's?"]
+    assert calls == ["Luigi's Rome"]
     assert [answer.text for answer in result["answers"].values()] == ["17", "17", "17"]
 
 
