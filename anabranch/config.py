@@ -37,8 +37,9 @@ class Settings(BaseSettings):
         local_adapter: folder of the in-process decomposer's LoRA adapter, or `none`; the one that comes with the
             package where nothing is said (`ANABRANCH_LOCAL_ADAPTER`).
         local_solver_adapter: the same for the in-process solver (`ANABRANCH_LOCAL_SOLVER_ADAPTER`).
-        threads: CPU threads for the in-process model; 0 takes half of the processors, four at most, and
-            for models of a billion weights or more what llama.cpp would (`ANABRANCH_THREADS`).
+        threads: CPU threads for the in-process model; 0 writes with half of the processors, four at most, and reads
+            prompts with all, eight at most; for models of a billion weights or more it takes what llama.cpp would
+            (`ANABRANCH_THREADS`).
     """
 
     model_config = SettingsConfigDict(env_prefix="ANABRANCH_", env_ignore_empty=True)

@@ -47,8 +47,8 @@ class LlamaCppEngine:
 
     Args:
         path: the file.
-        threads: CPU threads; 0 takes half of the processors, four at most, and for a model of a billion weights or
-            more what llama.cpp would.
+        threads: CPU threads; 0 writes with half of the processors, four at most, and reads prompts with all, eight at
+            most; for a model of a billion weights or more it takes what llama.cpp would.
         context: most tokens of prompt and output together; 0 takes what the model was made for.
 
     Attributes:
@@ -141,8 +141,10 @@ class LlamaCppEngine:
         parameters.warmup = parameters.ui = False
         parameters.verbosity = -1
         parameters.api_keys = [secrets.token_hex(32)]
-        if threads := self._threads or _default_threads(self.header.parameters):
-            parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
+        if self._threads:
+            parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = self._threads
+        elif self.header.parameters < _LARGE:  # for larger ones llama.cpp's own choice serves
+            parameters.cpuparams.n_threads, parameters.cpuparams_batch.n_threads = _default_threads()
         return parameters
 
 
@@ -228,10 +230,14 @@ def _template(header: Header, path: Path) -> ChatTemplate:
     return ChatTemplate(source, header.special.values(), names, str(path))
 
 
-def _default_threads(parameters: int) -> int:
+def _default_threads() -> tuple[int, int]:
+    """Threads for writing and for reading prompts."""
     # Threads that multiply small matrices wait for each other thousands of times a second. On two cores of which
-    # another process used one, two threads took five times as long as one; on two free cores they saved a fifth.
-    return 0 if parameters >= _LARGE else max(1, min(4, (os.cpu_count() or 1) // 2))
+    # another process used one, two threads took five times as long as one to write; on two free cores they saved a
+    # fifth. A prompt is read in large steps: there two threads take 0.55 of the time of one, or 1.5 of it beside such
+    # a process.
+    cores = os.cpu_count() or 1
+    return max(1, min(4, cores // 2)), min(8, cores)
 
 
 def _check_memory(path: Path) -> None:
