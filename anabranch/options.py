@@ -25,8 +25,8 @@ AnswerForm = Literal["whole", "short"]
 LOCAL_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The model in this process, and the base of the adapters that come with the package."""
 MODEL_NAMES = (
-    "local, local:FILE.gguf, local:FOLDER, hf:HUB_ID[+ADAPTER], http://host:8000/v1[#MODEL], openai:MODEL or "
-    "PROVIDER:MODEL"
+    "local, local:FILE.gguf[+ADAPTER], local:FOLDER, local:ADAPTER, hf:HUB_ID[+ADAPTER], http://host:8000/v1[#MODEL], "
+    "openai:MODEL or PROVIDER:MODEL"
 )
 PRICE = "IN,OUT"
 """What stands for a price, in dollars per million tokens, in a command's help; values of such options are checked."""

@@ -1,5 +1,6 @@
 """The LoRA adapters that are installed, and how a name becomes a folder."""
 
+import json
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,6 +54,37 @@ def named_adapter(name: str, otherwise: str = "") -> Path:
     if not (folder / CONFIG).is_file():
         raise ConfigurationError(f"{name} holds no adapter; name a folder with adapter_config.json{otherwise}")
     return folder
+
+
+def model_and_adapter(name: str) -> tuple[str, Path | None]:
+    """What `MODEL`, `MODEL+ADAPTER` or `ADAPTER` stands for: a base model, and an adapter's folder if one is named.
+
+    An adapter alone, by the name under which it is installed or by its folder, is worn by the model that it was trained
+    on.
+
+    Raises:
+        ConfigurationError: there is no such adapter, or it does not say which model it was trained on.
+    """
+    folder = shipped_adapter(name) or Path(name).expanduser()
+    if (folder / CONFIG).is_file():
+        return _base_of(folder), folder
+    base, plus, adapter = name.rpartition("+")
+    if not plus or folder.exists():
+        return name, None
+    return base, named_adapter(adapter)
+
+
+def _base_of(folder: Path) -> str:
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        config = None
+    base = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    if not isinstance(base, str) or not base:
+        raise ConfigurationError(
+            f"{folder / CONFIG} does not say which model the adapter was trained on; name both: MODEL+ADAPTER"
+        )
+    return base
 
 
 def shipped_adapter(name: str) -> Path | None:

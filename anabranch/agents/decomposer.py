@@ -267,8 +267,11 @@ class JsonDecomposer:
         return decode_json(text, base=request.asked)
 
 
-def small_decomposer(model: RoleModel) -> LineDecomposer:
-    """The decomposer that an in-process model is: under the grammar, with examples where it wears no adapter."""
+def local_decomposer(model: RoleModel) -> LineDecomposer:
+    """The decomposer that a small in-process model is, or one that wears an adapter: held to the grammar of plans.
+
+    Without an adapter, it is shown examples.
+    """
     untrained = getattr(model.chat, "adapter", None) is None
     return LineDecomposer(model, constrain=lambda pattern, _begun: {"pattern": pattern}, examples=untrained)
 

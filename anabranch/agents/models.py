@@ -15,7 +15,7 @@ from langgraph.errors import GraphBubbleUp
 from pydantic import SecretStr
 
 from anabranch.addresses import masked, split_login, without_login
-from anabranch.agents.adapters import Role, adapter_folder, named_adapter
+from anabranch.agents.adapters import Role, adapter_folder, model_and_adapter
 from anabranch.agents.answering import UNOPENED, answering, heard_so_far, unstreamed
 from anabranch.agents.drafts import overheard
 from anabranch.agents.final_answer import Reading
@@ -61,7 +61,8 @@ _ADVICE = {
 _OWN_WORDS = frozenset({"APIConnectionError", "ConnectError", "ConnectionError", "TimeoutError", "TimeoutException"})
 """Errors of which no server says anything."""
 _FORMS = (
-    "use local, local:FILE.gguf, hf:HUB_ID, openai:MODEL, an address such as http://host:8000/v1, or PROVIDER:MODEL"
+    "use local, local:FILE.gguf, local:ADAPTER, hf:HUB_ID, openai:MODEL, an address such as http://host:8000/v1, or "
+    "PROVIDER:MODEL"
 )
 LOCAL_TYPE = "anabranch-local"
 """`_llm_type` of the in-process model."""
@@ -106,9 +107,9 @@ def resolve_model(
     Args:
         spec: a LangChain chat model (a `ChatOpenAI` is used as an `EndpointChatModel`), or a name: `local`,
             `local:FOLDER_OR_HUB_ID` or `local:FILE.gguf` for an in-process model by llama.cpp,
-            `hf:FOLDER_OR_HUB_ID` or `hf:FOLDER_OR_HUB_ID+ADAPTER` for one by transformers, `http://host:8000/v1` or
-            `http://host:8000/v1#MODEL` for an OpenAI-compatible server, `openai:MODEL`, or `PROVIDER:MODEL` for what
-            `langchain.chat_models.init_chat_model` knows.
+            `hf:FOLDER_OR_HUB_ID` for one by transformers, either with `+ADAPTER` after it or with an adapter's name in
+            its place, `http://host:8000/v1` or `http://host:8000/v1#MODEL` for an OpenAI-compatible server,
+            `openai:MODEL`, or `PROVIDER:MODEL` for what `langchain.chat_models.init_chat_model` knows.
         role: what it is for; decides which adapter the in-process model wears, and which of a server's models is
             taken where none is named: a decomposer is one whose name begins so, otherwise the first that chats.
         price: what the model costs; the in-process model costs nothing.
@@ -310,8 +311,8 @@ def _local(name: str, role: Role, progress: Callable[[str], None] | None) -> Rol
         from anabranch.agents.local import LocalChatModel
     except ImportError as error:
         raise MissingExtraError(f"the in-process model needs: pip install 'anabranch[local]' ({error})") from error
-    name = name or read_settings().local_model
-    chat = LocalChatModel(model=name, adapter=adapter_folder(role, name), progress=progress)
+    base, adapter = model_and_adapter(name or read_settings().local_model)
+    chat = LocalChatModel(model=base, adapter=adapter or adapter_folder(role, base), progress=progress)
     return RoleModel(chat, Price(input=0, output=0), small=_is_small(chat))
 
 
@@ -320,10 +321,10 @@ def _hf(name: str, progress: Callable[[str], None] | None) -> RoleModel:
         from anabranch.agents.local.hf import TransformersChatModel
     except ImportError as error:
         raise MissingExtraError(f"hf: needs: pip install 'anabranch[hf]' ({error})") from error
-    base, _, adapter = name.partition("+")
+    base, adapter = model_and_adapter(name)
     if not base:
         raise ConfigurationError("hf: names no model; write hf:HUB_ID, hf:FOLDER or hf:HUB_ID+ADAPTER")
-    chat = TransformersChatModel(model=base, adapter=named_adapter(adapter) if adapter else None, progress=progress)
+    chat = TransformersChatModel(model=base, adapter=adapter, progress=progress)
     return RoleModel(chat, Price(input=0, output=0), small=_is_small(chat))
 
 

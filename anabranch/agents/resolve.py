@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from langchain_core.language_models import BaseChatModel
 
-from anabranch.agents.decomposer import Decomposer, JsonDecomposer, small_decomposer
+from anabranch.agents.decomposer import Decomposer, JsonDecomposer, local_decomposer
 from anabranch.agents.models import RoleModel, resolve_model
 from anabranch.agents.served import ServedDecomposer, is_served_decomposer
 from anabranch.config import read_settings
@@ -25,8 +25,8 @@ def resolve_decomposer(spec: "str | BaseChatModel | RoleModel | Decomposer") -> 
     model = resolve_model(spec, role="decomposer")
     if is_served_decomposer(model):
         return ServedDecomposer(model, fallback=read_settings().decomposer_fallback)
-    if model.small:
-        return small_decomposer(model)
+    if model.small or getattr(model.chat, "adapter", None) is not None:
+        return local_decomposer(model)
     return JsonDecomposer(model)
 
 

@@ -5,7 +5,6 @@ waited for more of them would only make the first ones late.
 """
 
 import asyncio
-import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
@@ -17,9 +16,10 @@ from anabranch.agents.decomposer import (
     LineDecomposer,
     PlanRequest,
     WrittenPlan,
-    small_decomposer,
+    local_decomposer,
 )
 from anabranch.agents.models import RoleModel, resolve_model
+from anabranch.agents.sizes import size_told
 from anabranch.agents.wire import SERVED_TYPE
 from anabranch.codecs import DIRECT, DONE
 from anabranch.config import Fallback
@@ -28,7 +28,6 @@ from anabranch.errors import EndpointError, MissingExtraError
 PREFIX = "decomposer"
 """What the names of served decomposers begin with."""
 WEAK_BELOW = 0.5e9
-_SIZE = re.compile(r"(?:^|[-_])([0-9]+(?:\.[0-9]+)?)([mb])(?=$|[-_])", re.IGNORECASE)
 
 
 class ServedDecomposer(LineDecomposer):
@@ -110,7 +109,7 @@ class ServedDecomposer(LineDecomposer):
             return WrittenPlan(word, notes=(f"{error.public}; answered without a plan",))
         if self._writer is None:
             # Loading a model takes a second, and the event loop has others to serve.
-            self._writer = small_decomposer(await asyncio.to_thread(resolve_model, "local", role="decomposer"))
+            self._writer = local_decomposer(await asyncio.to_thread(resolve_model, "local", role="decomposer"))
         text = await self._writer.write(request)
         weak = getattr(text, "weak", False)
         return WrittenPlan(text, notes=(f"{error.public}; the fallback planned instead",), weak=weak)
@@ -144,8 +143,8 @@ def name_of(model: RoleModel) -> str:
 
 def is_small(name: str) -> bool:
     """Whether a name tells a size below half a billion parameters, such as `decomposer-135m`."""
-    sizes = [float(number) * (1e6 if unit in "mM" else 1e9) for number, unit in _SIZE.findall(name)]
-    return bool(sizes) and sizes[-1] < WEAK_BELOW
+    size = size_told(name)
+    return size is not None and size < WEAK_BELOW
 
 
 def is_outage(error: Exception) -> bool | None:

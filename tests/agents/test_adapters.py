@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from anabranch.agents import adapters
-from anabranch.agents.adapters import adapter_folder
+from anabranch.agents.adapters import adapter_folder, model_and_adapter
 from anabranch.errors import ConfigurationError
 from anabranch.options import LOCAL_MODEL
 
@@ -59,3 +59,33 @@ def test_a_folder_without_an_adapter_is_the_users_mistake(tmp_path: Path, monkey
     monkeypatch.setenv("ANABRANCH_LOCAL_ADAPTER", str(tmp_path / "gone"))
     with pytest.raises(ConfigurationError, match="holds no adapter"):
         adapter_folder("decomposer", LOCAL_MODEL)
+
+
+def test_an_adapter_alone_brings_its_base_model() -> None:
+    base, folder = model_and_adapter("decomposer-1.5b")
+    assert base == "Qwen/Qwen2.5-Coder-1.5B-Instruct"
+    assert folder == adapters.shipped_adapter("decomposer-1.5b") is not None
+    assert model_and_adapter(str(folder)) == (base, folder)
+
+
+def test_a_model_with_an_adapter(tmp_path: Path) -> None:
+    folder = adapters.shipped_adapter("decomposer-1.5b")
+    for model in ("Qwen/Qwen2.5-Coder-1.5B-Instruct", "models/c++/qwen.gguf"):
+        assert model_and_adapter(f"{model}+decomposer-1.5b") == (model, folder)
+        assert model_and_adapter(f"{model}+{folder}") == (model, folder)
+    with pytest.raises(ConfigurationError, match="holds no adapter"):
+        model_and_adapter("some/model+nothing")
+
+
+def test_a_model_alone(tmp_path: Path) -> None:
+    odd = tmp_path / "a+b.gguf"
+    odd.touch()
+    for model in (LOCAL_MODEL, str(odd), ""):
+        assert model_and_adapter(model) == (model, None)
+
+
+@pytest.mark.parametrize("config", ["", "[]", "{}", '{"base_model_name_or_path": null}'])
+def test_an_adapter_that_does_not_say_its_base(tmp_path: Path, config: str) -> None:
+    (tmp_path / "adapter_config.json").write_text(config)
+    with pytest.raises(ConfigurationError, match=r"name both: MODEL\+ADAPTER"):
+        model_and_adapter(str(tmp_path))

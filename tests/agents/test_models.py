@@ -32,7 +32,10 @@ from tests.fakes import Reply, ScriptedChatModel
 
 PROMPT = [SystemMessage("Be short."), HumanMessage("Q?")]
 PRICE = Price(input=1, output=10)
-FORMS = "use local, local:FILE.gguf, hf:HUB_ID, openai:MODEL, an address such as http://host:8000/v1, or PROVIDER:MODEL"
+FORMS = (
+    "use local, local:FILE.gguf, local:ADAPTER, hf:HUB_ID, openai:MODEL, an address such as http://host:8000/v1, or "
+    "PROVIDER:MODEL"
+)
 
 
 def scripted(*replies: Reply) -> ScriptedChatModel:

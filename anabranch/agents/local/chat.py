@@ -24,6 +24,7 @@ from anabranch.agents.local.header import read_header
 from anabranch.agents.local.llamacpp import LlamaCppEngine, require_llama_cpp
 from anabranch.agents.local.weights import Progress, located, silent
 from anabranch.agents.local.worker import Worker
+from anabranch.agents.sizes import size_told
 from anabranch.config import read_settings
 from anabranch.errors import ConfigurationError, ModelError
 
@@ -89,12 +90,13 @@ class LocalChatModel(BaseChatModel):
 
     @property
     def small(self) -> bool:
-        """Whether it has fewer weights than `SMALL_BELOW`; what is not a GGUF file counts as small.
+        """Whether it has fewer weights than `SMALL_BELOW`, as its file or else its name says; small where neither does.
 
         Raises:
             ModelUnavailableError: the file cannot be read.
         """
-        return self._file is None or read_header(self._file).parameters < SMALL_BELOW
+        file = self._file
+        return (read_header(file).parameters if file else size_told(self.model_name) or 0) < SMALL_BELOW
 
     @property
     def _file(self) -> Path | None:

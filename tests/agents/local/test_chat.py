@@ -7,10 +7,11 @@ import pytest
 from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import BaseModel, Field
 
-from anabranch.agents.decomposer import PlanRequest, small_decomposer
+from anabranch.agents.decomposer import JsonDecomposer, LineDecomposer, PlanRequest, local_decomposer
 from anabranch.agents.ledger import Ledger, booking
 from anabranch.agents.local import LocalChatModel
 from anabranch.agents.models import call, resolve_model
+from anabranch.agents.resolve import resolve_decomposer
 from anabranch.codecs import LineGrammar, decode_lines
 from anabranch.config import Budget, Price
 from anabranch.errors import CallTimeoutError, ConfigurationError, ModelError, ModelUnavailableError
@@ -85,8 +86,22 @@ class TestWithAFile:
         with pytest.raises(ModelUnavailableError, match="check the name and the file"):
             resolve_model(f"local:{file.parent}/other.gguf")
 
+    def test_one_that_wears_an_adapter_plans_line_by_line(
+        self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "some/base-1.5B"}')
+        monkeypatch.setattr("anabranch.agents.local.chat.SMALL_BELOW", 1000)
+        assert isinstance(resolve_decomposer(f"local:{file}"), JsonDecomposer)
+        decomposer = resolve_decomposer(f"local:{file}+{tmp_path}")
+        assert isinstance(decomposer, LineDecomposer)
+        assert decomposer.distilled
+        assert not decomposer.weak
+        named = resolve_model(f"local:{tmp_path}", role="decomposer").chat
+        assert isinstance(named, LocalChatModel)
+        assert (named.model, named.adapter) == ("some/base-1.5B", tmp_path)
+
     async def test_it_writes_plans(self, chat: LocalChatModel) -> None:
-        decomposer = small_decomposer(resolve_model(chat))
+        decomposer = local_decomposer(resolve_model(chat))
         request = PlanRequest("Who was first?", Catalogue([calculator()]).cards)
         decomposer.read(await decomposer.write(request), request)
 
