@@ -155,13 +155,23 @@ def out_of_thin_air(answer: str, known: Sequence[str]) -> list[str]:
     words = {word for text in known for word in _words(text)}
     stems = {word[:_STEM] for word in words}
     text = _LIST_MARK.sub("", answer)
-    plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", _plain(text))
-    numbers = [_number(match[0]) for match in _WORD.finditer(plain) if match[0][0].isdigit()]
+    numbers = list(written_numbers(text))
     short = len(text.split()) <= _SHORT_ANSWER_WORDS
     names = [_plain(name) for name, begins in _names_in(text) if short or not begins]
     names = [name for name in names if name not in _SMALL and name not in _SHORT_ANSWERS]
     strange = [name for name in names if name[:_STEM] not in stems]
     return [number for number in numbers if number not in words] + (strange if 2 * len(strange) > len(names) else [])
+
+
+def numbers_in(text: str) -> Iterator[str]:
+    """All numbers of a text in one form, small ones also from words."""
+    return (word for word in _words(text) if word[0].isdigit())
+
+
+def written_numbers(text: str) -> Iterator[str]:
+    """The numbers of a text that are written with digits, in one form."""
+    plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", _plain(text))
+    return (_number(match[0]) for match in _WORD.finditer(plain) if match[0][0].isdigit())
 
 
 def _names_in(text: str) -> Iterator[tuple[str, bool]]:

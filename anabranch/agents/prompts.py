@@ -82,6 +82,10 @@ if the result does not hold the answer, reply exactly: NOT FOUND"""
 CHECK_INSTRUCTION = "You check answers. Reply with YES or NO."
 CHECK_CLOSING = "Does the text say that this is the answer to exactly this question?"
 
+CALCULATION_INSTRUCTION = """\
+Write the calculation that answers the question, such as: = 3 * 12.50 EUR
+Take its numbers from the tool's result and from the question; if they are not there, reply exactly: NOT FOUND"""
+
 ARGUMENTS_INSTRUCTION = """\
 Write the arguments of one call of the tool {name} that answers the question.
 {description}
@@ -288,6 +292,11 @@ def read_messages(text: str, evidence: str) -> list[BaseMessage]:
     return [SystemMessage(READ_INSTRUCTION), HumanMessage(request)]
 
 
+def calculation_messages(text: str, evidence: str) -> list[BaseMessage]:
+    """The prompt for calculating the answer of a sub-question from a tool's result."""
+    return [SystemMessage(CALCULATION_INSTRUCTION), read_messages(text, evidence)[1]]
+
+
 def check_messages(text: str, evidence: str, answer: str) -> list[BaseMessage]:
     """The prompt for checking an answer that was read out of a tool's result."""
     heads = ("Text:", "Question:", "Answer:", CHECK_CLOSING)
@@ -366,6 +375,7 @@ def _specimens() -> list[list[BaseMessage]]:
         with_history(direct_messages("q"), [SystemMessage("s"), HumanMessage("h")]),
         step_messages("t"),
         read_messages("t", "e"),
+        calculation_messages("t", "e"),
         check_messages("t", "e", "a"),
         arguments_messages("t", "n", "d", "{}"),
         action_messages("t", "n", "d", "{}", ["k"], "f"),

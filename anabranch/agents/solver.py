@@ -12,6 +12,7 @@ from langgraph.errors import GraphBubbleUp
 
 from anabranch.agents import prompts
 from anabranch.agents.answering import WORKING
+from anabranch.agents.calculation import calculated
 from anabranch.agents.final_answer import Reading
 from anabranch.agents.grounding import out_of_thin_air
 from anabranch.agents.images import NO_IMAGES, Images, shown
@@ -155,11 +156,13 @@ def _taken(message: AIMessage) -> str:
     return text
 
 
-async def check_answer(model: RoleModel, text: str, answer: str, passages: Sequence[str], result: str) -> None:
-    """Checks that an answer that was read out of a tool's result stands there.
+async def check_answer(model: RoleModel, text: str, answer: str, passages: Sequence[str], result: str) -> str:
+    """An answer that was read out of a tool's result, if it stands there.
 
-    Its numbers and names must occur in the result. Where some word of the question is not in the passages behind the
-    answer, they may be about something else, and the model is asked once more.
+    Its numbers and names must occur in the result. Numbers that do not may have been calculated from those that do:
+    a model that is not small writes the calculation, and the calculator's value is the answer. Where some word of the
+    question is not in the passages behind the answer, they may be about something else, and the model is asked once
+    more.
 
     Args:
         model: the solver.
@@ -172,15 +175,19 @@ async def check_answer(model: RoleModel, text: str, answer: str, passages: Seque
         NotFoundError: it does not stand there.
         ReplyError, BudgetExceededError, EndpointError: as `read_answer`.
     """
-    if out_of_thin_air(answer, [text, result]):
+    if strange := out_of_thin_air(answer, [text, result]):
+        numbers = all(word[0].isdigit() for word in strange)
+        if numbers and not model.small and (value := await calculated(model, text, result)):
+            return value
         raise NotFoundError("the answer that was read does not stand in the tool's result")
     known = {term for passage in passages for term in tokenize(passage)}
     if set(tokenize(text)) - STOP_WORDS <= known or model.small:
-        return
+        return answer
     prompt = prompts.check_messages(text, "\n\n".join(passages), answer)
     reply = text_of(await call(model, prompt, role="solver"), "solver")
     if reply.strip(" *_\"'`.\n").upper().startswith("NO"):
         raise NotFoundError("the tool's result is about something else")
+    return answer
 
 
 async def read_answer(model: RoleModel, text: str, evidence: str) -> str:

@@ -6,6 +6,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.tools import BaseTool
 
 from anabranch.agents.arguments import takes_a_question
+from anabranch.agents.calculation import follow
 from anabranch.agents.grounding import out_of_thin_air
 from anabranch.agents.images import NO_IMAGES, Images
 from anabranch.agents.joiner import Joined, failures, join, join_last
@@ -137,4 +138,6 @@ async def join_grounded(
     if says_not_found(joined.text):
         return nothing
     found = [text for answer in answers.values() for text in (answer.question, answer.text, answer.evidence or "")]
-    return last if out_of_thin_air(joined.text, [question, *found]) else joined
+    known = [question, *found]
+    strange = out_of_thin_air(joined.text, known)
+    return last if strange and not follow(strange, joined.text, known) else joined

@@ -140,7 +140,7 @@ async def read(solver: RoleModel, text: str, output: str, sources: Sequence[Sour
     answer = await read_answer(solver, text, output)
     if grounded:
         passages = [source.whole for source in behind(answer, sources)] or [output]
-        await check_answer(solver, text, answer, passages, output)
+        return await check_answer(solver, text, answer, passages, output)
     return answer
 
 

@@ -79,6 +79,30 @@ def test_a_joiner_that_makes_things_up_is_not_heard() -> None:
     assert (result["answer"], result["status"]) == ("thirty days", "answered")
 
 
+def test_a_joiner_may_add_up_what_was_found() -> None:
+    plan = plan_json(("search", LEAVE, []), ("search", "Where may bicycles be parked?", []))
+
+    def script(prompt: str) -> Reply:
+        if "Sub-questions and their answers:" in prompt:
+            return "There are 30 days a year, so 60 in 2 years."
+        return "in the cellar" if "Bicycles" in prompt else "30 days"
+
+    result = grounded([plan], ScriptedChatModel(script=script)).invoke(ask("How many days of leave in 2 years?"))
+    assert (result["answer"], result["status"]) == ("There are 30 days a year, so 60 in 2 years.", "answered")
+
+
+def test_what_is_calculated_from_what_stands_there_is_an_answer() -> None:
+    def script(prompt: str) -> Reply:
+        if "Write the calculation" in prompt:
+            return "= 2 * 30 days"
+        return "60 days" if "Result:" in prompt else "It is 60 days."
+
+    question = "How many days of leave are there in two years?"
+    chat = ScriptedChatModel(script=script)
+    result = grounded([plan_json(("search", question, []))], chat).invoke(ask(question))
+    assert (result["answer"], result["status"]) == ("It is 60 days.", "answered")
+
+
 @pytest.mark.parametrize(("verdict", "status"), [("**No.**", "not_found"), ("YES", "answered")])
 def test_what_may_be_about_something_else_is_checked(verdict: str, status: str) -> None:
     def script(prompt: str) -> Reply:
