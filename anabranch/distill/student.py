@@ -6,6 +6,7 @@ adapter is in fp32. transformers loads the base, peft makes, reads and writes th
 
 import json
 import os
+import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -136,14 +137,15 @@ class Student:
         self.network.train(on)
 
     def save(self, folder: Path) -> None:
-        """Writes the adapter as peft does, in fp16."""
-        self.network.save_pretrained(folder, save_embedding_layers=False)
-        path = folder / "adapter_model.safetensors"
-        halves = {name: weight.half().contiguous() for name, weight in load_file(path).items()}
-        partial = path.with_suffix(".part")
-        save_file(halves, partial, metadata={"format": "pt"})
-        partial.replace(path)
-        (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
+        """Writes the adapter as peft does, in fp16. Each file is there as a whole, whenever the process ends."""
+        partial = folder / ".part"
+        self.network.save_pretrained(partial, save_embedding_layers=False)
+        weights = partial / "adapter_model.safetensors"
+        halves = {name: weight.half().contiguous() for name, weight in load_file(weights).items()}
+        save_file(halves, weights, metadata={"format": "pt"})
+        for name in ("adapter_config.json", weights.name):
+            (partial / name).replace(folder / name)
+        shutil.rmtree(partial)  # with peft's empty model card
 
 
 def load_base(model: Path, dtype: torch.dtype) -> tuple[Any, Any]:

@@ -3,7 +3,8 @@
     python -m benchmarks.reinforcement.score pooled_*.jsonl --solver http://host:8001/v1#NAME --out scores.jsonl \
         --system before=http://host:8000/v1#before --system after=http://host:8000/v1#after --system search=8
 
-Static plans, greedy, no replanning. A file's corpus is the union of its paragraphs.
+Static plans, greedy, no replanning. A file's corpus is the union of its paragraphs. A run that was stopped goes on
+after the last whole file; another `--out` is needed where other adapters have the same names.
 """
 
 import argparse
@@ -127,19 +128,38 @@ async def run(arguments: argparse.Namespace) -> None:
             for name, where in systems.items()
             if not where.isdigit()
         }
+        before = earlier(arguments.out)
         for path in arguments.data:
-            found = await on_file(path, systems, asks, (solve, Asking(solve, concurrency)), arguments.limit)
+            found = before.get(path.stem, {})
+            if set(systems) - set(found):
+                found = await on_file(path, systems, asks, (solve, Asking(solve, concurrency)), arguments.limit)
+                keep(arguments.out, path.stem, found)
             kept[path.stem] = found
-            with arguments.out.open("a", encoding="utf-8") as sink:
-                for name, rows in found.items():
-                    for row in rows:
-                        sink.write(json.dumps({"set": path.stem, "system": name, **row}, ensure_ascii=False) + "\n")
             print(f"## {path.stem}\n{told(found, next(iter(systems)))}", flush=True)
     together = {
         name: [{**row, "id": f"{stem}/{row['id']}"} for stem, found in kept.items() for row in found[name]]
         for name in systems
     }
     print(f"## together\n{told(together, next(iter(systems)))}", flush=True)
+
+
+def keep(path: Path, stem: str, found: Mapping[str, Sequence[Record]]) -> None:
+    """Adds what all systems did on one file, as a whole."""
+    rows = [{"set": stem, "system": name, **row} for name, rows in found.items() for row in rows]
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    partial = path.with_suffix(".part")
+    partial.write_text(before + "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    partial.replace(path)
+
+
+def earlier(path: Path) -> dict[str, dict[str, list[Record]]]:
+    """What an earlier run kept, by file and system; nothing where there was none."""
+    found: dict[str, dict[str, list[Record]]] = {}
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            found.setdefault(row.pop("set"), {}).setdefault(row.pop("system"), []).append(row)
+    return found
 
 
 def as_asked(example: Example) -> Example:

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import subprocess
+import tarfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import typer
 from anabranch.cli.commands import app
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = ("anabranch", "python", "curl", "shuf")
+PROGRAMS = ("anabranch", "python", "curl", "shuf", "cp")
 ALL = {
     "rows": (),
     "adapters": (),
@@ -56,7 +57,10 @@ def parse(words: list[str]) -> None:
 
 @pytest.mark.parametrize(("script", "arguments"), ALL.items())
 def test_each_run_has_commands_that_there_are(script: str, arguments: tuple[str, ...], tmp_path: Path) -> None:
-    called = commands(script, arguments, tmp_path)
+    check(commands(script, arguments, tmp_path))
+
+
+def check(called: list[list[str]]) -> None:
     for program, *words in called:
         if program == "anabranch":
             parse(words)
@@ -86,3 +90,36 @@ def test_every_shipped_adapter_is_trained_with_the_flags_of_its_manifest(tmp_pat
         }
         assert told == pytest.approx({name: recipe[name] for name in told}, rel=0.01)
         assert flags[folder.name]["--base-name"] == recipe["base"]
+
+
+def test_reinforcement_keeps_small_files_and_scores_every_adapter_at_once(tmp_path: Path) -> None:
+    for name in ("s135", "r135", "r135_half", "r135_most", "r15", "r15_half", "r15_most"):
+        folder = tmp_path / "out" / name
+        folder.mkdir(parents=True)
+        (folder / "adapter_model.safetensors").write_text(name)
+    steps = ("rows", "weights", "servers", "r135", "r15", "between", "tuning", "score", "stop")
+    called = commands("reinforce", steps, tmp_path)
+    check(called)
+
+    keep = tmp_path / "out" / "keep"
+    assert {path.name for path in keep.iterdir()} == {"r135.tgz.aa", "r15.tgz.aa", "scores.tgz"}
+    with tarfile.open(keep / "r135.tgz.aa") as packed:
+        assert packed.extractfile("r135/adapter_model.safetensors").read() == b"r135"  # type: ignore[union-attr]
+    tests = [words for words in called if words[:3] == ["anabranch", "eval", "--task"]]
+    asked = {tuple(word.partition("=")[0] for word in words if "=lines:" in word) for words in tests}
+    assert asked == {("ships", "half", "most", "full", "supervised"), ("ships", "half", "most", "full")}
+    shares = [words[-1] for words in called if "benchmarks.reinforcement.between" in words]
+    assert shares == ["0.5", "0.7"] * 2
+
+
+def test_reinforcement_packs_an_adapter_as_soon_as_it_is_there(tmp_path: Path) -> None:
+    """What `anabranch` is here waits for the packed file of the adapter that it wrote, and fails without."""
+    out = tmp_path / "out"
+    work = f"""#!/bin/bash
+        mkdir -p {out}/r15 && echo better > {out}/r15/adapter_model.safetensors
+        for _ in $(seq 100); do [ -s {out}/keep/r15.tgz.aa ] && exit 3; sleep 0.1; done"""
+    (tmp_path / "anabranch").write_text(work)
+    (tmp_path / "anabranch").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "OUT": str(out)}
+    done = subprocess.run(["bash", "runs/reinforce.sh", "r15"], cwd=ROOT, env=environment, check=False)
+    assert done.returncode == 3, "the status of the command is that of the step"

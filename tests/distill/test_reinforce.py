@@ -208,6 +208,29 @@ def test_out_of_memory_is_told_and_the_last_round_gone_on_with(
     assert [row["round"] for row in curve(out)] == ["0", "1", "2"]
 
 
+def test_an_adapter_that_cannot_be_written_leaves_the_one_before(
+    model: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from anabranch.distill import student as module
+    from anabranch.distill.student import Student
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError("no space left")
+
+    student = Student(model, BASE, adapter)
+    student.save(tmp_path)
+    names = ["adapter_config.json", "adapter_model.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    before = (tmp_path / names[1]).read_bytes()
+    monkeypatch.setattr(module, "save_file", full)
+    with pytest.raises(OSError, match="no space"):
+        student.save(tmp_path)
+    assert (tmp_path / names[1]).read_bytes() == before
+    monkeypatch.undo()
+    student.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
 def test_a_gradient_that_is_no_number_leaves_the_weights(
     model: Path, adapter: Path, files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
