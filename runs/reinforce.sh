@@ -22,7 +22,7 @@ SHIPS135=anabranch/adapters/decomposer-135m
 SHIPS15=${SHIPS15:-packages/decomposer-1.5b/anabranch_decomposer_1_5b/decomposer-1.5b}
 # The folders of the two bases and of the solver in MODELS, and what each server may take: with 12 GB for what it keeps of prompts,
 # the three need some 55 GB, which leaves 80 of 139 to two that train.
-BASE135=${BASE135:-smollm2} BASE15=${BASE15:-qwen15} SOLVER=${SOLVER:-qwen15}
+BASE135=${BASE135:-smollm2} BASE15=${BASE15:-qwen15} RANK15=${RANK15:-16} SOLVER=${SOLVER:-qwen15}
 SIZES=${SIZES:---max-model-len 8192 --gpu-memory-utilization 0.15 --kv-cache-memory-bytes 12000000000 --max-num-seqs 512}
 # Where they begin. decomposer-135m goes through `supervised` first; START135=anabranch/adapters/decomposer-135m leaves that out.
 START135=${START135:-$OUT/s135} START15=${START15:-$SHIPS15}
@@ -32,8 +32,8 @@ ROUNDS135=${ROUNDS135:-28} ROUNDS15=${ROUNDS15:-40} EVALUATE_EVERY=${EVALUATE_EV
 QUESTIONS135=${QUESTIONS135:-64} SAMPLES135=${SAMPLES135:-16} REQUESTS135=${REQUESTS135:-24} REPLAYED135=${REPLAYED135:-24}
 QUESTIONS15=${QUESTIONS15:-48} SAMPLES15=${SAMPLES15:-12} REQUESTS15=${REQUESTS15:-28} REPLAYED15=${REPLAYED15:-20}
 RATE135=${RATE135:-1.2e-4} RATE15=${RATE15:-6e-5} TOKENS135=${TOKENS135:-24576} TOKENS15=${TOKENS15:-4096}
-# LIMIT, where it is set: so many questions of each test, for a trial.
-LIMIT=${LIMIT:-}
+# What `tuning` and `score` are of. LIMIT, where it is set: so many questions of each test, for a trial.
+SCORED=${SCORED:-135 15} LIMIT=${LIMIT:-}
 
 build() { anabranch distill build --data "$DATA" --plans distill_data/gsm8k_plans.jsonl.gz --work "$OUT/work/$1" "${@:2}" --quiet; }
 T=$OUT/work/tools
@@ -85,7 +85,7 @@ lora() { serve "$1" "$2" --enable-lora --max-lora-rank "$3" --max-loras 6; }
 servers() { # the solver, which nothing changes, and the two bases, which take each round's adapter
   serve 8001 "$SOLVER"
   lora 8002 "$BASE135" 32
-  lora 8003 "$BASE15" 16
+  lora 8003 "$BASE15" "$RANK15"
   local port
   for port in 8001 8002 8003; do up $port || { tail -n 20 "$OUT/server_$port.log"; return 1; }; done
 }
@@ -154,10 +154,11 @@ r15() {
 }
 
 between() {
-  [ ! -d "$OUT/r135" ] || part_of_the_way $SHIPS135 r135
-  [ ! -d "$OUT/r15" ] || part_of_the_way "$SHIPS15" r15
+  part_of_the_way $SHIPS135 r135
+  part_of_the_way "$SHIPS15" r15
 }
 part_of_the_way() { # SHIPS NAME
+  [ -f "$OUT/$2/adapter_model.safetensors" ] || return 0
   python -m benchmarks.reinforcement.between "$1" "$OUT/$2" "$OUT/$2_half" --share 0.5
   python -m benchmarks.reinforcement.between "$1" "$OUT/$2" "$OUT/$2_most" --share 0.7
 }
@@ -171,8 +172,10 @@ candidates() { # SIZE SHIPS PORT: sets scores (the folder), systems and plans (o
     name=${each%% *} folder=${each#* }
     [ -f "$folder/adapter_model.safetensors" ] || continue
     mark=$(sha256sum < "$folder/adapter_model.safetensors" | head -c 8) all+=$mark
+    # It says so if it has it already.
     curl -sS "http://127.0.0.1:$3/v1/load_lora_adapter" -H 'Content-Type: application/json' \
-      -d "{\"lora_name\": \"$name-$mark\", \"lora_path\": \"$(realpath "$folder")\"}" > /dev/null # it may have it already
+      -d "{\"lora_name\": \"$name-$mark\", \"lora_path\": \"$(realpath "$folder")\"}"
+    echo
     served+=("$name=http://127.0.0.1:$3/v1#$name-$mark")
     systems+=(--system "${served[-1]}") plans+=(--decomposer "$name=lines:http://127.0.0.1:$3/v1#$name-$mark")
   done
@@ -191,15 +194,17 @@ toolplans() { # FOLDER SET MORE...
     --out "$scores/$1" "${common[@]}" "${@:3}"
 }
 keep_scores() {
-  tar czf "$OUT/scores.tgz" --exclude='cache.sqlite*' --exclude=report.html -C "$OUT" scores
-  mv "$OUT/scores.tgz" "$KEEP"
+  tar czf "$scores.tgz" --exclude='cache.sqlite*' --exclude=report.html -C "$OUT/scores" "${scores##*/}"
+  mv "$scores.tgz" "$KEEP/scores_${scores##*/}.tgz"
 }
 
 each_size() { # STEP
-  candidates 135 $SHIPS135 8002
-  "$1"
-  candidates 15 "$SHIPS15" 8003
-  "$1"
+  local size
+  for size in $SCORED; do
+    [ "$size" != 135 ] || candidates 135 $SHIPS135 8002
+    [ "$size" != 15 ] || candidates 15 "$SHIPS15" 8003
+    "$1"
+  done
 }
 tuning() { each_size tuning_of; }
 tuning_of() {

@@ -102,7 +102,8 @@ def test_reinforcement_keeps_small_files_and_scores_every_adapter_at_once(tmp_pa
     check(called)
 
     keep = tmp_path / "out" / "keep"
-    assert {path.name for path in keep.iterdir()} == {"r135.tgz.aa", "r15.tgz.aa", "scores.tgz"}
+    assert {path.name.partition("_")[0] for path in keep.iterdir()} == {"r135.tgz.aa", "r15.tgz.aa", "scores"}
+    assert len(list(keep.glob("scores_135_*.tgz"))) == len(list(keep.glob("scores_15_*.tgz"))) == 1
     with tarfile.open(keep / "r135.tgz.aa") as packed:
         assert packed.extractfile("r135/adapter_model.safetensors").read() == b"r135"  # type: ignore[union-attr]
     tests = [words for words in called if words[:3] == ["anabranch", "eval", "--task"]]
