@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from anabranch.tools.outline import Heading
-from anabranch.tools.tables import MIN_ROWS, labelled
+from anabranch.tools.tables import labelled
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
@@ -78,6 +78,7 @@ class _Table:
     rows: int = 0
     cells: list[_Cell] = field(default_factory=list)
     plain: bool = False
+    in_head: bool = False
 
 
 class _Text:
@@ -121,7 +122,10 @@ class _Text:
         elif self._tables and tag == "tr":
             self._tables[-1].rows += 1
         elif self._tables and tag in ("td", "th"):
-            self._tables[-1].cells.append(_Cell(self._tables[-1].rows, tag == "th", len(self.parts)))
+            head = tag == "th" or self._tables[-1].in_head
+            self._tables[-1].cells.append(_Cell(self._tables[-1].rows, head, len(self.parts)))
+        elif self._tables and tag in ("thead", "tbody"):
+            self._tables[-1].in_head = tag == "thead"
         return len(self.parts)
 
     def _close(self, tag: str, start: int) -> None:
@@ -136,8 +140,8 @@ class _Text:
             self._tables[-1].cells[-1].end = len(self.parts)
         elif tag == "table" and self._tables:
             table = self._tables.pop()
-            if not table.plain and (rows := self._labelled_rows(table)):
-                self.parts[table.start :] = ["\n\n".join(rows)]
+            if not table.plain and (text := self._rows_of(table)):
+                self.parts[table.start :] = [text]
         self.parts.append(_CLOSING.get(tag, ""))
 
     def _raise(self, start: int, signs: dict[int, int]) -> None:
@@ -146,13 +150,23 @@ class _Text:
         if text and all(ord(character) in signs for character in text):
             self.parts[start:] = [text.translate(signs)]
 
-    def _labelled_rows(self, table: _Table) -> list[str]:
-        """The rows of a large table with a row of headers, each with the names of its columns."""
+    def _rows_of(self, table: _Table) -> str:
+        """The rows of a table, with the names of its columns where it has any; empty if the table is for the layout.
+
+        Without the lines around them, nobody can tell where one cell ends and the next begins: "11 December 2 to 6
+        November". Cells of a layout have paragraphs and the like in them.
+        """
         rows = [list(cells) for _, cells in groupby(table.cells, key=lambda cell: cell.row)]
-        if len(rows) <= MIN_ROWS or len(rows[0]) < 2 or not all(cell.head for cell in rows[0]):
-            return []
-        texts = [[" ".join("".join(self.parts[c.start : c.end]).split()) for c in row] for row in rows]
-        return labelled(texts[0], texts[1:])
+        whole = [["".join(self.parts[c.start : c.end]).strip() for c in row] for row in rows]
+        if max(map(len, rows), default=0) < 2 or any("\n\n" in cell for row in whole for cell in row):
+            return ""
+        texts = [[" ".join(cell.split()) for cell in row] for row in whole]
+        caption = "".join(self.parts[table.start : table.cells[0].start]).strip()
+        if len(rows) > 1 and all(cell.head for cell in rows[0]):
+            return "\n\n".join([*filter(None, [caption]), *labelled(texts[0], texts[1:])])
+        named = all(len(row) == 2 and row[0].head and not row[1].head for row in rows)
+        lines = [(": " if named else " | ").join(row) for row in texts if any(row)]
+        return "\n\n".join([*filter(None, [caption]), *lines])
 
 
 def _shown(node: "LexborNode", tag: str) -> bool:

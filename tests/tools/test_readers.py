@@ -36,7 +36,7 @@ def test_html_gives_visible_text_in_blocks(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     path.write_text(HTML)
     text = read(path).pages[0].text
-    assert text.split("\n\n") == ["Craigslist", "First\nline & more.", "one", "two", "Opened 1931", "Length 342 m"]
+    assert text.split("\n\n") == ["Craigslist", "First\nline & more.", "one", "two", "Opened: 1931", "Length: 342 m"]
 
 
 @pytest.mark.parametrize("data", [b"http://example.com/page", b"notes.html", b"no tag at all", b"<p>unclosed <b>x"])

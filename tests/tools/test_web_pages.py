@@ -14,8 +14,15 @@ def blocks(page: str) -> list[str]:
         ("<title>T</title><p>One<p>Two", ["One", "Two"]),
         ("<ul><li>One<li>Two</ul>", ["One", "Two"]),
         ("<dl><dt>Ferry<dd>1874<dt>Bridge<dd>1932</dl>", ["Ferry", "1874", "Bridge", "1932"]),
-        ("<table><tr><th>Town<th>Since<tr><td>Hollin<td>1874</table>", ["Town Since", "Hollin 1874"]),
-        ("<table><thead><tr><td>Town<td>Since<tbody><tr><td>Hollin<td>1874</table>", ["Town Since", "Hollin 1874"]),
+        ("<table><tr><th>Town<th>Since<tr><td>Hollin<td>1874</table>", ["Town: Hollin; Since: 1874"]),
+        ("<table><thead><tr><td>Town<td>Since<tbody><tr><td>Hollin<td>1874</table>", ["Town: Hollin; Since: 1874"]),
+        ("<table><tr><td>Hollin<td>1874<tr><td>Brim<td>1932</table>", ["Hollin | 1874", "Brim | 1932"]),
+        ("<table><tr><th>Opened<td>1931<tr><th>Length<td>342 m</table>", ["Opened: 1931", "Length: 342 m"]),
+        (
+            "<table><caption>Ferries</caption><tr><th>Town<th>Since<tr><td>Hollin<td>1874</table>",
+            ["Ferries", "Town: Hollin; Since: 1874"],
+        ),
+        ("<table><tr><td><p>Menu<td><p>The ferry<p>It runs.</table>", ["Menu", "The ferry", "It runs."]),
         ("<select><option>One<option>Two</select>", ["One Two"]),
         ("<p>Craigs<b>list</b> and Craigs<wbr>list", ["Craigslist and Craigslist"]),
         ("One<br>Two", ["One\nTwo"]),
@@ -77,7 +84,7 @@ def test_rows_of_a_large_table_have_the_names_of_their_columns() -> None:
 
 def test_layout_tables_stay_text() -> None:
     inner = "<table><tr><th>A<th>B<tr><td>1<td>2</table>"
-    assert blocks(f"<table><tr><th>X<th>Y{f'<tr><td>{inner}<td>z' * 5}</table>").count("A B") == 5
+    assert blocks(f"<table><tr><th>X<th>Y{f'<tr><td>{inner}<td>z' * 5}</table>").count("A: 1; B: 2") == 5
 
 
 @pytest.mark.parametrize("tag", ["div", "b", "table", "span", "section", "font"])
