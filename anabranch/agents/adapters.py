@@ -12,6 +12,8 @@ from anabranch.options import LOCAL_MODEL
 
 Role = Literal["decomposer", "solver"]
 SHIPPED: dict[Role, str] = {"decomposer": "decomposer-135m", "solver": "solver-135m"}
+DISTRIBUTED = "decomposer-1.5b"
+"""The adapter that is a distribution of its own, `anabranch-decomposer-1.5b`."""
 NONE = "none"
 FOLDER = Path(__file__).parents[1] / "adapters"
 GROUP = "anabranch.adapters"

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from anabranch.agents.adapters import DISTRIBUTED, shipped_adapters
 from anabranch.agents.local.kept import damage, kept, source_of
 from anabranch.config import read_settings
 from anabranch.errors import ConfigurationError, MissingExtraError, ModelUnavailableError
@@ -89,7 +90,10 @@ def located(
     if folder.is_dir():
         return _checked(folder)
     if not _HUB_ID.fullmatch(name):
-        raise ConfigurationError(f"{name!r} is neither a folder nor a hub id like {DEFAULT_MODEL}; check the spelling")
+        raise ConfigurationError(
+            f"{name!r} is neither a folder nor a hub id like {DEFAULT_MODEL}, nor an adapter that is installed "
+            f"({', '.join(shipped_adapters())}); check the spelling, or: pip install anabranch-{DISTRIBUTED}"
+        )
     target = _target(name, cache_dir or settings.cache_dir)
     if target.is_dir() and not damage(target):
         return target
