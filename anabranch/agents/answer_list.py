@@ -10,6 +10,7 @@ from anabranch.slots import whole_length
 _AROUND = 100
 """Characters of a line besides its texts: id, route, signs."""
 _INDENTED = 4
+_FAILED = "FAILED"
 
 
 def answer_lines(sub_questions: Sequence[SubQuestion], answers: Mapping[int, Answer], *, flat: bool = True) -> str:
@@ -53,4 +54,11 @@ def _most_of_each(asked: Sequence[str], outcomes: Sequence[str], texts: Mapping[
 def _outcome(answer: Answer | None) -> str:
     if answer is None:
         return "not asked"
-    return answer.text if answer.ok else f"FAILED ({answer.error})"
+    return answer.text if answer.ok else f"{_FAILED} ({answer.error})"
+
+
+def repeats_a_failure(reply: str, answers: Mapping[int, Answer]) -> bool:
+    """Whether a reply is nothing but the mark of an answer that failed, with its reason or without."""
+    bare = reply.strip(" \n\t.*!\"'`_")
+    outcomes = {_outcome(answer) for answer in answers.values() if not answer.ok}
+    return bare in outcomes or (bare == _FAILED and bool(outcomes))

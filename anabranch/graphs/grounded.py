@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from langchain_core.messages import BaseMessage
 from langchain_core.tools import BaseTool
 
+from anabranch.agents.answer_list import repeats_a_failure
 from anabranch.agents.arguments import takes_a_question
 from anabranch.agents.calculation import follow
 from anabranch.agents.grounding import out_of_thin_air
@@ -135,7 +136,7 @@ async def join_grounded(
     )
     if joined.final is None or joined.final.ending == "refused":
         return joined
-    if says_not_found(joined.text):
+    if says_not_found(joined.text) or repeats_a_failure(joined.text, answers):
         return nothing
     found = [text for answer in answers.values() for text in (answer.question, answer.text, answer.evidence or "")]
     known = [question, *found]

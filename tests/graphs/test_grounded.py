@@ -79,6 +79,17 @@ def test_a_joiner_that_makes_things_up_is_not_heard() -> None:
     assert (result["answer"], result["status"]) == ("thirty days", "answered")
 
 
+def test_a_joiner_that_repeats_a_failure_has_found_nothing() -> None:
+    def script(prompt: str) -> Reply:
+        if "Sub-questions and their answers:" in prompt:
+            return "FAILED"
+        return "30 days" if prompt.endswith(LEAVE) else "NOT FOUND"
+
+    plan = plan_json(("search", LEAVE, []), ("search", "What is the fee for parking?", []))
+    result = grounded([plan], ScriptedChatModel(script=script)).invoke(ask("What is the fee for leave?"))
+    assert (result["answer"], result["status"]) == (NOT_FOUND_TEXT, "not_found")
+
+
 def test_a_joiner_may_add_up_what_was_found() -> None:
     plan = plan_json(("search", LEAVE, []), ("search", "Where may bicycles be parked?", []))
 
