@@ -82,7 +82,7 @@ def report(folder: Path, how: ReportOptions) -> None:
     """
     place = RunFolder(folder)
     if place.manifest().task == toolplans.NAME:
-        write_out(write_toolplans_report(place))
+        write_out(write_toolplans_report(place, how.baseline))
         return
     summary = summarize(place, baseline=how.baseline, paper_grading=how.paper_grading)
     write_out(write_report(summary, place.path))

@@ -177,7 +177,7 @@ def summarize(folder: RunFolder, *, baseline: str | None = None, paper_grading: 
     manifest, records = folder.manifest(), folder.records()
     task = find_task(manifest.task)
     examples = {example.id: example for example in folder.examples()}
-    chosen = _baseline(manifest.systems, baseline)
+    chosen = baseline_of(manifest.systems, baseline)
     graded: dict[str, dict[str, Graded]] = {}
     for system in manifest.systems:
         mine = ((id_, records.get((system.fingerprint, id_))) for id_ in examples)
@@ -192,7 +192,12 @@ def summarize(folder: RunFolder, *, baseline: str | None = None, paper_grading: 
     return Summary(manifest, task, examples, rows, chosen.label if chosen else None, paper_grading)
 
 
-def _baseline(systems: Sequence[Described], wanted: str | None) -> Described | None:
+def baseline_of(systems: Sequence[Described], wanted: str | None) -> Described | None:
+    """The system that the others are compared with: by its label or name, or else chain of thought or the first.
+
+    Raises:
+        ConfigurationError: there is no such system.
+    """
     if wanted is None:
         return next((system for system in systems if system.name == "cot"), systems[0] if systems else None)
     for system in systems:

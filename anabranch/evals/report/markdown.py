@@ -89,9 +89,7 @@ def equal_cost_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
     rows = []
     for system in (system for system in summary.systems if system.plans):
         found = summary.at_equal_cost(system)
-        shown = (
-            [_interval(found[1]), summary.short(found[0]), _cost(summary, found[0])] if found else ["-", "none", "-"]
-        )
+        shown = [interval(found[1]), summary.short(found[0]), _cost(summary, found[0])] if found else ["-", "none", "-"]
         rows.append([summary.short(system), _cost(summary, system), *shown])
     return ["system", f"{unit} each", "difference [95 %]", "best without a plan", f"its {unit} each"], rows
 
@@ -151,10 +149,11 @@ def difference(summary: Summary, system: SystemSummary) -> str:
     if system.system.label == summary.baseline:
         return "baseline"
     found = system.versus
-    return "-" if found is None or not found.n else _interval(found)
+    return "-" if found is None or not found.n else interval(found)
 
 
-def _interval(found: Difference) -> str:
+def interval(found: Difference) -> str:
+    """A difference with its interval."""
     return f"{found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
 
 

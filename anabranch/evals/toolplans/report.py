@@ -3,12 +3,14 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from anabranch.errors import BackendError, ConfigurationError
-from anabranch.evals.intervals import Mean, mean
+from anabranch.evals.intervals import Difference, Mean, mean, paired_difference
 from anabranch.evals.records import Described, Record, RunFolder
+from anabranch.evals.report.markdown import interval
+from anabranch.evals.summary import baseline_of
 from anabranch.evals.toolplans.run import NAME, Gold
 from anabranch.evals.toolplans.scores import score
 from anabranch.plan import Plan
@@ -60,6 +62,8 @@ class Row:
         written: tokens written a plan.
         seconds: time a plan; NaN where it came out of a batch.
         errors: requests for which a model or server failed.
+        values: each measure by request, in per cent.
+        versus: differences to the decomposer that the others are compared with, by measure; empty for that one.
     """
 
     label: str
@@ -69,13 +73,19 @@ class Row:
     written: float
     seconds: float
     errors: int
+    values: Mapping[str, Mapping[str, float]] = field(repr=False)
+    versus: Mapping[str, Difference] = field(default_factory=dict)
 
 
-def summarize(folder: RunFolder) -> tuple[list[Row], Sequence[str]]:
+def summarize(folder: RunFolder, baseline: str | None = None) -> tuple[list[Row], Sequence[str]]:
     """One row for each decomposer of a run, and the sources of its requests.
 
+    Args:
+        folder: the run's folder.
+        baseline: label of the decomposer that the others are compared with, by default the first.
+
     Raises:
-        ConfigurationError: there is no such run in the folder.
+        ConfigurationError: there is no such run or decomposer.
     """
     manifest = folder.manifest()
     gold = _gold(folder.path) if manifest.task == NAME else None
@@ -83,18 +93,25 @@ def summarize(folder: RunFolder) -> tuple[list[Row], Sequence[str]]:
         raise ConfigurationError(f"{folder.path} holds no run of plans over tools; name the folder of one")
     records = folder.records()
     rows = [_row(system, records, gold) for system in manifest.systems]
+    if chosen := baseline_of(manifest.systems, baseline):
+        base = rows[manifest.systems.index(chosen)]
+        rows = [row if row is base else replace(row, versus=_versus(row, base, manifest.seed)) for row in rows]
     return rows, list(dict.fromkeys(request.source for request in gold.requests if request.source))
 
 
-def write_report(folder: RunFolder) -> str:
-    """Writes report.md and report.json into the run's folder; returns the table.
+def write_report(folder: RunFolder, baseline: str | None = None) -> str:
+    """Writes report.md and report.json into the run's folder; returns the tables.
+
+    Args:
+        folder: the run's folder.
+        baseline: label of the decomposer that the others are compared with, by default the first.
 
     Raises:
-        ConfigurationError: there is no such run in the folder.
+        ConfigurationError: there is no such run or decomposer.
         BackendError: the report cannot be written.
     """
-    rows, sources = summarize(folder)
-    table = "\n".join(_table(rows, sources))
+    rows, sources = summarize(folder, baseline)
+    table = "\n".join([*_table(rows, sources), *_differences(rows)])
     data = [
         {
             "label": row.label,
@@ -106,6 +123,7 @@ def write_report(folder: RunFolder) -> str:
                 name: {"mean": _number(found.value), "half_interval": _number(NORMAL * found.error), "n": found.n}
                 for name, found in row.measures.items()
             },
+            "versus_baseline": {name: asdict(found) for name, found in row.versus.items()},
         }
         for row in rows
     ]
@@ -125,7 +143,7 @@ def _gold(path: Path) -> Gold | None:
 
 
 def _row(system: Described, records: Mapping[tuple[str, str], Record], gold: Gold) -> Row:
-    found: dict[str, list[float]] = {name: [] for name in COLUMNS}
+    found: dict[str, dict[str, float]] = {name: {} for name in COLUMNS}
     mine: list[Record] = []
     for request in gold.requests:
         record = records.get((system.fingerprint, request.id))
@@ -146,17 +164,29 @@ def _row(system: Described, records: Mapping[tuple[str, str], Record], gold: Gol
         }
         for name, value in values.items():
             if value is not None:
-                found[name].append(100 * value)
+                found[name][request.id] = 100 * value
     timed = [record.seconds for record in mine if record.seconds is not None]
     return Row(
         label=system.label,
         n=len(mine),
-        measures={name: mean(values) for name, values in found.items()},
+        measures={name: mean(list(values.values())) for name, values in found.items()},
         read=mean([record.decomposing.input for record in mine]).value,
         written=mean([record.decomposing.output for record in mine]).value,
         seconds=mean(timed).value,
         errors=sum(record.error is not None for record in mine),
+        values=found,
     )
+
+
+def _versus(row: Row, base: Row, seed: int) -> dict[str, Difference]:
+    """Differences over the requests that both have, by measure; without those of which there is none."""
+    found = {}
+    for name, values in row.values.items():
+        shared = [id_ for id_ in values if id_ in base.values[name]]
+        if shared:
+            pairs = [values[id_] for id_ in shared], [base.values[name][id_] for id_ in shared]
+            found[name] = paired_difference(*pairs, seed=seed)
+    return found
 
 
 def _table(rows: Sequence[Row], sources: Sequence[str]) -> Iterator[str]:
@@ -176,6 +206,20 @@ def _table(rows: Sequence[Row], sources: Sequence[str]) -> Iterator[str]:
                 f"| published, {how}: {each.who} | 500 | {each.nodes:.1f} | | {each.links:.1f} | {each.exact:.1f} |"
                 f"{blank} | | |"
             )
+
+
+def _differences(rows: Sequence[Row]) -> Iterator[str]:
+    """Markdown: what each decomposer gains over the one that it is compared with; nothing where there is one alone."""
+    base = next((row.label for row in rows if not row.versus), None)
+    if base is None or len(rows) < 2:
+        return
+    yield f"\nDifference to {base}, in points, on the same requests, with a paired bootstrap interval of 95 %.\n"
+    yield f"| decomposer | {' | '.join(COLUMNS.values())} |"
+    yield f"|{'---|' * (1 + len(COLUMNS))}"
+    for row in rows:
+        if row.versus:
+            cells = [interval(row.versus[name]) if name in row.versus else "-" for name in COLUMNS]
+            yield f"| {' | '.join([row.label, *cells])} |"
 
 
 def _cell(found: Mean) -> str:

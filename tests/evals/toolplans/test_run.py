@@ -92,6 +92,29 @@ async def test_from_files_to_the_table(tmp_path: Path, model: ScriptedChatModel)
     assert json.loads((tmp_path / "run" / "report.json").read_text())[0]["nodes"]["n"] == 2
 
 
+async def test_decomposers_are_compared_on_the_same_requests(
+    tmp_path: Path, model: ScriptedChatModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    better = ScriptedChatModel(script=lambda prompt: plan(prompt).replace("DIRECT", "1 [weather] Is there rain?"))
+
+    def opened(self: Models, spec: ModelSpec, *_: Any) -> Any:
+        return LineDecomposer(RoleModel(better if spec.label == "better" else model))
+
+    monkeypatch.setattr(Models, "open_decomposer", opened)
+    await run(setup(tmp_path, decomposer=("scripted", "better=lines:scripted")))
+    first, second = summarize(RunFolder(tmp_path / "run"))[0]
+    assert first.versus == {}
+    found = second.versus["nodes"]
+    assert (found.value, found.low, found.high, found.n) == (50.0, 0.0, 100.0, 2)
+    assert (second.versus["links"].value, second.versus["links"].n) == (0.0, 1)
+    table = write_report(RunFolder(tmp_path / "run"))
+    assert "Difference to scripted, in points" in table
+    assert table.splitlines()[-1].startswith("| better | +50.0 [+0.0, +100.0] | +0.0 [+0.0, +0.0] |")
+    assert "Difference to better" in write_report(RunFolder(tmp_path / "run"), "better")
+    with pytest.raises(ConfigurationError, match="no system 'other'; use one of: scripted, better"):
+        summarize(RunFolder(tmp_path / "run"), "other")
+
+
 async def test_what_has_a_record_is_not_asked_again(tmp_path: Path, model: ScriptedChatModel) -> None:
     await run(setup(tmp_path, limit=1))
     await run(setup(tmp_path))
