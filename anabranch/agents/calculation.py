@@ -62,6 +62,8 @@ def computed(reply: str, known: Sequence[str]) -> str | None:
             value = calculate(expression)
         except ToolException:
             return None
+        if not value[0].isdigit():  # less than nothing: the numbers stand the wrong way round
+            return None
         value = f"{float(value):.2f}" if _DECIMALS.fullmatch(value) else value
         return " ".join([value, *units]) if len(units) == 1 else value
     return None

