@@ -37,6 +37,8 @@ def test_a_calculation_is_done(reply: str, value: str) -> None:
         "It costs a lot.",
         "",
         "= 5 / 0",
+        "= 5 - 250",
+        "= 5 > 4 + 2",
         "= 2026-12-01",
         "5 +" * 12 + "5",
     ],
