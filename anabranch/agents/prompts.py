@@ -286,15 +286,15 @@ def step_messages(text: str) -> list[BaseMessage]:
     return [SystemMessage(STEP_INSTRUCTION), HumanMessage(told_text(text))]
 
 
-def read_messages(text: str, evidence: str) -> list[BaseMessage]:
+def read_messages(text: str, evidence: str, instruction: str = READ_INSTRUCTION) -> list[BaseMessage]:
     """The prompt for reading the answer of a sub-question out of a tool's result."""
     request = f"Result:\n{found_text(evidence, 'Question:')}\n\nQuestion: {told_text(text, 'Result:', 'Question:')}"
-    return [SystemMessage(READ_INSTRUCTION), HumanMessage(request)]
+    return [SystemMessage(instruction), HumanMessage(request)]
 
 
 def calculation_messages(text: str, evidence: str) -> list[BaseMessage]:
     """The prompt for calculating the answer of a sub-question from a tool's result."""
-    return [SystemMessage(CALCULATION_INSTRUCTION), read_messages(text, evidence)[1]]
+    return read_messages(text, evidence, CALCULATION_INSTRUCTION)
 
 
 def check_messages(text: str, evidence: str, answer: str) -> list[BaseMessage]:

@@ -171,6 +171,8 @@ def refuses(url: str) -> bool:
         httpx.get(f"{url}/health/live", timeout=5)
     except httpx.ConnectError:
         return True
+    except httpx.RemoteProtocolError:  # taken just before it stopped listening, and closed
+        return False
     return False
 
 
