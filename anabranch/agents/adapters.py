@@ -54,6 +54,7 @@ def named_adapter(name: str, otherwise: str = "") -> Path:
     """
     folder = shipped_adapter(name) or Path(name).expanduser()
     if not (folder / CONFIG).is_file():
+        otherwise += f", or pip install anabranch-{name}" if name == DISTRIBUTED else ""
         raise ConfigurationError(f"{name} holds no adapter; name a folder with adapter_config.json{otherwise}")
     return folder
 
