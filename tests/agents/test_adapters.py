@@ -79,7 +79,7 @@ def test_a_model_with_an_adapter(tmp_path: Path) -> None:
 
 def test_the_one_to_serve_is_told_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapters, "shipped_adapter", lambda name: None)
-    with pytest.raises(ConfigurationError, match="or pip install anabranch-decomposer-1.5b"):
+    with pytest.raises(ConfigurationError, match=r"or pip install anabranch-decomposer-1\.5b"):
         model_and_adapter("some/model+decomposer-1.5b")
 
 
