@@ -1,10 +1,9 @@
-"""The planner as a sub-agent of deepagents; in an environment that has it (`pip install deepagents`)."""
+"""The planner as a sub-agent of deepagents."""
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
+from deepagents import create_deep_agent
 from langchain_core.messages import AIMessage
 
 from tests.fakes import Reply, ScriptedChatModel
@@ -12,7 +11,6 @@ from tests.graphs.scripts import CRAIGSLIST, ask, planner
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(find_spec("deepagents") is None, reason="deepagents is not installed here"),
     pytest.mark.filterwarnings("default"),  # its own
 ]
 QUESTION = "When was the founder of Craigslist born?"
@@ -26,9 +24,9 @@ async def test_a_planner_is_a_sub_agent(sync: bool) -> None:
         arguments = {"subagent_type": "facts", "description": QUESTION}
         return AIMessage("", tool_calls=[{"name": "task", "args": arguments, "id": "1"}])
 
-    sub_agent = {"name": "facts", "description": "Knows founders.", "runnable": planner([CRAIGSLIST])}
+    sub_agent: Any = {"name": "facts", "description": "Knows founders.", "runnable": planner([CRAIGSLIST])}
     model = ScriptedChatModel(script=agent)
-    graph: Any = import_module("deepagents").create_deep_agent(model=model, subagents=[sub_agent])
+    graph: Any = create_deep_agent(model=model, subagents=[sub_agent])
     result = graph.invoke(ask()) if sync else await graph.ainvoke(ask())
     told = [message for message in result["messages"] if message.type == "tool"]
     assert [message.text for message in told] == ["In 1952"]

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import venv
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +104,6 @@ def write_handbook(folder: Path) -> None:
 def test_lines_of_python_run_as_they_are_after_the_install(
     page: str, number: int, server: OpenAIServer, tmp_path: Path
 ) -> None:
-    if "deepagents" in blocks(page)[number] and find_spec("deepagents") is None:
-        pytest.skip("deepagents is not installed here")
     write_handbook(tmp_path)
     fixture = {"command": sys.executable, "args": [str(ROOT / "tests" / "mcp_fixture.py")]}
     (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"fixture": fixture}}))
