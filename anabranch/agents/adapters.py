@@ -74,6 +74,8 @@ def model_and_adapter(name: str) -> tuple[str, Path | None]:
     base, plus, adapter = name.rpartition("+")
     if not plus or folder.exists():
         return name, None
+    if not base:
+        raise ConfigurationError(f"{name!r} names no model before the +; write MODEL+ADAPTER, or the adapter alone")
     return base, named_adapter(adapter)
 
 

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import permutations
 
-from langchain_core.tools import ToolException
-
 from anabranch.agents import prompts
 from anabranch.agents.grounding import numbers_in, written_numbers
 from anabranch.agents.models import RoleModel, call
@@ -58,10 +56,7 @@ def computed(reply: str, known: Sequence[str]) -> str | None:
         numbers = list(numbers_in(expression))
         if len(numbers) > MOST_TERMS or not set(numbers) <= told:
             return None
-        try:
-            value = calculate(expression)
-        except ToolException:
-            return None
+        value = calculate(expression)
         if not value[0].isdigit():  # less than nothing: the numbers stand the wrong way round
             return None
         value = f"{float(value):.2f}" if _DECIMALS.fullmatch(value) else value

@@ -86,7 +86,7 @@ def _occurs(value: Any, words: set[str], text: str) -> bool:
 
 def _words(text: str) -> Iterator[str]:
     """Words and numbers; numbers in one form, small ones and months also from words."""
-    plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", _plain(text))
+    plain = _ungrouped(_plain(text))
     yield from (str(int(match[1]) + 12) for match in _AFTERNOON.finditer(plain))
     for match in _WORD.finditer(plain):
         word = match[0]
@@ -97,6 +97,11 @@ def _words(text: str) -> Iterator[str]:
             yield "1"
         elif month := next((n for n, name in enumerate(_MONTHS, 1) if name == word or name[:3] == word), None):
             yield str(month)
+
+
+def _ungrouped(text: str) -> str:
+    """Without the commas between thousands."""
+    return re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
 
 
 def _number(digits: str) -> str:
@@ -170,7 +175,7 @@ def numbers_in(text: str) -> Iterator[str]:
 
 def written_numbers(text: str) -> Iterator[str]:
     """The numbers of a text that are written with digits, in one form."""
-    plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", _plain(text))
+    plain = _ungrouped(_plain(text))
     return (_number(match[0]) for match in _WORD.finditer(plain) if match[0][0].isdigit())
 
 

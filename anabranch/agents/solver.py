@@ -171,6 +171,9 @@ async def check_answer(model: RoleModel, text: str, answer: str, passages: Seque
         passages: the passages of the result that the answer seems to come from.
         result: the whole result.
 
+    Returns:
+        The answer as it was read, or what was calculated in its place.
+
     Raises:
         NotFoundError: it does not stand there.
         ReplyError, BudgetExceededError, EndpointError: as `read_answer`.

@@ -75,6 +75,8 @@ def test_a_model_with_an_adapter(tmp_path: Path) -> None:
         assert model_and_adapter(f"{model}+{folder}") == (model, folder)
     with pytest.raises(ConfigurationError, match="holds no adapter"):
         model_and_adapter("some/model+nothing")
+    with pytest.raises(ConfigurationError, match="names no model before"):
+        model_and_adapter("+decomposer-1.5b")
 
 
 def test_the_one_to_serve_is_told_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:

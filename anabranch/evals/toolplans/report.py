@@ -63,7 +63,7 @@ class Row:
         seconds: time a plan; NaN where it came out of a batch.
         errors: requests for which a model or server failed.
         values: each measure by request, in per cent.
-        versus: differences to the decomposer that the others are compared with, by measure; empty for that one.
+        versus: differences to the decomposer that the others are compared with, by measure; None for that one.
     """
 
     label: str
@@ -74,7 +74,7 @@ class Row:
     seconds: float
     errors: int
     values: Mapping[str, Mapping[str, float]] = field(repr=False)
-    versus: Mapping[str, Difference] = field(default_factory=dict)
+    versus: Mapping[str, Difference] | None = None
 
 
 def summarize(folder: RunFolder, baseline: str | None = None) -> tuple[list[Row], Sequence[str]]:
@@ -123,7 +123,7 @@ def write_report(folder: RunFolder, baseline: str | None = None) -> str:
                 name: {"mean": _number(found.value), "half_interval": _number(NORMAL * found.error), "n": found.n}
                 for name, found in row.measures.items()
             },
-            "versus_baseline": {name: asdict(found) for name, found in row.versus.items()},
+            "versus_baseline": {name: asdict(found) for name, found in (row.versus or {}).items()},
         }
         for row in rows
     ]
@@ -210,14 +210,14 @@ def _table(rows: Sequence[Row], sources: Sequence[str]) -> Iterator[str]:
 
 def _differences(rows: Sequence[Row]) -> Iterator[str]:
     """Markdown: what each decomposer gains over the one that it is compared with; nothing where there is one alone."""
-    base = next((row.label for row in rows if not row.versus), None)
+    base = next((row.label for row in rows if row.versus is None), None)
     if base is None or len(rows) < 2:
         return
     yield f"\nDifference to {base}, in points, on the same requests, with a paired bootstrap interval of 95 %.\n"
     yield f"| decomposer | {' | '.join(COLUMNS.values())} |"
     yield f"|{'---|' * (1 + len(COLUMNS))}"
     for row in rows:
-        if row.versus:
+        if row.versus is not None:
             cells = [interval(row.versus[name]) if name in row.versus else "-" for name in COLUMNS]
             yield f"| {' | '.join([row.label, *cells])} |"
 

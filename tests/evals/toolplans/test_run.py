@@ -103,7 +103,8 @@ async def test_decomposers_are_compared_on_the_same_requests(
     monkeypatch.setattr(Models, "open_decomposer", opened)
     await run(setup(tmp_path, decomposer=("scripted", "better=lines:scripted")))
     first, second = summarize(RunFolder(tmp_path / "run"))[0]
-    assert first.versus == {}
+    assert first.versus is None
+    assert second.versus is not None
     found = second.versus["nodes"]
     assert (found.value, found.low, found.high, found.n) == (50.0, 0.0, 100.0, 2)
     assert (second.versus["links"].value, second.versus["links"].n) == (0.0, 1)
